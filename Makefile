@@ -1,0 +1,52 @@
+# Two commands matter: `make demo` and `make test`. Each sets up what it needs in .venv, and is quick the second time.
+
+VENV    := .venv
+BIN     := $(VENV)/bin
+OUT     := out
+SAMPLE  := docs/demo/voice.flac
+# The first Python that Triton's Python models can run on.
+PYTHON  ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
+             $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
+PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+TESTS   ?= tests
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint configs parity clean
+
+help:  ## Show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "No Python 3.10, 3.11 or 3.12 found; the server needs one (make PYTHON=/path/to/python3.12)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[server,plot]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[server,export,plot,train,test]'
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo  ## Animate the sample voice: out/voice.npy, .csv, .json, .png
+	$(BIN)/emotalk animate $(SAMPLE) -o $(OUT) --format npy,csv,json
+	$(BIN)/emotalk plot $(OUT)/voice.npy --audio $(SAMPLE) -o $(OUT)/voice.png
+
+test: $(VENV)/.test lint  ## Style, types, import rules, configs, and every test against a real server
+	$(BIN)/python -m pytest -m 'not full' $(TESTS)
+
+lint: $(VENV)/.test  ## Style, types, import rules, generated configs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	$(BIN)/python -m emotalk_ensemble.repository
+
+configs: $(VENV)/.demo  ## Write the generated config.pbtxt files again
+	$(BIN)/python -m emotalk_ensemble.repository --update
+
+parity: $(VENV)/.test  ## Every golden at the real size (builds a 2.5 GB checkpoint; needs 10 GB of memory, minutes)
+	$(BIN)/python -m pytest -m full $(TESTS)
+
+clean:  ## Remove what the other targets made
+	rm -rf $(VENV) $(OUT) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,97 @@
+"""What a request can get wrong. Each mistake has its class; each message has the value and what is accepted.
+
+::
+
+    InvalidRequest (ValueError)
+    ├── InvalidShape          a tensor of the wrong rank or length
+    ├── AudioTooShort         fewer than 720 samples
+    ├── AudioTooLong          more than 5000 frames
+    ├── AudioNotFinite        NaN or infinity
+    ├── AudioOutOfRange       samples far outside -1..1
+    ├── LevelOutOfRange       level outside 0..1
+    ├── PersonOutOfRange      person outside 0..23
+    ├── InvalidStyle          no blend of the 24 persons
+    ├── InvalidWindow         a window that does not lie in its clip
+    ├── InvalidStatistics     a mean or variance that no clip has
+    ├── UnknownOption         a parameter that is no option
+    ├── InvalidOption         an option's value of the wrong type or range
+    └── UnknownBlendshape     a name that is none of the 52
+
+The server sends ``[ClassName] message``, and :func:`from_message` finds the class again on the other side.
+"""
+
+from __future__ import annotations
+
+import re
+
+
+class InvalidRequest(ValueError):
+    """A request that cannot be served as it stands; others are not affected."""
+
+    def tagged(self) -> str:
+        """The message with its class in front, as it travels."""
+        return f"[{type(self).__name__}] {self}"
+
+
+class InvalidShape(InvalidRequest):
+    """A tensor of the wrong rank or length."""
+
+
+class AudioTooShort(InvalidRequest):
+    """Fewer samples than the convolutional frontend needs."""
+
+
+class AudioTooLong(InvalidRequest):
+    """More frames than one request may have."""
+
+
+class AudioNotFinite(InvalidRequest):
+    """A sample that is NaN or infinite."""
+
+
+class AudioOutOfRange(InvalidRequest):
+    """Samples far outside -1..1: integers that were not scaled."""
+
+
+class LevelOutOfRange(InvalidRequest):
+    """An emotion level outside 0..1."""
+
+
+class PersonOutOfRange(InvalidRequest):
+    """A speaking style that does not exist."""
+
+
+class InvalidStyle(InvalidRequest):
+    """Weights that are no blend of the persons."""
+
+
+class InvalidWindow(InvalidRequest):
+    """A window that does not lie in its clip or on the grid."""
+
+
+class InvalidStatistics(InvalidRequest):
+    """A mean or variance that no clip has."""
+
+
+class UnknownOption(InvalidRequest):
+    """A request parameter that is no post-processing option."""
+
+
+class InvalidOption(InvalidRequest):
+    """A post-processing option of the wrong type or out of range."""
+
+
+class UnknownBlendshape(InvalidRequest):
+    """A name that is none of the 52."""
+
+
+_CLASSES = {cls.__name__: cls for cls in InvalidRequest.__subclasses__()}
+_TAG = re.compile(r"\[(\w+)\] (.*)", re.DOTALL)
+
+
+def from_message(message: str) -> InvalidRequest | None:
+    """The error that a server's message carries, or None if it carries none of these."""
+    for match in _TAG.finditer(message):
+        if cls := _CLASSES.get(match[1]):
+            return cls(match[2])
+    return None

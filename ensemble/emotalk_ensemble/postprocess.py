@@ -1,0 +1,55 @@
+"""Raw weights into a face: smoothing, blinks, gains and offsets, clamp. Pure functions on arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotalk_ensemble.arkit import INDEX
+from emotalk_ensemble.blinks import blink_weights
+from emotalk_ensemble.contract import tensors
+from emotalk_ensemble.contract.options import Options
+from emotalk_ensemble.smoothing import smoothed
+from emotalk_ensemble.timing import timecodes
+
+_LIDS = [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]
+
+
+def postprocess(inputs: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """The outputs of ``emotalk_postprocess`` for one request: RAW_BLENDSHAPES [B, F, 52], START_FRAME [B, 1].
+
+    Raises:
+        InvalidRequest: a post-processing option that does not exist or has a wrong value.
+    """
+    options = Options.parse(parameters)
+    raw = inputs[tensors.RAW_BLENDSHAPES.name]
+    start = inputs.get(tensors.START_FRAME.name)
+    starts = [0] * len(raw) if start is None else [int(frame) for frame in start[:, 0]]
+    frames = raw.shape[1]
+    return {
+        tensors.BLENDSHAPES.name: np.stack(
+            [face(weights, first, options) for weights, first in zip(raw, starts, strict=True)]
+        ),
+        tensors.TIMECODES.name: np.stack([timecodes(first, frames) for first in starts]),
+    }
+
+
+def face(raw: NDArray[np.float32], first_frame: int, options: Options) -> NDArray[np.float32]:
+    """``raw`` [F, 52] with ``options`` applied, in their order: smooth, blink, gains, offsets, clamp.
+
+    ``first_frame`` is the absolute frame of the first row. Smoothing takes the array's ends for the clip's, so of a
+    window's frames those within :data:`~emotalk_ensemble.smoothing.REACH` of a cut are only final in the next window.
+    """
+    if options.raw:
+        return raw
+    weights = smoothed(raw) if options.smooth else raw.copy()
+    if options.blink:
+        weights[:, _LIDS] = blink_weights(options.seed, first_frame, len(weights))[:, None]
+    for name, gain in options.gains.items():
+        weights[:, INDEX[name]] *= gain
+    for name, offset in options.offsets.items():
+        weights[:, INDEX[name]] += offset
+    return np.clip(weights, 0.0, 1.0, out=weights) if options.clamp else weights

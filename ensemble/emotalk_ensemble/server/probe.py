@@ -1,0 +1,54 @@
+"""Health by inference, over Triton's own HTTP endpoint.
+
+A model whose Python process died stays "ready" for Triton, so asking is not enough: the shortest clip goes through the
+whole ensemble.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+
+from emotalk_ensemble.contract import limits, tensors
+
+
+class ProbeFailed(RuntimeError):
+    """The ensemble did not answer, or answered with an error."""
+
+
+def probe(http_url: str, timeout_s: float) -> None:
+    """Send the shortest clip through the ensemble at ``http_url`` (``http://host:port``).
+
+    Raises:
+        ProbeFailed: with the server's own words, if it had any.
+    """
+    body = {
+        "inputs": [
+            {
+                "name": tensors.AUDIO.name,
+                "datatype": tensors.AUDIO.datatype,
+                "shape": [1, limits.MIN_SAMPLES],
+                "data": [0.0] * limits.MIN_SAMPLES,
+            }
+        ]
+    }
+    post(f"{http_url}/v2/models/{tensors.ENSEMBLE.name}/infer", body, timeout_s)
+
+
+def post(url: str, body: object, timeout_s: float, headers: dict[str, str] | None = None) -> None:
+    """POST ``body`` as JSON; :class:`ProbeFailed` unless the answer is 200."""
+    request = urllib.request.Request(  # noqa: S310  # the URL is our own server's
+        url, json.dumps(body).encode(), {"Content-Type": "application/json"} | (headers or {})
+    )
+    try:
+        with _opener.open(request, timeout=timeout_s) as response:
+            response.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            raise ProbeFailed(error.read().decode("utf-8", "replace")) from error
+    except OSError as error:
+        raise ProbeFailed(f"{url}: {error}") from error
+
+
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy between us and our server

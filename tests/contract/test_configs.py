@@ -1,0 +1,85 @@
+"""The generated config.pbtxt files, read back with the real protocol buffers."""
+
+from pathlib import PurePosixPath
+
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from emotalk_ensemble import repository
+from emotalk_ensemble.contract import tensors
+from emotalk_ensemble.contract.configs import config_files
+from emotalk_ensemble.contract.protobuf_text import Enum, dumps
+from emotalk_ensemble.contract.recipe import Manifest, Recipe, Widths
+
+MANIFEST = Manifest('a "quoted" name', Recipe(normalisation="none"), Widths(5, 6, 7, 8))
+CONFIGS = {
+    path: text_format.Parse(text, model_config_pb2.ModelConfig())
+    for path, text in config_files(MANIFEST, queue_size=17).items()
+}
+PATHS = sorted(str(path) for path in CONFIGS)
+
+
+def config(path):
+    return CONFIGS[PurePosixPath(path)]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_tensors_are_the_contracts(path):
+    parsed = config(path)
+    model = next(m for m in (*tensors.STEPS, tensors.ENSEMBLE) if m.name == PurePosixPath(path).parts[0])
+    assert parsed.name == model.name
+    widths = {"content_features": 5, "emotion_features": 6, "content": 7, "emotion": 8}
+    for entries, expected in ((parsed.input, model.inputs), (parsed.output, model.outputs)):
+        assert [e.name for e in entries] == [t.name for t in expected]
+        for entry, tensor in zip(entries, expected, strict=True):
+            assert model_config_pb2.DataType.Name(entry.data_type) == f"TYPE_{tensor.datatype}"
+            assert list(entry.dims) == [a if isinstance(a, int) else widths.get(a, -1) for a in tensor.axes]
+    assert [e.optional for e in parsed.input] == [t.optional for t in model.inputs]
+
+
+@pytest.mark.parametrize("path", [p for p in PATHS if not p.startswith("emotalk/")])
+def test_every_step_has_a_bounded_queue_and_warms_up(path):
+    parsed = config(path)
+    assert parsed.dynamic_batching.default_queue_policy.max_queue_size == 17
+    assert [warm_up.batch_size for warm_up in parsed.model_warmup] == [1]
+    assert set(parsed.model_warmup[0].inputs) == {i.name for i in parsed.input if not i.optional}
+
+
+@pytest.mark.parametrize("model", [m.name for m in tensors.GRAPHS])
+def test_profiles(model):
+    cpu, gpu, tensorrt = (config(f"{model}/{p}.pbtxt") for p in ("config", "configs/gpu", "configs/tensorrt"))
+    kinds = model_config_pb2.ModelInstanceGroup
+    assert (cpu.backend, cpu.instance_group[0].kind) == ("onnxruntime", kinds.KIND_CPU)
+    assert cpu.parameters["enable_mem_arena"].string_value == "0"
+    assert (gpu.backend, gpu.instance_group[0].kind) == ("onnxruntime", kinds.KIND_GPU)
+    assert (tensorrt.platform, tensorrt.default_model_filename) == ("tensorrt_plan", "model.plan")
+    assert gpu.dynamic_batching.max_queue_delay_microseconds > 0
+
+
+def test_the_recipe_travels_in_the_parameters():
+    for path in ("emotalk_preprocess/config.pbtxt", "emotalk/config.pbtxt"):
+        strings = {key: value.string_value for key, value in config(path).parameters.items()}
+        assert Recipe.from_strings(strings) == MANIFEST.recipe
+    assert config("emotalk/config.pbtxt").parameters["model"].string_value == 'a "quoted" name'
+
+
+def test_the_committed_configs_are_what_the_contract_generates():
+    assert repository.stale_configs(repository.bundled()) == []
+
+
+def test_a_changed_config_is_noticed_and_update_mends_it(tmp_path):
+    MANIFEST.save(tmp_path)
+    assert repository.main([str(tmp_path)]) == 1
+    assert repository.main([str(tmp_path), "--update"]) == 0
+    assert repository.main([str(tmp_path)]) == 0
+    path = tmp_path / "wav2vec_content" / "configs" / "gpu.pbtxt"
+    path.write_text(path.read_text().replace("KIND_GPU", "KIND_CPU"))
+    assert repository.stale_configs(tmp_path) == [path]
+
+
+def test_text_format_escapes_and_repeats():
+    message = {"name": 'a"b\\c\nd', "max_batch_size": 0, "input": [{"dims": [-1, 2], "data_type": Enum("TYPE_FP32")}]}
+    parsed = text_format.Parse(dumps(message), model_config_pb2.ModelConfig())
+    assert parsed.name == 'a"b\\c\nd'
+    assert list(parsed.input[0].dims) == [-1, 2]

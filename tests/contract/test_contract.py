@@ -1,0 +1,111 @@
+"""The contract itself: names, orders, options, errors, manifests."""
+
+import json
+
+import pytest
+
+from emotalk_ensemble import arkit
+from emotalk_ensemble.contract import errors, tensors
+from emotalk_ensemble.contract.options import Options
+from emotalk_ensemble.contract.recipe import Manifest, ManifestError, Recipe, Widths
+
+MANIFEST = Manifest("for a test", Recipe(), Widths(32, 32, 64, 64), provenance={"seed": 7})
+
+
+def test_emotalk_order_is_the_52_names_in_ascii_order():
+    assert list(arkit.BLENDSHAPES) == sorted(arkit.BLENDSHAPES)
+    assert len(set(arkit.BLENDSHAPES)) == 52
+    # The places that the paper's post-processing and its readers rely on.
+    assert [arkit.INDEX[n] for n in ("browDownLeft", "eyeBlinkLeft", "eyeBlinkRight", "jawOpen", "tongueOut")] == [
+        0,
+        8,
+        9,
+        24,
+        51,
+    ]
+
+
+def test_other_orders_are_permutations_and_live_link_swaps_left_and_right():
+    for order in (arkit.APPLE_ORDER, arkit.LIVE_LINK_CSV_ORDER):
+        assert sorted(order) == sorted(arkit.BLENDSHAPES)
+    apple, csv = arkit.APPLE_ORDER, arkit.LIVE_LINK_CSV_ORDER
+    assert [i for i in range(52) if apple[i] != csv[i]] == [15, 16, 21, 22]
+    assert csv[15:17] == ("jawRight", "jawLeft")
+    assert csv[21:23] == ("mouthRight", "mouthLeft")
+    assert arkit.columns(apple)[:7] == [8, 10, 12, 14, 16, 18, 20]
+
+
+def test_steps_hand_on_what_the_next_ones_take():
+    known = {t.name for t in tensors.ENSEMBLE.inputs}
+    for model in tensors.STEPS:
+        assert {t.name for t in model.inputs} <= known
+        known |= {t.name for t in model.outputs}
+    assert {t.name for t in tensors.ENSEMBLE.outputs} <= known
+
+
+def test_options_survive_the_journey_as_parameters():
+    options = Options(smooth=False, seed=9, gains={"jawOpen": 1.5}, offsets={"tongueOut": -0.25})
+    assert Options.parse(options.parameters()) == options
+    assert Options().parameters() == {}
+    assert Options.parse({"smooth": "false", "seed": "9", "blink": 1}) == Options(smooth=False, seed=9)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "kind", "words"),
+    [
+        ({"smoth": True}, errors.UnknownOption, "'smoth'.*accepted: blink"),
+        ({"smooth": "maybe"}, errors.InvalidOption, "'maybe'"),
+        ({"smooth": 2}, errors.InvalidOption, "smooth is 2"),
+        ({"seed": -1}, errors.InvalidOption, "seed is -1"),
+        ({"seed": 2**63}, errors.InvalidOption, "seed"),
+        ({"seed": 1.5}, errors.InvalidOption, "1.5"),
+        ({"seed": True}, errors.InvalidOption, "True"),
+        ({"gains": "{"}, errors.InvalidOption, "no JSON"),
+        ({"gains": "[1]"}, errors.InvalidOption, "JSON object"),
+        ({"gains": '{"jawOpen": "big"}'}, errors.InvalidOption, "jawOpen.*'big'"),
+        ({"gains": '{"jawOpen": NaN}'}, errors.InvalidOption, "nan"),
+        ({"offsets": '{"jawOpen": 1e9}'}, errors.InvalidOption, "-1000..1000"),
+        ({"offsets": '{"jaw": 1}'}, errors.UnknownBlendshape, "'jaw'"),
+    ],
+)
+def test_bad_options_have_their_own_errors(parameters, kind, words):
+    with pytest.raises(errors.InvalidRequest, match=words) as caught:
+        Options.parse(parameters)
+    assert type(caught.value) is kind
+
+
+def test_an_error_is_found_again_in_a_servers_message():
+    sent = errors.PersonOutOfRange("PERSON is 24; accepted: 0..23")
+    found = errors.from_message(f"[StatusCode.INVALID_ARGUMENT] in ensemble 'emotalk', {sent.tagged()}")
+    assert type(found) is errors.PersonOutOfRange
+    assert str(found) == str(sent)
+    assert errors.from_message("[StatusCode.UNAVAILABLE] no such thing") is None
+
+
+def test_a_manifest_survives_the_journey(tmp_path):
+    MANIFEST.save(tmp_path)
+    assert Manifest.load(tmp_path) == MANIFEST
+    assert Recipe.from_strings({**MANIFEST.recipe.strings(), "more": "of it"}) == MANIFEST.recipe
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda c: c.pop("model"), "model"),
+        (lambda c: c["recipe"].update(frame_grid="square"), "'square'"),
+        (lambda c: c["widths"].pop("content"), "content"),
+    ],
+)
+def test_a_broken_manifest_says_what_is_wrong(tmp_path, change, words):
+    MANIFEST.save(tmp_path)
+    path = tmp_path / "MANIFEST.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(ManifestError, match=words):
+        Manifest.load(tmp_path)
+
+
+def test_a_missing_manifest_says_who_writes_it(tmp_path):
+    with pytest.raises(ManifestError, match="emotalk-export"):
+        Manifest.load(tmp_path)

@@ -1,0 +1,95 @@
+"""The onnxruntime backend's session, on a tiny graph of its own."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+
+from emotalk_ensemble.backend.session import BackendError, Instance, Network, providers, session_options
+
+CONFIG = {"name": "gather", "input": [{"name": "X"}, {"name": "I"}], "output": [{"name": "Y"}]}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A graph that takes X[b, I[b]]; an index out of range makes ONNX Runtime fail."""
+    nodes = [helper.make_node("GatherElements", ["X", "I"], ["Y"], axis=1)]
+    graph = helper.make_graph(
+        nodes,
+        "gather",
+        [
+            helper.make_tensor_value_info("X", TensorProto.FLOAT, ["b", "n"]),
+            helper.make_tensor_value_info("I", TensorProto.INT64, ["b", 1]),
+        ],
+        [helper.make_tensor_value_info("Y", TensorProto.FLOAT, ["b", 1])],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), tmp_path / "model.onnx"
+    )
+    return tmp_path
+
+
+def request(index, rows=1):
+    return {"X": np.arange(3 * rows, dtype=np.float32).reshape(rows, 3), "I": np.full((rows, 1), index)}
+
+
+def network(folder):
+    return Network(CONFIG, Instance(folder, "CPU", 0))
+
+
+def test_joined_requests_get_what_each_gets_alone(folder):
+    net = network(folder)
+    batch = [request(0), request(2, rows=2), request(1)]
+    for together, alone in zip(net.run_all(batch), batch, strict=True):
+        np.testing.assert_array_equal(together["Y"], net.run(alone)["Y"])
+
+
+def test_a_bad_request_takes_no_other_with_it(folder, caplog):
+    results = network(folder).run_all([request(0), request(99), request(2)])
+    assert [isinstance(result, Exception) for result in results] == [False, True, False]
+    assert results[2]["Y"] == [[2]]
+    assert "index" in str(results[1])
+
+
+def test_a_missing_graph_names_the_file(tmp_path):
+    with pytest.raises(BackendError, match=r"model\.onnx is missing"):
+        network(tmp_path)
+
+
+def test_a_gpu_without_cuda_is_refused(tmp_path):
+    assert "CUDAExecutionProvider" not in onnxruntime.get_available_providers()
+    with pytest.raises(BackendError, match="onnxruntime-gpu"):
+        providers(Instance(tmp_path, "GPU", 0))
+
+
+def test_tritons_arguments_are_read():
+    instance = Instance.from_arguments(
+        {
+            "model_repository": "/r/m",
+            "model_version": "3",
+            "model_instance_kind": "GPU",
+            "model_instance_device_id": "1",
+        }
+    )
+    assert (str(instance.folder), instance.kind, instance.device) == ("/r/m/3", "GPU", 1)
+
+
+def test_session_settings_are_honoured():
+    options = session_options(
+        {
+            "intra_op_thread_count": "3",
+            "inter_op_thread_count": "2",
+            "enable_mem_arena": "0",
+            "enable_mem_pattern": "0",
+            "execution_mode": "1",
+            "session.intra_op.allow_spinning": "0",
+        },
+        level="2",
+    )
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (3, 2)
+    assert (options.enable_cpu_mem_arena, options.enable_mem_pattern) == (False, False)
+    assert options.execution_mode == onnxruntime.ExecutionMode.ORT_PARALLEL
+    assert options.graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert session_options({}).enable_cpu_mem_arena
