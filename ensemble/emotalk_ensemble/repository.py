@@ -1,7 +1,7 @@
-"""Where the model repository is, and whether its generated configs are what the contract says.
+"""Where the model repository is, and whether what is generated from the contract is up to date.
 
-``python -m emotalk_ensemble.repository [--update] [DIR]`` checks every ``config.pbtxt`` under DIR (by default the
-bundled repository) against the contract, or writes them again.
+``python -m emotalk_ensemble.repository [--update] [DIR]`` checks every ``config.pbtxt`` under DIR against the contract,
+or writes them again. Without DIR it is the bundled repository and, in a checkout, ``docs/protocol.md``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from emotalk_ensemble.contract import tensors
 from emotalk_ensemble.contract.configs import config_files
 from emotalk_ensemble.contract.limits import QUEUE_SIZE
 from emotalk_ensemble.contract.recipe import Manifest
+from emotalk_ensemble.contract.reference import protocol
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,12 @@ def stale_configs(repository: Path) -> list[Path]:
     return stale
 
 
+def _page() -> Path | None:
+    """The generated page of the documentation, in a checkout."""
+    docs = Path(__file__).resolve().parents[2] / "docs"
+    return docs / "protocol.md" if docs.is_dir() else None
+
+
 def main(argv: list[str] | None = None) -> int:
     """Check (default) or ``--update`` the configs; 1 if some are stale."""
     parser = argparse.ArgumentParser(prog="emotalk_ensemble.repository", description=__doc__)
@@ -65,10 +72,15 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     repository = arguments.repository or bundled()
+    page = _page() if arguments.repository is None else None
     if arguments.update:
         write_configs(repository, Manifest.load(repository))
+        if page is not None:
+            page.write_text(protocol(), "utf-8")
         return 0
     stale = stale_configs(repository)
+    if page is not None and (not page.is_file() or page.read_text("utf-8") != protocol()):
+        stale.append(page)
     for path in stale:
         logger.error("%s is not what the contract generates; run `make configs`", path)
     return 1 if stale else 0

@@ -19,24 +19,29 @@ Parameter = bool | int | float | str
 """What Triton lets a request parameter be."""
 
 
+DESCRIPTIONS = {
+    "smooth": "Savitzky-Golay filter over time, window 5, order 2",
+    "blink": "replace `eyeBlinkLeft` and `eyeBlinkRight` by blinks drawn from `seed`",
+    "clamp": "clip to 0..1, last of all",
+    "raw": "none of the others: the decoder's own output",
+    "seed": f"0..{MAX_SEED}; blinks are a function of (seed, absolute frame)",
+    "gains": f"factor by blendshape name, -{MAX_GAIN:g}..{MAX_GAIN:g}, as a string of JSON; after smoothing and blinks",
+    "offsets": "added by blendshape name, likewise, after the gains",
+}
+"""The options, for people."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How raw weights become a face."""
+    """How raw weights become a face; :data:`DESCRIPTIONS` says what each field does."""
 
     smooth: bool = True
-    """Savitzky-Golay filter over time, window 5, order 2."""
     blink: bool = True
-    """Replace eyeBlinkLeft and eyeBlinkRight by blinks drawn from ``seed``."""
     clamp: bool = True
-    """Clip to 0..1."""
     raw: bool = False
-    """None of it: the decoder's own output, gains and offsets included in what is left out."""
     seed: int = DEFAULT_SEED
-    """0..2^63-1; blinks are a function of (seed, absolute frame)."""
     gains: Mapping[str, float] = field(default_factory=dict)
-    """Factor by blendshape name, applied after smoothing and blinks."""
     offsets: Mapping[str, float] = field(default_factory=dict)
-    """Added by blendshape name, after the gains."""
 
     def __post_init__(self) -> None:
         for name in ("smooth", "blink", "clamp", "raw"):

@@ -24,6 +24,8 @@ class Tensor:
     datatype: DataType
     axes: tuple[int | str, ...]
     """Sizes, or the name of an axis that varies."""
+    meaning: str
+    """For people: unit, range, default."""
     optional: bool = False
 
 
@@ -42,44 +44,70 @@ class Model:
 
 # What a caller sends and gets ------------------------------------------------------------------
 
-AUDIO = Tensor("AUDIO", "FP32", ("samples",))
-"""Mono, 16 kHz, -1..1."""
-LEVEL = Tensor("LEVEL", "FP32", (1,), optional=True)
-"""Emotion level 0..1, continuous; default 1."""
-PERSON = Tensor("PERSON", "INT32", (1,), optional=True)
-"""Speaking style 0..23; default 0."""
-STYLE = Tensor("STYLE", "FP32", (PERSONS,), optional=True)
-"""A blend of persons, instead of PERSON: 24 weights >= 0 that sum to 1."""
-EMOTION_AUDIO = Tensor("EMOTION_AUDIO", "FP32", ("emotion_samples",), optional=True)
-"""Another clip to take the emotion from."""
-START_FRAME = Tensor("START_FRAME", "INT64", (1,), optional=True)
-"""Absolute frame at which this window starts: a multiple of 3; default 0."""
-CLIP_SAMPLES = Tensor("CLIP_SAMPLES", "INT64", (1,), optional=True)
-"""Samples of the whole clip. Left out with START_FRAME: a live stream, whose end is not known."""
-CLIP_STATS = Tensor("CLIP_STATS", "FP32", (2,), optional=True)
-"""Mean and population variance of the whole clip; default: the window's own."""
+AUDIO = Tensor("AUDIO", "FP32", ("samples",), "mono, 16 kHz, -1..1")
+LEVEL = Tensor("LEVEL", "FP32", (1,), "emotion level 0..1, continuous; default 1", optional=True)
+PERSON = Tensor("PERSON", "INT32", (1,), "speaking style 0..23; default 0", optional=True)
+STYLE = Tensor(
+    "STYLE", "FP32", (PERSONS,), "a blend of persons, instead of PERSON: 24 weights >= 0 that sum to 1", optional=True
+)
+EMOTION_AUDIO = Tensor(
+    "EMOTION_AUDIO", "FP32", ("emotion_samples",), "another clip to take the emotion from, like AUDIO", optional=True
+)
+START_FRAME = Tensor(
+    "START_FRAME",
+    "INT64",
+    (1,),
+    "absolute frame at which this window of a longer clip starts, a multiple of 3; default 0",
+    optional=True,
+)
+CLIP_SAMPLES = Tensor(
+    "CLIP_SAMPLES",
+    "INT64",
+    (1,),
+    "samples of the whole clip; left out beside START_FRAME: a live stream, whose end is not known",
+    optional=True,
+)
+CLIP_STATS = Tensor(
+    "CLIP_STATS",
+    "FP32",
+    (2,),
+    "mean and population variance of the whole clip; default: this window's own",
+    optional=True,
+)
 
-BLENDSHAPES = Tensor("BLENDSHAPES", "FP32", ("frames", BLENDSHAPE_COUNT))
-"""Weights in EmoTalk order."""
-TIMECODES = Tensor("TIMECODES", "FP64", ("frames",))
-"""Seconds: absolute frame / 30."""
+BLENDSHAPES = Tensor(
+    "BLENDSHAPES",
+    "FP32",
+    ("frames", BLENDSHAPE_COUNT),
+    "weights of the 52 ARKit blendshapes, names in ASCII order, 0..1 unless `clamp` is false",
+)
+TIMECODES = Tensor("TIMECODES", "FP64", ("frames",), "seconds: absolute frame / 30")
 
 # What the models hand to each other --------------------------------------------------------------
 
-NETWORK_AUDIO = Tensor("NETWORK_AUDIO", "FP32", ("network_samples",))
-"""Normalised audio; where an emotion clip was given, it follows the speech (see ``preprocess``)."""
-CONTENT_FEATURES = Tensor("CONTENT_FEATURES", "FP32", ("features", "content_features"))
-EMOTION_FEATURES = Tensor("EMOTION_FEATURES", "FP32", ("features", "emotion_features"))
-CONTENT_POSITIONS = Tensor("CONTENT_POSITIONS", "FP32", ("frames",))
-EMOTION_POSITIONS = Tensor("EMOTION_POSITIONS", "FP32", ("steps",))
-EMOTION_FRAME_POSITIONS = Tensor("EMOTION_FRAME_POSITIONS", "FP32", ("frames",))
-CONTENT = Tensor("CONTENT", "FP32", ("frames", "content"))
-EMOTION = Tensor("EMOTION", "FP32", ("frames", "emotion"))
-LEVEL_CODE = Tensor("LEVEL_CODE", "FP32", (LEVELS,))
-"""``[1 - level, level]``."""
-STYLE_CODE = Tensor("STYLE_CODE", "FP32", (PERSONS,))
-"""One-hot of the person, or the blend."""
-RAW_BLENDSHAPES = Tensor("RAW_BLENDSHAPES", "FP32", ("frames", BLENDSHAPE_COUNT))
+NETWORK_AUDIO = Tensor(
+    "NETWORK_AUDIO", "FP32", ("network_samples",), "normalised audio; an emotion clip, if any, follows the speech"
+)
+CONTENT_FEATURES = Tensor(
+    "CONTENT_FEATURES", "FP32", ("features", "content_features"), "the content encoder's convolutional features, 50 Hz"
+)
+EMOTION_FEATURES = Tensor(
+    "EMOTION_FEATURES", "FP32", ("features", "emotion_features"), "the emotion encoder's convolutional features, 50 Hz"
+)
+CONTENT_POSITIONS = Tensor("CONTENT_POSITIONS", "FP32", ("frames",), "fractional feature index of each frame")
+EMOTION_POSITIONS = Tensor(
+    "EMOTION_POSITIONS", "FP32", ("steps",), "fractional feature index of each step of the emotion encoder"
+)
+EMOTION_FRAME_POSITIONS = Tensor(
+    "EMOTION_FRAME_POSITIONS", "FP32", ("frames",), "fractional emotion step of each frame"
+)
+CONTENT = Tensor("CONTENT", "FP32", ("frames", "content"), "what is said, a vector a frame")
+EMOTION = Tensor("EMOTION", "FP32", ("frames", "emotion"), "how it is felt, a vector a frame")
+LEVEL_CODE = Tensor("LEVEL_CODE", "FP32", (LEVELS,), "[1 - level, level]")
+STYLE_CODE = Tensor("STYLE_CODE", "FP32", (PERSONS,), "one-hot of the person, or the blend")
+RAW_BLENDSHAPES = Tensor(
+    "RAW_BLENDSHAPES", "FP32", ("frames", BLENDSHAPE_COUNT), "the decoder's own weights, unclamped"
+)
 
 # The models ------------------------------------------------------------------------------------
 

@@ -1,16 +1,23 @@
 """Health by inference, over Triton's own HTTP endpoint.
 
 A model whose Python process died stays "ready" for Triton, so asking is not enough: the shortest clip goes through the
-whole ensemble.
+whole ensemble. ``python -m emotalk_ensemble.server.probe [URL]`` does that for container health checks.
 """
 
 from __future__ import annotations
 
 import json
+import logging
+import sys
 import urllib.error
 import urllib.request
 
 from emotalk_ensemble.contract import limits, tensors
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+TIMEOUT_S = 10.0
 
 
 class ProbeFailed(RuntimeError):
@@ -52,3 +59,18 @@ def post(url: str, body: object, timeout_s: float, headers: dict[str, str] | Non
 
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy between us and our server
+
+
+def main(argv: list[str] | None = None) -> int:
+    """0 if the ensemble at the URL (default: this machine, port 8000) answers, else 1."""
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        probe(arguments[0] if arguments else DEFAULT_URL, TIMEOUT_S)
+    except ProbeFailed as error:
+        logger.error("not serving: %s", error)  # noqa: TRY400  # one line, for a health check's log
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""``docs/protocol.md``, generated: what any Triton client may send and gets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from emotalk_ensemble.contract import errors, limits, tensors
+from emotalk_ensemble.contract.options import DESCRIPTIONS, Options
+from emotalk_ensemble.contract.tensors import Tensor
+from emotalk_ensemble.timing import FPS, GRID_FRAMES, GRID_SAMPLES, SAMPLE_RATE
+
+
+def protocol() -> str:
+    """The page as Markdown."""
+    default = Options()
+    options = "\n".join(
+        f"| `{name}` | `{json.dumps(getattr(default, name))}` | {text} |" for name, text in DESCRIPTIONS.items()
+    )
+    mistakes = "\n".join(
+        f"| `{cls.__name__}` | {(cls.__doc__ or '').strip()} |" for cls in errors.InvalidRequest.__subclasses__()
+    )
+    return f"""\
+<!-- Generated from emotalk_ensemble.contract by `make configs`; do not edit. -->
+
+# The model `{tensors.ENSEMBLE.name}`
+
+What any Triton client, gRPC or HTTP, may send and gets. Every tensor has a batch axis in front
+(1 to {limits.MAX_BATCH}; items of one batch have equal lengths).
+
+## Inputs
+
+{_table(tensors.ENSEMBLE.inputs)}
+
+Audio: {limits.MIN_SAMPLES} to {limits.MAX_SAMPLES} samples at {SAMPLE_RATE} Hz
+({limits.MAX_FRAMES} frames at {FPS} fps); longer clips are sent as windows. A window starts on the grid of
+{GRID_FRAMES} frames = {GRID_SAMPLES} samples. A clip of n samples has exactly ceil({FPS} n / {SAMPLE_RATE}) frames.
+
+## Outputs
+
+{_table(tensors.ENSEMBLE.outputs)}
+
+## Request parameters
+
+| name | default | meaning |
+|---|---|---|
+{options}
+
+## Errors
+
+INVALID_ARGUMENT (HTTP 400), the message being `[Class] what was wrong, the value, what is accepted`:
+
+| class | |
+|---|---|
+{mistakes}
+
+A full queue ({limits.QUEUE_SIZE} requests waiting) answers UNAVAILABLE at once, with "Exceeds maximum queue size".
+"""
+
+
+def _table(entries: Iterable[Tensor]) -> str:
+    rows = "\n".join(
+        f"| `{t.name}` | {t.datatype} | [{', '.join(str(axis) for axis in t.axes)}] | "
+        f"{'optional: ' if t.optional else ''}{t.meaning} |"
+        for t in entries
+    )
+    return f"| name | type | shape | meaning |\n|---|---|---|---|\n{rows}"

@@ -1,0 +1,41 @@
+"""What several kinds of tests share: the seeded networks and where recorded references may be."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+sys.path.insert(0, str(TESTS))  # `import seeded` from every test
+
+import seeded  # noqa: E402
+
+SEED = 7
+"""Of every golden."""
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path | None:
+    """A folder with goldens of recorded speech, which are not ours to ship: EMOTALK_REFERENCE, or one beside."""
+    beside = TESTS.parents[1] / "shared" / "reference"
+    path = Path(os.environ.get("EMOTALK_REFERENCE", beside))
+    return path if (path / "goldens_small").is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small seeded network as a released checkpoint."""
+    path = tmp_path_factory.mktemp("checkpoint") / "small.pth"
+    seeded.checkpoint("small", SEED, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_repository(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model repository exported from it, once for all tests; not to be changed."""
+    from emotalk_export.exporter import export
+
+    path = tmp_path_factory.mktemp("repositories") / "small"
+    export(small_checkpoint, path, attention_heads=4)
+    return path

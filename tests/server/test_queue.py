@@ -1,0 +1,52 @@
+"""A full queue answers at once, and takes nobody else with it."""
+
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import tritonclient.grpc
+from infer import infer
+from tritonclient.utils import InferenceServerException
+
+from emotalk_ensemble.contract.recipe import Manifest
+from emotalk_ensemble.repository import write_configs
+from emotalk_ensemble.server import EmbeddedServer
+
+
+@pytest.fixture(scope="module")
+def narrow(small_repository, tmp_path_factory):
+    """A server whose queues hold two requests."""
+    repository = tmp_path_factory.mktemp("narrow") / "repository"
+    shutil.copytree(small_repository, repository)
+    write_configs(repository, Manifest.load(repository), queue_size=2)
+    with EmbeddedServer(repository) as server:
+        yield server
+
+
+def test_a_full_queue_rejects_at_once_and_serves_the_rest(narrow, speech):
+    clip = speech[None, :400_000]
+
+    with tritonclient.grpc.InferenceServerClient(narrow.grpc_url) as client:
+        alone = infer(tritonclient.grpc, client, {"raw": True}, AUDIO=clip)["BLENDSHAPES"]
+
+        def send(_):
+            began = time.monotonic()
+            try:
+                return infer(tritonclient.grpc, client, {"raw": True}, AUDIO=clip)["BLENDSHAPES"], began
+            except InferenceServerException as error:
+                return error, time.monotonic() - began
+
+        with ThreadPoolExecutor(60) as pool:
+            results = [result for result, _ in pool.map(send, range(60))]
+
+    rejected = [r for r in results if isinstance(r, InferenceServerException)]
+    served = [r for r in results if not isinstance(r, InferenceServerException)]
+    assert rejected
+    assert served
+    for error in rejected:
+        assert error.status() == "StatusCode.UNAVAILABLE"
+        assert "Exceeds maximum queue size" in error.message()
+    for weights in served:
+        np.testing.assert_allclose(weights, alone, rtol=0, atol=1e-5)
