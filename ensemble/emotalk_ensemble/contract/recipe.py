@@ -31,9 +31,9 @@ class Recipe:
 
     normalisation: Normalisation = "clip"
     frame_grid: FrameGrid = "align_corners"
-    context_before_s: float = 0.3
+    context_before_s: float = 2.0
     """Seconds of past that a window should carry before its first frame that counts."""
-    look_ahead_s: float = 0.2
+    look_ahead_s: float = 1.0
     """Seconds of future that it should carry after its last."""
     frontend_context_s: float = 0.0
     """Seconds that the convolutional frontend hears beyond a feature's own 25 ms (EmoTalk's: none)."""

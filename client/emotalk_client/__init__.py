@@ -1,0 +1,58 @@
+"""EmoTalk's thin client: speech in, 52 ARKit blendshapes at 30 fps out, through any Triton that serves the ensemble.
+
+::
+
+    with EmoTalkClient("localhost:8001") as client:
+        client.animate("speech.wav").save("face.csv")
+"""
+
+from emotalk_client.aio import AsyncEmoTalkClient
+from emotalk_client.animation import Animation, Frame
+from emotalk_client.client import EmoTalkClient
+from emotalk_client.errors import (
+    AudioError,
+    ClientClosed,
+    DeadlineExceeded,
+    EmoTalkError,
+    FormatError,
+    InvalidAudio,
+    InvalidRequest,
+    MissingExtra,
+    ModelUnavailable,
+    ServerBusy,
+    ServerError,
+    ServerUnavailable,
+    TruncatedAudio,
+    UnexpectedResponse,
+    UnknownFormat,
+    UnreadableAnimation,
+    UnreadableAudio,
+)
+from emotalk_client.health import Health
+from emotalk_client.settings import AnimateOptions
+
+__all__ = [
+    "AnimateOptions",
+    "Animation",
+    "AsyncEmoTalkClient",
+    "AudioError",
+    "ClientClosed",
+    "DeadlineExceeded",
+    "EmoTalkClient",
+    "EmoTalkError",
+    "FormatError",
+    "Frame",
+    "Health",
+    "InvalidAudio",
+    "InvalidRequest",
+    "MissingExtra",
+    "ModelUnavailable",
+    "ServerBusy",
+    "ServerError",
+    "ServerUnavailable",
+    "TruncatedAudio",
+    "UnexpectedResponse",
+    "UnknownFormat",
+    "UnreadableAnimation",
+    "UnreadableAudio",
+]

@@ -1,0 +1,212 @@
+"""The client, for asyncio. :mod:`emotalk_client.client` is its twin for everybody else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotalk_client.animation import Animation, Frame
+from emotalk_client.audio import AudioSource, load, statistics
+from emotalk_client.errors import ClientClosed
+from emotalk_client.health import Health
+from emotalk_client.planner import PlannedWindow, plan
+from emotalk_client.retry import Deadline, Retry
+from emotalk_client.settings import AnimateOptions, Settings, check_length
+from emotalk_client.stitcher import Stitcher
+from emotalk_client.transport import Transport, TritonTransport, checked
+from emotalk_ensemble.contract import limits, tensors
+from emotalk_ensemble.contract.options import Parameter
+from emotalk_ensemble.contract.recipe import Recipe
+from emotalk_ensemble.timing import FPS, Window, frame_count, timecodes
+
+if TYPE_CHECKING:
+    from emotalk_client.settings import Unpack
+
+DEFAULT_URL = "localhost:8001"
+TIMEOUT_S = 600.0
+"""Seconds of one call."""
+CONCURRENCY = 4
+"""Windows of one call in flight."""
+
+Block = tuple[int, NDArray[np.float32]]
+"""Absolute frame of the first row, and rows [F, 52]."""
+Progress = Callable[[int, int], None]
+"""Called with frames done and frames in all."""
+
+
+class AsyncEmoTalkClient:
+    """Faces from a Triton that serves the ensemble; used with ``async with``, or closed with :meth:`close`.
+
+    Args:
+        url: ``host:port`` of Triton's gRPC endpoint.
+        timeout_s: seconds that one call may take, retries included.
+        concurrency: windows of one call in flight at once.
+        retries: how often a window is sent again after a failure that may pass.
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        concurrency: int = CONCURRENCY,
+        retries: int = 5,
+        transport: Transport | None = None,
+    ) -> None:
+        self.url = url
+        self._timeout_s = timeout_s
+        self._concurrency = max(1, concurrency)
+        self._retry = Retry(attempts=max(0, retries) + 1)
+        self._transport = transport
+        self._parameters: dict[str, str] | None = None
+        self._closed = False
+
+    async def __aenter__(self) -> AsyncEmoTalkClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of the connection; does nothing the second time."""
+        self._closed = True
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            await transport.close()
+
+    async def animate(
+        self,
+        audio: AudioSource,
+        *,
+        sample_rate: int | None = None,
+        progress: Progress | None = None,
+        **options: Unpack[AnimateOptions],
+    ) -> Animation:
+        """The face that speaks ``audio``, whole.
+
+        Args:
+            audio: a path, an open file, or an array [samples] or [samples, channels].
+            sample_rate: Hertz, of an array.
+            progress: told of frames done and frames in all.
+            options: see :class:`~emotalk_client.AnimateOptions`.
+
+        Returns:
+            weights [F, 52] float32 in EmoTalk order and timecodes [F], F = ceil(30 * seconds).
+
+        Raises:
+            AudioError: the audio cannot be used.
+            InvalidRequest: its subclass says what is out of range.
+            ServerError: its subclass says how the server failed.
+        """
+        blocks = [rows async for _, rows in self._blocks(audio, sample_rate, progress, options)]
+        weights = np.concatenate(blocks)
+        return Animation(weights, timecodes(0, len(weights)))
+
+    async def stream(
+        self,
+        audio: AudioSource,
+        *,
+        sample_rate: int | None = None,
+        progress: Progress | None = None,
+        **options: Unpack[AnimateOptions],
+    ) -> AsyncGenerator[Frame, None]:
+        """The frames of :meth:`animate`, in order, as windows finish. Leaving early cancels what is in flight."""
+        blocks = self._blocks(audio, sample_rate, progress, options)
+        try:
+            async for first, rows in blocks:
+                for index, weights in enumerate(rows, first):
+                    yield Frame(index, index / FPS, weights)
+        finally:
+            await blocks.aclose()
+
+    async def health(self) -> Health:
+        """Send the shortest clip through the ensemble.
+
+        Raises:
+            ServerError: its subclass says why there is no face.
+        """
+        deadline = Deadline.after(self._timeout_s)
+        parameters = await self._model_parameters(deadline)
+        began = time.perf_counter()
+        silence = np.zeros((1, limits.MIN_SAMPLES), np.float32)
+        outputs = await self._connected().infer({tensors.AUDIO.name: silence}, {}, deadline.remaining())
+        checked(outputs, frame_count(limits.MIN_SAMPLES))
+        return Health(self.url, parameters.get("model", "unknown"), time.perf_counter() - began)
+
+    async def _blocks(
+        self, audio: AudioSource, sample_rate: int | None, progress: Progress | None, options: AnimateOptions
+    ) -> AsyncGenerator[Block, None]:
+        settings = Settings(**options)
+        deadline = Deadline.after(self._timeout_s)
+        # Reading and resampling take seconds for long files; the loop goes on meanwhile.
+        clip = await asyncio.to_thread(load, audio, sample_rate)
+        check_length(clip, "the audio")
+        inputs = await asyncio.to_thread(settings.inputs)
+        inputs[tensors.CLIP_SAMPLES.name] = np.array([[len(clip)]], np.int64)
+        inputs[tensors.CLIP_STATS.name] = (await asyncio.to_thread(statistics, clip))[None]
+        parameters = settings.options().parameters()
+        recipe = Recipe.from_strings(await self._model_parameters(deadline))
+
+        frames = frame_count(len(clip))
+        windows = plan(len(clip), settings.layout(recipe))
+        stitcher = Stitcher()
+        flying: deque[tuple[PlannedWindow, asyncio.Task[NDArray[np.float32]]]] = deque()
+        try:
+            while True:
+                while len(flying) < self._concurrency and (window := next(windows, None)) is not None:
+                    flying.append((window, asyncio.create_task(self._send(clip, window, inputs, parameters, deadline))))
+                if not flying:
+                    break
+                window, task = flying[0]
+                rows = await task
+                flying.popleft()
+                for block in stitcher.push(window, rows):
+                    yield block
+                if progress is not None:
+                    progress(stitcher.next_frame, frames)
+            stitcher.finish(frames)
+        finally:
+            for _, task in flying:
+                task.cancel()
+            await asyncio.gather(*(task for _, task in flying), return_exceptions=True)
+
+    async def _send(
+        self,
+        clip: NDArray[np.float32],
+        window: PlannedWindow,
+        inputs: dict[str, NDArray[Any]],
+        parameters: dict[str, Parameter],
+        deadline: Deadline,
+    ) -> NDArray[np.float32]:
+        part = clip[window.start_sample : window.start_sample + window.samples]
+        sent = {
+            **inputs,
+            tensors.AUDIO.name: part[None],
+            tensors.START_FRAME.name: np.array([[window.start_frame]], np.int64),
+        }
+        frames = Window(window.samples, window.start_frame, len(clip)).frames
+        transport = self._connected()
+        outputs = await self._retry.run(lambda left: transport.infer(sent, parameters, left), deadline)
+        return checked(outputs, frames)
+
+    async def _model_parameters(self, deadline: Deadline) -> dict[str, str]:
+        if self._parameters is None:
+            transport = self._connected()
+            self._parameters = await self._retry.run(transport.model_parameters, deadline)
+        return self._parameters
+
+    def _connected(self) -> Transport:
+        if self._closed:
+            raise ClientClosed("this client was closed; make a new one")
+        if self._transport is None:
+            self._transport = TritonTransport(self.url)
+        return self._transport

@@ -1,0 +1,5 @@
+"""``python -m emotalk_client.cli``."""
+
+from emotalk_client.cli.app import main
+
+main()

@@ -1,0 +1,50 @@
+"""The command line: its sub-commands, and how mistakes are reported."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+from emotalk_client.cli import animate, health, plot
+from emotalk_client.errors import EmoTalkError
+from emotalk_ensemble.contract.errors import InvalidRequest
+from emotalk_ensemble.server.errors import ServerStartError
+
+app = typer.Typer(
+    help="Speech in, a living face out: EmoTalk through NVIDIA Triton.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("animate")(animate.animate)
+app.command("health")(health.health)
+app.command("plot")(plot.plot)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"emotalk-triton {importlib.metadata.version('emotalk-triton')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version_wanted: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show what happens inside.")] = False,
+) -> None:
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.WARNING, format="%(message)s", stream=sys.stderr)
+
+
+def main() -> None:
+    """Run the command; a mistake is one line and exit status 1, never a traceback."""
+    try:
+        app()
+    except (EmoTalkError, InvalidRequest, ServerStartError) as error:
+        typer.echo(f"emotalk: {type(error).__name__}: {error}", err=True)
+        sys.exit(1)

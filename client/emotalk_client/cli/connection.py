@@ -1,0 +1,81 @@
+"""Which server a command talks to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from emotalk_client.aio import DEFAULT_URL
+from emotalk_client.client import EmoTalkClient
+from emotalk_client.errors import MissingExtra, ServerError
+
+URL_VARIABLE = "EMOTALK_URL"
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        metavar="HOST:PORT",
+        help=f"Triton's gRPC endpoint. Default: ${URL_VARIABLE}, or {DEFAULT_URL} if a server is there, "
+        "or one that is started for the moment.",
+    ),
+]
+
+
+def given_url(url: str | None) -> str | None:
+    """What the user asked for, if anything."""
+    return url or os.environ.get(URL_VARIABLE) or None
+
+
+@contextmanager
+def connect(url: str | None) -> Iterator[EmoTalkClient]:
+    """A client for the server that the user named, or that is there, or that is started now.
+
+    Raises:
+        MissingExtra: a server would have to be started, and the extra for that is not installed.
+    """
+    named = given_url(url)
+    if named is not None:
+        with EmoTalkClient(named) as client:
+            yield client
+    elif _is_there(DEFAULT_URL):
+        with EmoTalkClient(DEFAULT_URL) as client:
+            yield client
+    else:
+        with _embedded() as started, EmoTalkClient(started) as client:
+            yield client
+
+
+def _is_there(url: str) -> bool:
+    with EmoTalkClient(url, timeout_s=2.0, retries=0) as client:
+        try:
+            client.health()
+        except ServerError:
+            return False
+    return True
+
+
+@contextmanager
+def _embedded() -> Iterator[str]:
+    try:
+        from emotalk_ensemble.server import EmbeddedServer
+        from emotalk_ensemble.server.errors import TritonNotFound
+    except ImportError as error:
+        raise MissingExtra(_NO_SERVER) from error
+    typer.echo(f"no server at {DEFAULT_URL}; starting an embedded one for this command", err=True)
+    server = EmbeddedServer()
+    try:
+        server.start()
+    except TritonNotFound as error:
+        raise MissingExtra(_NO_SERVER) from error
+    with server:
+        yield server.grpc_url
+
+
+_NO_SERVER = (
+    f"no server was named, none listens at {DEFAULT_URL}, and none can be started here; "
+    f"give --url or ${URL_VARIABLE}, or install `emotalk-triton[server]`"
+)

@@ -1,0 +1,34 @@
+"""``emotalk plot``: a picture of a face over time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emotalk_client.animation import Animation
+from emotalk_client.audio import load
+from emotalk_client.cli.connection import Url, connect
+from emotalk_client.formats import FORMATS
+
+
+def plot(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Audio, or an animation that was written before.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.png")],
+    audio: Annotated[Path | None, typer.Option(help="The audio of an animation, for its spectrogram.")] = None,
+    url: Url = None,
+) -> None:
+    """Draw the spectrogram, jaw, lips, brows and lids."""
+    from emotalk_client.plot import plot as draw
+
+    if source.suffix.lower() in FORMATS:
+        face = Animation.load(source)
+        sound = load(audio) if audio is not None else None
+    else:
+        sound = load(source)
+        with connect(url) as client:
+            face = client.animate(source)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    draw(face, output, sound)
+    typer.echo(f"wrote {output}")

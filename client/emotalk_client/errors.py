@@ -1,0 +1,90 @@
+"""What can go wrong between a caller and a face.
+
+::
+
+    InvalidRequest (ValueError)      a request that no server could serve; its subclasses are the contract's
+    EmoTalkError (Exception)
+    ├── AudioError
+    │   ├── UnreadableAudio          no audio file, or of no known format
+    │   ├── TruncatedAudio           a file that ends before its header says
+    │   └── InvalidAudio             an array or a rate that is no audio
+    ├── ServerError                  the server failed
+    │   ├── ServerUnavailable        nobody answers there             (retried)
+    │   ├── ServerBusy               its queue is full                (retried)
+    │   ├── ModelUnavailable         it does not serve the ensemble   (retried)
+    │   ├── DeadlineExceeded         no answer in time
+    │   └── UnexpectedResponse       an answer that cannot be right
+    ├── FormatError
+    │   ├── UnknownFormat            a file suffix that is none of ours
+    │   └── UnreadableAnimation      a file that is no animation
+    ├── MissingExtra                 an optional part of this package is not installed
+    └── ClientClosed                 used after close()
+"""
+
+from __future__ import annotations
+
+from emotalk_ensemble.contract.errors import InvalidRequest as InvalidRequest
+
+
+class EmoTalkError(Exception):
+    """Base of what this package raises, but for :class:`InvalidRequest`."""
+
+
+class AudioError(EmoTalkError):
+    """Audio that cannot be used."""
+
+
+class UnreadableAudio(AudioError):
+    """No audio file, or of no known format."""
+
+
+class TruncatedAudio(AudioError):
+    """A file that ends before its header says."""
+
+
+class InvalidAudio(AudioError):
+    """An array or a sample rate that is no audio."""
+
+
+class ServerError(EmoTalkError):
+    """The server failed."""
+
+
+class ServerUnavailable(ServerError):
+    """Nobody answers there."""
+
+
+class ServerBusy(ServerError):
+    """The server's queue is full; it said so at once."""
+
+
+class ModelUnavailable(ServerError):
+    """The server does not serve the ensemble, or a process of it died."""
+
+
+class DeadlineExceeded(ServerError):
+    """No answer in time."""
+
+
+class UnexpectedResponse(ServerError):
+    """An answer that cannot be right: of another shape, or with NaN in it."""
+
+
+class FormatError(EmoTalkError):
+    """An animation file."""
+
+
+class UnknownFormat(FormatError):
+    """A file suffix that is none of ours."""
+
+
+class UnreadableAnimation(FormatError):
+    """A file that is no animation, or of another layout."""
+
+
+class MissingExtra(EmoTalkError):
+    """An optional part of this package is not installed."""
+
+
+class ClientClosed(EmoTalkError):
+    """The client was closed before."""

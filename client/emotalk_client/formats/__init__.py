@@ -1,0 +1,46 @@
+"""Animation files, one module a format; the suffix decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from emotalk_client.animation import Animation
+from emotalk_client.errors import UnknownFormat, UnreadableAnimation
+from emotalk_client.formats import audio2face, jsonl, livelink, npy
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How one kind of file is written and read."""
+
+    name: str
+    write: Callable[[Animation, Path], None]
+    _read: Callable[[Path], Animation]
+
+    def read(self, path: Path) -> Animation:
+        """The animation in ``path``; :class:`UnreadableAnimation` if there is none."""
+        try:
+            return self._read(path)
+        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+            raise UnreadableAnimation(
+                f"{path} is no {self.name} file of this project ({type(error).__name__}: {error})"
+            ) from error
+
+
+FORMATS = {
+    ".npy": Format("NumPy", npy.write, npy.read),
+    ".csv": Format("Live Link Face", livelink.write, livelink.read),
+    ".json": Format("Audio2Face", audio2face.write, audio2face.read),
+    ".jsonl": Format("JSON lines", jsonl.write, jsonl.read),
+}
+"""By suffix."""
+
+
+def format_of(path: Path) -> Format:
+    """The format of ``path``; :class:`UnknownFormat` if its suffix is none of ours."""
+    found = FORMATS.get(path.suffix.lower())
+    if found is None:
+        raise UnknownFormat(f"{path.name} has the suffix {path.suffix!r}; accepted: {', '.join(FORMATS)}")
+    return found

@@ -1,0 +1,38 @@
+"""``.json``: blendshape weights as NVIDIA Audio2Face exports them, in Apple's order."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from emotalk_client.animation import Animation
+from emotalk_ensemble.arkit import APPLE_ORDER, BLENDSHAPES, columns
+
+
+def write(animation: Animation, path: Path) -> None:
+    """Write the whole animation."""
+    weights = animation.weights[:, columns(APPLE_ORDER)]
+    content = {
+        "exportFps": animation.fps,
+        "trackPath": "",
+        "numPoses": len(APPLE_ORDER),
+        "numFrames": len(animation),
+        "facsNames": list(APPLE_ORDER),
+        "weightMat": [[round(float(value), 7) for value in row] for row in weights],
+        "joints": [],
+        "rotations": [],
+        "translations": [],
+    }
+    path.write_text(json.dumps(content) + "\n", "utf-8")
+
+
+def read(path: Path) -> Animation:
+    """Read an export; its columns by name."""
+    content = json.loads(path.read_text("utf-8"))
+    names = content["facsNames"]
+    weights = np.array(content["weightMat"], np.float32).reshape(-1, len(names))
+    fps = float(content["exportFps"])
+    order = [names.index(name) for name in BLENDSHAPES]
+    return Animation(weights[:, order], np.arange(len(weights)) / fps, fps)

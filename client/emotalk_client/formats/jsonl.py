@@ -1,0 +1,26 @@
+"""``.jsonl``: a line a frame, ``{"timecode": seconds, "blendshapes": [52 weights in EmoTalk order]}``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from emotalk_client.animation import Animation
+from emotalk_ensemble.arkit import BLENDSHAPE_COUNT
+
+
+def write(animation: Animation, path: Path) -> None:
+    """Write a line a frame."""
+    with path.open("w", encoding="utf-8") as file:
+        for seconds, row in zip(animation.timecodes, animation.weights, strict=True):
+            values = [round(float(value), 7) for value in row]
+            file.write(json.dumps({"timecode": float(seconds), "blendshapes": values}) + "\n")
+
+
+def read(path: Path) -> Animation:
+    """Read the lines."""
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+    weights = np.array([line["blendshapes"] for line in lines], np.float32).reshape(-1, BLENDSHAPE_COUNT)
+    return Animation(weights, np.array([line["timecode"] for line in lines], np.float64))

@@ -1,0 +1,57 @@
+"""``.csv``: a recording as Apple's Live Link Face app writes it, which Unreal and Blender add-ons read.
+
+Header ``Timecode,BlendShapeCount`` and 61 names with a capital first letter: the 52 (right before left for jaw and
+mouth), then nine head and eye rotations, which are 0 here. Timecode is ``HH:MM:SS:FF.mmm``, FF counting frames.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from emotalk_client.animation import Animation
+from emotalk_ensemble.arkit import BLENDSHAPES, HEAD_AND_EYE_ROTATIONS, LIVE_LINK_CSV_ORDER, columns
+from emotalk_ensemble.timing import FPS
+
+NAMES = (*LIVE_LINK_CSV_ORDER, *HEAD_AND_EYE_ROTATIONS)
+
+
+def _capital(name: str) -> str:
+    return name[0].upper() + name[1:]
+
+
+def timecode(seconds: float, fps: float) -> str:
+    """``HH:MM:SS:FF.mmm``: whole frames, and thousandths of a frame."""
+    milliframes = round(seconds * fps * 1000)
+    per_second = round(fps)
+    frames, rest = divmod(milliframes, 1000)
+    total, frame = divmod(frames, per_second)
+    return f"{total // 3600:02d}:{total // 60 % 60:02d}:{total % 60:02d}:{frame:02d}.{rest:03d}"
+
+
+def write(animation: Animation, path: Path) -> None:
+    """Write a row a frame."""
+    weights = animation.weights[:, columns(LIVE_LINK_CSV_ORDER)]
+    still = ["0.0000000000"] * len(HEAD_AND_EYE_ROTATIONS)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["Timecode", "BlendShapeCount", *map(_capital, NAMES)])
+        for seconds, row in zip(animation.timecodes, weights, strict=True):
+            values = [f"{value:.10f}" for value in row]
+            writer.writerow([timecode(float(seconds), animation.fps), len(NAMES), *values, *still])
+
+
+def read(path: Path) -> Animation:
+    """Read a recording at 30 fps: its columns by name."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    weights = np.array([[float(row[_capital(name)]) for name in BLENDSHAPES] for row in rows], np.float32)
+    seconds = [_seconds(row["Timecode"], FPS) for row in rows]
+    return Animation(weights.reshape(-1, len(BLENDSHAPES)), np.array(seconds, np.float64))
+
+
+def _seconds(text: str, fps: float) -> float:
+    hours, minutes, seconds, frames = text.split(":")
+    return (int(hours) * 60 + int(minutes)) * 60 + int(seconds) + float(frames) / fps

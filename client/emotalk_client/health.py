@@ -1,0 +1,16 @@
+"""What a health check found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """A server that answered an inference."""
+
+    url: str
+    model: str
+    """What its weights are, in its own words."""
+    latency_s: float
+    """Seconds from sending the shortest clip to having its face."""

@@ -1,0 +1,67 @@
+"""Tries again what is safe to try again, within the deadline.
+
+The server keeps nothing between requests, so a window may be sent twice. Only failures that may pass are retried: a
+connection, a full queue, a model that is being replaced. A request that is wrong stays wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from emotalk_client.errors import DeadlineExceeded, ModelUnavailable, ServerBusy, ServerUnavailable
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+PASSING = (ServerUnavailable, ServerBusy, ModelUnavailable)
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A moment on the event loop's clock."""
+
+    at: float
+
+    @classmethod
+    def after(cls, seconds: float) -> Deadline:
+        """``seconds`` from now."""
+        return cls(asyncio.get_running_loop().time() + seconds)
+
+    def remaining(self) -> float:
+        """Seconds that are left.
+
+        Raises:
+            DeadlineExceeded: none are.
+        """
+        left = self.at - asyncio.get_running_loop().time()
+        if left <= 0:
+            raise DeadlineExceeded("the deadline has passed")
+        return left
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often, and how long between: ``first_s * 2^k``, at most ``longest_s``, times 0.5..1 drawn anew."""
+
+    attempts: int = 6
+    first_s: float = 0.1
+    longest_s: float = 2.0
+
+    async def run(self, attempt: Callable[[float], Awaitable[T]], deadline: Deadline) -> T:
+        """The first success of ``attempt(seconds left)``, or its last failure."""
+        for number in range(self.attempts):
+            try:
+                return await attempt(deadline.remaining())
+            except PASSING as error:
+                pause = min(self.first_s * 2**number, self.longest_s) * random.uniform(0.5, 1)  # noqa: S311  # no secret
+                if number == self.attempts - 1 or pause >= deadline.at - asyncio.get_running_loop().time():
+                    raise
+                logger.info("trying again in %.2f s: %s", pause, error)
+                await asyncio.sleep(pause)
+        raise AssertionError("unreachable: the last attempt returns or raises")

@@ -1,0 +1,126 @@
+"""The wire: the only module that knows tritonclient."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotalk_client.errors import (
+    DeadlineExceeded,
+    ModelUnavailable,
+    ServerBusy,
+    ServerError,
+    ServerUnavailable,
+    UnexpectedResponse,
+)
+from emotalk_ensemble.contract import tensors
+from emotalk_ensemble.contract.errors import InvalidRequest, from_message
+from emotalk_ensemble.contract.options import Parameter
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class Transport(Protocol):
+    """Carries requests to a server that serves the ensemble."""
+
+    async def infer(self, inputs: Arrays, parameters: Mapping[str, Parameter], timeout_s: float) -> dict[str, Any]:
+        """The ensemble's outputs by name; raises what ``errors`` lists."""
+
+    async def model_parameters(self, timeout_s: float) -> dict[str, str]:
+        """The ``parameters`` of the ensemble's own config."""
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+
+
+class TritonTransport:
+    """gRPC to a Triton at ``host:port``. Made inside the event loop that uses it."""
+
+    def __init__(self, url: str) -> None:
+        # Imported when needed: gRPC is most of this package's import time.
+        import tritonclient.grpc.aio as triton
+        from tritonclient.utils import InferenceServerException
+
+        self._url = url
+        self._triton = triton
+        self._error = InferenceServerException
+        self._client = triton.InferenceServerClient(url)
+
+    async def infer(self, inputs: Arrays, parameters: Mapping[str, Parameter], timeout_s: float) -> dict[str, Any]:
+        """See :class:`Transport`."""
+        sent = []
+        for name, array in inputs.items():
+            tensor = self._triton.InferInput(name, list(array.shape), tensors.ENSEMBLE.tensor(name).datatype)
+            tensor.set_data_from_numpy(array)
+            sent.append(tensor)
+        try:
+            result = await self._client.infer(
+                tensors.ENSEMBLE.name, sent, parameters=dict(parameters) or None, client_timeout=timeout_s
+            )
+        except self._error as error:
+            raise self._translated(error) from error
+        outputs = {tensor.name: result.as_numpy(tensor.name) for tensor in tensors.ENSEMBLE.outputs}
+        if missing := [name for name, array in outputs.items() if array is None]:
+            raise UnexpectedResponse(f"{self._url} sent no {', '.join(missing)}")
+        return outputs
+
+    async def model_parameters(self, timeout_s: float) -> dict[str, str]:
+        """See :class:`Transport`."""
+        try:
+            answer = await self._client.get_model_config(tensors.ENSEMBLE.name, client_timeout=timeout_s)
+        except self._error as error:
+            raise self._translated(error) from error
+        return {key: value.string_value for key, value in answer.config.parameters.items()}
+
+    async def close(self) -> None:
+        """See :class:`Transport`."""
+        await self._client.close()
+
+    def _translated(self, error: Any) -> ServerError | InvalidRequest:
+        return translated(self._url, str(error.status() or ""), str(error.message() or ""))
+
+
+def translated(url: str, status: str, message: str) -> ServerError | InvalidRequest:
+    """Our error for gRPC's ``status`` and a server's ``message``."""
+    code = status.removeprefix("StatusCode.")
+    if invalid := from_message(message):
+        return invalid
+    if code == "INVALID_ARGUMENT":
+        return InvalidRequest(message)
+    if code == "DEADLINE_EXCEEDED":
+        return DeadlineExceeded(f"{url} did not answer in time")
+    if "maximum queue size" in message:
+        return ServerBusy(f"{url} is busy: {message}")
+    # A dead process of a model answers INTERNAL until the server's supervisor replaces it.
+    if code == "NOT_FOUND" or "unknown model" in message or "not ready" in message or "is not healthy" in message:
+        return ModelUnavailable(f"{url} does not serve {tensors.ENSEMBLE.name}: {message}")
+    if code in ("UNAVAILABLE", "CANCELLED"):
+        return ServerUnavailable(f"no server answers at {url}: {_brief(message)}")
+    return ServerError(f"{url}: {code}: {message}")
+
+
+def _brief(message: str) -> str:
+    try:
+        return str(json.loads(message)["grpc_message"])
+    except (ValueError, KeyError, TypeError):
+        return message
+
+
+def checked(outputs: Mapping[str, Any], frames: int) -> NDArray[np.float32]:
+    """The weights [frames, 52] in ``outputs``.
+
+    Raises:
+        UnexpectedResponse: they have another shape, or are not finite.
+    """
+    weights = outputs[tensors.BLENDSHAPES.name]
+    expected = (1, frames, tensors.BLENDSHAPES.axes[-1])
+    if weights.shape != expected:
+        raise UnexpectedResponse(f"BLENDSHAPES has shape {list(weights.shape)}; expected {list(expected)}")
+    if not np.isfinite(weights).all():
+        raise UnexpectedResponse("BLENDSHAPES has NaN or infinity in it")
+    result: NDArray[np.float32] = weights[0]
+    return result
