@@ -81,12 +81,16 @@ class Settings:
         return Options(**{f.name: getattr(self, f.name) for f in fields(Options)})
 
     def layout(self, recipe: Recipe) -> Layout:
-        """How windows lie for a model of ``recipe``; an overlap is shared out as the model's own would be."""
+        """How windows lie for a model of ``recipe``.
+
+        An overlap that was given is shared out as the model's own would be. The model's own takes at most half of a
+        window, so that short windows still move on.
+        """
         before, after = recipe.context_before_s, recipe.look_ahead_s
-        if self.overlap is not None:
-            share = before / (before + after) if before + after else 0.5
-            before, after = self.overlap * share, self.overlap * (1 - share)
-        return Layout.of_seconds(self.window, before, after)
+        needed = before + after
+        overlap = min(needed, self.window / 2) if self.overlap is None else self.overlap
+        share = before / needed if needed else 0.5
+        return Layout.of_seconds(self.window, overlap * share, overlap * (1 - share))
 
     def inputs(self) -> dict[str, NDArray[Any]]:
         """The tensors that go with every window, each with its batch axis.

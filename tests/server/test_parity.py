@@ -6,11 +6,11 @@ import shutil
 
 import numpy as np
 import pytest
-import seeded
 import soundfile
 import tritonclient.grpc
 from infer import infer
 
+import seeded
 from emotalk_ensemble import timing
 from emotalk_ensemble.server import EmbeddedServer
 from emotalk_export.exporter import export

@@ -1,6 +1,5 @@
 """A full queue answers at once, and takes nobody else with it."""
 
-import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,20 +7,14 @@ import numpy as np
 import pytest
 import tritonclient.grpc
 from infer import infer
+from narrow import narrow_server
 from tritonclient.utils import InferenceServerException
-
-from emotalk_ensemble.contract.recipe import Manifest
-from emotalk_ensemble.repository import write_configs
-from emotalk_ensemble.server import EmbeddedServer
 
 
 @pytest.fixture(scope="module")
 def narrow(small_repository, tmp_path_factory):
     """A server whose queues hold two requests."""
-    repository = tmp_path_factory.mktemp("narrow") / "repository"
-    shutil.copytree(small_repository, repository)
-    write_configs(repository, Manifest.load(repository), queue_size=2)
-    with EmbeddedServer(repository) as server:
+    with narrow_server(small_repository, tmp_path_factory.mktemp("narrow")) as server:
         yield server
 
 

@@ -23,7 +23,7 @@ class Format:
         """The animation in ``path``; :class:`UnreadableAnimation` if there is none."""
         try:
             return self._read(path)
-        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError) as error:
             raise UnreadableAnimation(
                 f"{path} is no {self.name} file of this project ({type(error).__name__}: {error})"
             ) from error

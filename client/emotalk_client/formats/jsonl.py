@@ -22,5 +22,7 @@ def write(animation: Animation, path: Path) -> None:
 def read(path: Path) -> Animation:
     """Read the lines."""
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+    if not lines:
+        raise ValueError("it is empty")
     weights = np.array([line["blendshapes"] for line in lines], np.float32).reshape(-1, BLENDSHAPE_COUNT)
     return Animation(weights, np.array([line["timecode"] for line in lines], np.float64))

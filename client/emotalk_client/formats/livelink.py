@@ -46,7 +46,10 @@ def write(animation: Animation, path: Path) -> None:
 def read(path: Path) -> Animation:
     """Read a recording at 30 fps: its columns by name."""
     with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+        reader = csv.DictReader(file)
+        rows = list(reader)
+    if missing := {_capital(name) for name in BLENDSHAPES} - set(reader.fieldnames or ()):
+        raise ValueError(f"columns are missing: {', '.join(sorted(missing)[:3])}...")
     weights = np.array([[float(row[_capital(name)]) for name in BLENDSHAPES] for row in rows], np.float32)
     seconds = [_seconds(row["Timecode"], FPS) for row in rows]
     return Animation(weights.reshape(-1, len(BLENDSHAPES)), np.array(seconds, np.float64))

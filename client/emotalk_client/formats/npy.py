@@ -13,7 +13,8 @@ from emotalk_ensemble.timing import timecodes
 
 def write(animation: Animation, path: Path) -> None:
     """Write the weights."""
-    np.save(path, animation.weights)
+    with path.open("wb") as file:  # given a path, NumPy would add a suffix of its own to `.NPY`
+        np.save(file, animation.weights)
 
 
 def read(path: Path) -> Animation:

@@ -1,0 +1,103 @@
+"""Cutting and joining: every frame once, whatever the lengths."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emotalk_client.errors import UnexpectedResponse
+from emotalk_client.planner import MAX_WINDOW_S, Layout, PlannedWindow, grid_ceil, plan
+from emotalk_client.stitcher import Stitcher
+from emotalk_ensemble.contract.errors import InvalidWindow
+from emotalk_ensemble.contract.limits import MAX_FRAMES, MIN_SAMPLES
+from emotalk_ensemble.timing import SAMPLE_RATE, Window, frame_count
+
+layouts = st.tuples(st.integers(1, 100), st.integers(0, 30), st.integers(0, 30)).filter(lambda t: t[1] + t[2] < t[0])
+
+
+@given(st.integers(MIN_SAMPLES, 40 * SAMPLE_RATE), layouts)
+@settings(max_examples=400)
+def test_every_frame_counts_once_and_every_window_can_be_served(samples, steps):
+    layout = Layout(*(3 * s for s in steps))
+    frames = frame_count(samples)
+    expected = 0
+    for window in plan(samples, layout):
+        assert window.first == expected  # in order, none missing, none twice
+        assert window.start_frame % 3 == 0
+        assert window.samples >= MIN_SAMPLES
+        assert window.start_sample + window.samples <= samples
+        served = Window(window.samples, window.start_frame, samples).frames
+        assert served <= MAX_FRAMES
+        assert 0 <= window.kept.start < window.kept.stop <= served
+        if window.start_frame > 0:
+            assert window.first - window.start_frame >= layout.before
+        if window.end < frames:
+            assert window.samples == layout.window * 1600 // 3  # one length, so that Triton can batch
+            assert served - window.kept.stop == layout.after
+        expected = window.end
+    assert expected == frames
+
+
+@given(st.integers(MIN_SAMPLES, 20 * SAMPLE_RATE), layouts, st.randoms(use_true_random=False))
+def test_answers_in_any_order_are_joined_in_the_clips(samples, steps, random):
+    clip = np.arange(frame_count(samples), dtype=np.float32)
+    windows = list(plan(samples, Layout(*(3 * s for s in steps))))
+    random.shuffle(windows)
+    stitcher, joined = Stitcher(), []
+    for window in windows:
+        served = Window(window.samples, window.start_frame, samples).frames
+        answer = np.repeat(clip[window.start_frame : window.start_frame + served, None], 52, axis=1)
+        for first, rows in stitcher.push(window, answer):
+            assert rows[0, 0] == first
+            joined.append(rows)
+    stitcher.finish(len(clip))
+    np.testing.assert_array_equal(np.concatenate(joined)[:, 0], clip)
+
+
+def test_a_clip_that_fits_is_one_window():
+    assert list(plan(400_000, Layout.of_seconds(25, 2, 1))) == [PlannedWindow(0, 400_000, 0, 750)]
+
+
+def test_a_tail_too_short_for_the_networks_reaches_back():
+    *_, last = plan(16_000 + 100, Layout(30, 0, 0))
+    assert last.first == 30
+    assert last.samples >= MIN_SAMPLES
+    assert last.end == frame_count(16_100)
+
+
+@pytest.mark.parametrize(("seconds", "frames"), [(25.0, 750), (0.5, 15), (0.1, 3), (0.01, 3), (0.3, 9), (2.14, 66)])
+def test_seconds_round_up_to_the_grid(seconds, frames):
+    assert grid_ceil(seconds) == frames
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        ((0, 0, 0), "window is 0 s"),
+        ((float("nan"), 0, 0), "nan"),
+        ((MAX_WINDOW_S + 1, 0, 0), "at most 166.6"),
+        ((10, -1, 0), "before is -1"),
+        ((10, 0, float("inf")), "after is inf"),
+        ((1, 0.5, 0.5), "overlap is 1 s; accepted: less than the window, 1 s"),
+    ],
+)
+def test_bad_layouts_say_what_is_accepted(seconds, words):
+    with pytest.raises(InvalidWindow, match=words):
+        Layout.of_seconds(*seconds)
+
+
+def test_a_short_answer_a_double_and_a_gap_are_noticed():
+    first, second = PlannedWindow(0, 16_000, 0, 30), PlannedWindow(30, 16_000, 30, 60)
+    rows = np.zeros((30, 52), np.float32)
+    with pytest.raises(UnexpectedResponse, match="29 frames"):
+        Stitcher().push(first, rows[:29])
+    stitcher = Stitcher()
+    stitcher.push(second, rows)
+    with pytest.raises(UnexpectedResponse, match="frame 30 came back twice"):
+        stitcher.push(second, rows)
+    with pytest.raises(UnexpectedResponse, match="frames from 0 of 60 are missing"):
+        stitcher.finish(60)
+    stitcher.push(first, rows)
+    with pytest.raises(UnexpectedResponse, match="twice"):
+        stitcher.push(first, rows)
+    stitcher.finish(60)
