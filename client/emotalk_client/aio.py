@@ -35,6 +35,9 @@ TIMEOUT_S = 600.0
 CONCURRENCY = 4
 """Windows of one call in flight."""
 
+RETRIES = 7
+"""How often a window is sent again: over about 7 s, in which a server that crashed is back."""
+
 Block = tuple[int, NDArray[np.float32]]
 """Absolute frame of the first row, and rows [F, 52]."""
 Progress = Callable[[int, int], None]
@@ -57,7 +60,7 @@ class AsyncEmoTalkClient:
         *,
         timeout_s: float = TIMEOUT_S,
         concurrency: int = CONCURRENCY,
-        retries: int = 5,
+        retries: int = RETRIES,
         transport: Transport | None = None,
     ) -> None:
         self.url = url

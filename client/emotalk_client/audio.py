@@ -1,10 +1,16 @@
-"""Any audio into what the networks hear: mono, 16 kHz, float32 in -1..1."""
+"""Any audio into what the networks hear: mono, 16 kHz, float32 in -1..1.
+
+Rule that this module guards: **how audio is cut never shows.** :func:`load` is :func:`blocks`, joined, so a long file
+read block by block gives to the bit what it gives in one piece.
+"""
 
 from __future__ import annotations
 
-import math
+import io
+import logging
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -14,8 +20,11 @@ import soxr
 from numpy.typing import NDArray
 
 from emotalk_client.errors import InvalidAudio, TruncatedAudio, UnreadableAudio
-from emotalk_ensemble.contract.errors import AudioNotFinite
+from emotalk_ensemble.contract.errors import AudioNotFinite, AudioOutOfRange
+from emotalk_ensemble.contract.limits import MAX_AMPLITUDE
 from emotalk_ensemble.timing import SAMPLE_RATE
+
+logger = logging.getLogger(__name__)
 
 AudioSource: TypeAlias = "str | os.PathLike[str] | BinaryIO | NDArray[Any]"
 """A path, an open binary file, or an array [samples] or [samples, channels]."""
@@ -24,11 +33,54 @@ MAX_RATE = 768_000
 """Hertz; what the fastest converters give."""
 MAX_CHANNELS = 256
 """More than that is an array whose axes were swapped."""
+BLOCK = 1 << 18
+"""Samples a channel that are read, mixed and resampled at once (5 s at 48 kHz)."""
 
 # libsndfile's log notes a chunk that is longer than the file: "data : 64000 (should be 31956)".
 _SHORT_CHUNK = re.compile(r"^\s*data\s*:\s*(?P<said>\d+|0x[0-9A-Fa-f]+) \(should be (?P<found>\d+)\)", re.MULTILINE)
 _UNKNOWN_LENGTHS = {0, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF}
 """What writes to a pipe cannot know its length, and says so with one of these."""
+_UNKNOWN_FRAMES = 2**62
+"""From here on, libsndfile's number of frames means that the header has none."""
+_ESTIMATED = {"MP3"}
+"""Containers whose header only guesses at the length."""
+
+
+class Resampler:
+    """Mono samples at ``rate`` Hertz into 16 kHz. No I/O: push blocks of any size, take what is ready, flush.
+
+    Everything that comes out, joined, has exactly ceil(n * 16000 / rate) samples, and is to the bit what librosa's
+    ``load(sr=16000)`` gives (soxr HQ, the last sample made up with a zero where soxr rounds down).
+
+    Raises:
+        InvalidAudio: ``rate`` is no rate.
+    """
+
+    def __init__(self, rate: int) -> None:
+        if isinstance(rate, bool) or not isinstance(rate, (int, np.integer)) or not 1 <= rate <= MAX_RATE:
+            raise InvalidAudio(f"sample_rate is {rate!r}; accepted: an integer in 1..{MAX_RATE} Hertz")
+        self._rate = int(rate)
+        self._taken = 0
+        self._given = 0
+        same = self._rate == SAMPLE_RATE
+        self._soxr = None if same else soxr.ResampleStream(self._rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+
+    def push(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The samples that are final now that ``samples`` [n] have come, perhaps none."""
+        self._taken += len(samples)
+        return self._out(samples if self._soxr is None else self._soxr.resample_chunk(samples))
+
+    def flush(self) -> NDArray[np.float32]:
+        """What is left at the end."""
+        wanted = -(-self._taken * SAMPLE_RATE // self._rate) - self._given
+        if self._soxr is None or not self._taken:
+            return np.zeros(0, np.float32)
+        rest = self._soxr.resample_chunk(np.zeros(0, np.float32), last=True)[:wanted]
+        return self._out(np.pad(rest, (0, wanted - len(rest))))
+
+    def _out(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        self._given += len(samples)
+        return samples
 
 
 def load(source: AudioSource, sample_rate: int | None = None) -> NDArray[np.float32]:
@@ -44,15 +96,41 @@ def load(source: AudioSource, sample_rate: int | None = None) -> NDArray[np.floa
         TruncatedAudio: the file ends before its header says.
         InvalidAudio: the array or the rate is no audio.
         AudioNotFinite: a sample is NaN or infinite.
+        AudioOutOfRange: samples far outside -1..1.
     """
+    parts = list(blocks(source, sample_rate))
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
+def blocks(
+    source: AudioSource, sample_rate: int | None = None, size: int = BLOCK
+) -> Iterator[NDArray[np.float32]]:
+    """:func:`load`, piece by piece: joined, the pieces are what it gives, whatever ``size`` (samples read at once).
+
+    Raises:
+        the errors of :func:`load`; what is wrong with a later piece only when it is reached.
+    """
+    if size < 1:
+        raise ValueError(f"size is {size}; accepted: at least 1 sample")
     if isinstance(source, np.ndarray):
         if sample_rate is None:
             raise InvalidAudio("sample_rate is None; an array needs its rate in Hertz")
-        return to_network_rate(mono(scaled(source)), sample_rate)
+        pieces, rate = _array_pieces(source, size), sample_rate
+        yield from _resampled(pieces, Resampler(rate))
+        return
+    if not isinstance(source, (str, os.PathLike)) and not hasattr(source, "read"):
+        raise InvalidAudio(f"the audio is a {type(source).__name__}; accepted: a path, an open binary file or an array")
     if sample_rate is not None:
         raise InvalidAudio(f"sample_rate is {sample_rate}, but a file knows its own; accepted: None")
-    samples, rate = _read(source)
-    return to_network_rate(mono(samples), rate)
+    name = _name(source)
+    try:
+        with _opened(name, source) as file:
+            _check_header(name, file)
+            yield from _resampled(_file_pieces(name, file, size), Resampler(file.samplerate))
+    except (soundfile.LibsndfileError, soundfile.SoundFileRuntimeError, OSError) as error:
+        raise UnreadableAudio(
+            f"{name} cannot be read as audio ({_reason(error)}); accepted: wav, flac, mp3, ogg, opus"
+        ) from error
 
 
 def scaled(samples: NDArray[Any]) -> NDArray[np.float32]:
@@ -67,64 +145,80 @@ def scaled(samples: NDArray[Any]) -> NDArray[np.float32]:
     raise InvalidAudio(f"the array's type is {samples.dtype}; accepted: floats, and integers of 8, 16 and 32 bits")
 
 
-def mono(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean of the channels of [samples] or [samples, channels]."""
-    if samples.ndim not in (1, 2) or (samples.ndim == 2 and not 1 <= samples.shape[1] <= MAX_CHANNELS):
-        raise InvalidAudio(
-            f"the array has shape {list(samples.shape)}; accepted: [samples] or [samples, channels] with at most "
-            f"{MAX_CHANNELS} channels"
-        )
-    finite = np.isfinite(samples)
-    if not finite.all():
-        place = int(np.argwhere(~finite)[0][0])
-        raise AudioNotFinite(f"the audio is {samples[place]} at sample {place}; accepted: finite numbers in -1..1")
-    return samples if samples.ndim == 1 else samples.mean(axis=1)
-
-
-def to_network_rate(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    """Resample [n] from ``rate`` Hertz to exactly ceil(n * 16000 / rate) samples (as librosa does, with soxr HQ)."""
-    if isinstance(rate, bool) or not isinstance(rate, (int, np.integer)) or not 1 <= rate <= MAX_RATE:
-        raise InvalidAudio(f"sample_rate is {rate!r}; accepted: an integer in 1..{MAX_RATE} Hertz")
-    if rate == SAMPLE_RATE or not len(samples):
-        return np.ascontiguousarray(samples)
-    wanted = -(-len(samples) * SAMPLE_RATE // int(rate))
-    resampled: NDArray[np.float32] = soxr.resample(samples, int(rate), SAMPLE_RATE, quality="HQ")[:wanted]
-    return np.pad(resampled, (0, wanted - len(resampled)))
-
-
 def statistics(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Mean and population variance of a whole clip, [2], summed in float64."""
     count = len(samples)
-    total = math.fsum(float(part.sum(dtype=np.float64)) for part in _parts(samples))
-    mean = total / count
-    variance = math.fsum(float(np.square(part - mean, dtype=np.float64).sum()) for part in _parts(samples)) / count
+    mean = sum(float(part.sum(dtype=np.float64)) for part in _parts(samples, BLOCK)) / count
+    variance = sum(float(np.square(part - mean, dtype=np.float64).sum()) for part in _parts(samples, BLOCK)) / count
     return np.array([mean, variance], np.float32)
 
 
-def _parts(samples: NDArray[np.float32], size: int = 1 << 20) -> list[NDArray[np.float32]]:
+def _parts(samples: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:
     """Views of ``samples``, so that long clips are not doubled in memory."""
-    return [samples[i : i + size] for i in range(0, len(samples), size)]
+    return (samples[i : i + size] for i in range(0, len(samples), size))
 
 
-def _read(source: str | os.PathLike[str] | BinaryIO) -> tuple[NDArray[np.float32], int]:
-    name = _name(source)
-    if isinstance(source, (str, os.PathLike)) and not Path(source).is_file():
-        raise UnreadableAudio(f"{name} is no file")
-    try:
-        with soundfile.SoundFile(source if hasattr(source, "read") else os.fspath(source)) as file:
-            _check_complete(name, file.extra_info)
-            return file.read(dtype="float32", always_2d=True), file.samplerate
-    except (soundfile.LibsndfileError, soundfile.SoundFileRuntimeError, TypeError, OSError) as error:
-        raise UnreadableAudio(
-            f"{name} cannot be read as audio ({_reason(error)}); accepted: wav, flac, mp3, ogg, opus"
-        ) from error
+def _resampled(pieces: Iterator[NDArray[np.float32]], resampler: Resampler) -> Iterator[NDArray[np.float32]]:
+    """``pieces`` [n] or [n, channels], mixed, checked and resampled."""
+    place = 0
+    for piece in pieces:
+        samples = piece if piece.ndim == 1 else piece.mean(axis=1)
+        _check_values(samples, place)
+        place += len(samples)
+        if len(out := resampler.push(samples)):
+            yield out
+    if len(out := resampler.flush()):
+        yield out
 
 
-def _check_complete(name: str, log: str) -> None:
-    if (match := _SHORT_CHUNK.search(log)) and int(match["said"], 0) not in _UNKNOWN_LENGTHS:
+def _check_values(samples: NDArray[np.float32], place: int) -> None:
+    peak = float(np.abs(samples).max(initial=0))  # NaN if there is one
+    if not np.isfinite(peak):
+        wrong = int(np.flatnonzero(~np.isfinite(samples))[0])
+        raise AudioNotFinite(f"the audio is {samples[wrong]} at sample {place + wrong}; accepted: finite numbers in -1..1")
+    if peak > MAX_AMPLITUDE:
+        raise AudioOutOfRange(f"the audio reaches {peak:g}; accepted: -1..1 (divide 16-bit integers by 32768)")
+
+
+def _array_pieces(array: NDArray[Any], size: int) -> Iterator[NDArray[np.float32]]:
+    if array.ndim not in (1, 2) or (array.ndim == 2 and not 1 <= array.shape[1] <= MAX_CHANNELS):
+        raise InvalidAudio(
+            f"the array has shape {list(array.shape)}; accepted: [samples] or [samples, channels] with at most "
+            f"{MAX_CHANNELS} channels"
+        )
+    scaled(array[:0])  # the type is checked even where there is nothing to scale
+    return (np.ascontiguousarray(scaled(part)) for part in _parts(array, size))
+
+
+def _opened(name: str, source: str | os.PathLike[str] | BinaryIO) -> soundfile.SoundFile:
+    if isinstance(source, (str, os.PathLike)):
+        if not Path(source).is_file():
+            raise UnreadableAudio(f"{name} is no file")
+        return soundfile.SoundFile(os.fspath(source))
+    if isinstance(source, io.TextIOBase):
+        raise InvalidAudio(f"{name} was opened as text; accepted: an open binary file")
+    if not (hasattr(source, "seekable") and source.seekable()):
+        source = io.BytesIO(source.read())  # a pipe or a socket: libsndfile has to seek
+    return soundfile.SoundFile(source)
+
+
+def _check_header(name: str, file: soundfile.SoundFile) -> None:
+    if (match := _SHORT_CHUNK.search(file.extra_info)) and int(match["said"], 0) not in _UNKNOWN_LENGTHS:
         raise TruncatedAudio(
             f"{name} is truncated: its header says {int(match['said'], 0)} bytes of audio, {match['found']} are there"
         )
+
+
+def _file_pieces(name: str, file: soundfile.SoundFile, size: int) -> Iterator[NDArray[np.float32]]:
+    read = 0
+    while len(piece := file.read(size, dtype="float32", always_2d=True)):
+        read += len(piece)
+        yield piece
+    if read < file.frames < _UNKNOWN_FRAMES:
+        said = f"{name} is truncated: its header says {file.frames} samples, {read} are there"
+        if file.format not in _ESTIMATED:
+            raise TruncatedAudio(said)
+        logger.warning("%s", said)
 
 
 def _name(source: object) -> str:

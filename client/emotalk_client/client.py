@@ -13,13 +13,13 @@ from collections.abc import Coroutine, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from emotalk_client.aio import CONCURRENCY, DEFAULT_URL, TIMEOUT_S, AsyncEmoTalkClient, Progress
+from emotalk_client.aio import CONCURRENCY, DEFAULT_URL, RETRIES, TIMEOUT_S, AsyncEmoTalkClient, Progress
 from emotalk_client.animation import Animation, Frame
 from emotalk_client.audio import AudioSource
 from emotalk_client.errors import ClientClosed
 from emotalk_client.health import Health
 from emotalk_client.settings import AnimateOptions
-from emotalk_client.transport import Transport
+from emotalk_client.transport import GRACE_S, Transport
 
 if TYPE_CHECKING:
     from emotalk_client.settings import Unpack
@@ -39,7 +39,7 @@ class EmoTalkClient:
         *,
         timeout_s: float = TIMEOUT_S,
         concurrency: int = CONCURRENCY,
-        retries: int = 5,
+        retries: int = RETRIES,
         transport: Transport | None = None,
     ) -> None:
         self._async = AsyncEmoTalkClient(
@@ -122,7 +122,7 @@ def _end(loop: asyncio.AbstractEventLoop, thread: threading.Thread, client: Asyn
         await loop.shutdown_asyncgens()
 
     if thread.is_alive():
-        asyncio.run_coroutine_threadsafe(finish(), loop).result(timeout=5)
+        asyncio.run_coroutine_threadsafe(finish(), loop).result(timeout=GRACE_S + 5)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(timeout=5)
     loop.close()

@@ -6,7 +6,7 @@
     EmoTalkError (Exception)
     ├── AudioError
     │   ├── UnreadableAudio          no audio file, or of no known format
-    │   ├── TruncatedAudio           a file that ends before its header says
+    │   │   └── TruncatedAudio       a file that ends before its header says
     │   └── InvalidAudio             an array or a rate that is no audio
     ├── ServerError                  the server failed
     │   ├── ServerUnavailable        nobody answers there             (retried)
@@ -16,7 +16,9 @@
     │   └── UnexpectedResponse       an answer that cannot be right
     ├── FormatError
     │   ├── UnknownFormat            a file suffix that is none of ours
-    │   └── UnreadableAnimation      a file that is no animation
+    │   ├── UnreadableAnimation      a file that is no animation
+    │   └── UnwritableFile           a file that cannot be written
+    ├── InvalidAddress               a URL that is no host:port
     ├── MissingExtra                 an optional part of this package is not installed
     └── ClientClosed                 used after close()
 """
@@ -38,7 +40,7 @@ class UnreadableAudio(AudioError):
     """No audio file, or of no known format."""
 
 
-class TruncatedAudio(AudioError):
+class TruncatedAudio(UnreadableAudio):
     """A file that ends before its header says."""
 
 
@@ -80,6 +82,14 @@ class UnknownFormat(FormatError):
 
 class UnreadableAnimation(FormatError):
     """A file that is no animation, or of another layout."""
+
+
+class UnwritableFile(FormatError):
+    """A file that cannot be written: no such folder, no permission, no space."""
+
+
+class InvalidAddress(EmoTalkError):
+    """A URL that is no ``host:port``."""
 
 
 class MissingExtra(EmoTalkError):

@@ -1,7 +1,8 @@
 """Cuts a clip into windows: which samples to send, and which frames of the answer count.
 
 Rule that this module guards: **every frame of the clip counts in exactly one window.** All cuts lie on the grid of 3
-frames = 1600 samples, where frames, features and samples are whole. Pure arithmetic, no I/O.
+frames = 1600 samples, where frames, features and samples are whole. Pure arithmetic, no I/O: :func:`plan` for a clip
+whose length is known, :class:`Planner` (push, flush) for one that is still growing; the windows are the same.
 
 Theory of operation. Windows are of one length. Each carries, before its first frame that counts, ``before`` frames of
 the past, and after its last, ``after`` frames of the future, so that the encoders see context on both sides; neighbours
@@ -14,9 +15,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from emotalk_ensemble.contract.errors import InvalidWindow
+from emotalk_ensemble.contract.errors import AudioTooShort, InvalidWindow
 from emotalk_ensemble.contract.limits import MAX_SAMPLES, MIN_SAMPLES
-from emotalk_ensemble.timing import GRID_FRAMES, GRID_SAMPLES, SAMPLE_RATE, frame_count, frame_to_sample
+from emotalk_ensemble.timing import FPS, GRID_FRAMES, GRID_SAMPLES, SAMPLE_RATE, frame_count, frame_to_sample
 
 MAX_WINDOW_S = MAX_SAMPLES // GRID_SAMPLES * GRID_SAMPLES / SAMPLE_RATE
 """Seconds: the longest window that one request can carry."""
@@ -31,10 +32,12 @@ class Layout:
     after: int
 
     def __post_init__(self) -> None:
+        if self.window % GRID_FRAMES or self.before % GRID_FRAMES or self.after % GRID_FRAMES:
+            raise InvalidWindow(f"{self} is not on the grid; accepted: multiples of {GRID_FRAMES} frames")
         if not self.before + self.after < self.window:
             raise InvalidWindow(
-                f"the overlap is {(self.before + self.after) / 30:g} s; accepted: less than the window, "
-                f"{self.window / 30:g} s"
+                f"the overlap is {(self.before + self.after) / FPS:g} s; accepted: less than the window, "
+                f"{self.window / FPS:g} s"
             )
 
     @classmethod
@@ -80,19 +83,65 @@ def grid_ceil(seconds: float) -> int:
     return math.ceil(seconds * SAMPLE_RATE / GRID_SAMPLES - 1e-9) * GRID_FRAMES
 
 
+def grid_floor(seconds: float) -> int:
+    """Frames of ``seconds``, rounded down to the grid (likewise)."""
+    return math.floor(seconds * SAMPLE_RATE / GRID_SAMPLES + 1e-9) * GRID_FRAMES
+
+
 def plan(clip_samples: int, layout: Layout) -> Iterator[PlannedWindow]:
-    """Windows of a clip of ``clip_samples`` samples (at least 720), in order."""
-    frames = frame_count(clip_samples)
-    first = 0
-    while first < frames:
-        start = max(0, first - layout.before)
-        end = start + layout.window
-        if frame_to_sample(end) >= clip_samples:
-            # The last window takes what is left; if that is too little for the networks, it starts earlier.
-            missing = max(0, MIN_SAMPLES - (clip_samples - frame_to_sample(start)))
-            start = max(0, start - -(-missing // GRID_SAMPLES) * GRID_FRAMES)
-            yield PlannedWindow(start, clip_samples - frame_to_sample(start), first, frames)
-            return
-        counted = end - layout.after
-        yield PlannedWindow(start, frame_to_sample(end - start), first, counted)
-        first = counted
+    """Windows of a clip of ``clip_samples`` samples, in order; all in one where it fits.
+
+    Raises:
+        AudioTooShort: fewer than 720.
+    """
+    planner = Planner(layout)
+    yield from planner.push(clip_samples)
+    yield planner.flush()
+
+
+class Planner:
+    """Windows of a clip that is still growing: push samples, take the windows that are whole, flush at the end."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._samples = 0
+        self._first = 0
+
+    @property
+    def needed_from(self) -> int:
+        """The clip's first sample that a window to come may still ask for; what lies before can be let go of."""
+        reach_back = max(self._layout.before, _LAST_WINDOW_FRAMES)
+        return frame_to_sample(max(0, self._first - reach_back))
+
+    def push(self, samples: int) -> list[PlannedWindow]:
+        """Say that ``samples`` more samples are there; the windows that are whole now.
+
+        A window that would end exactly where the samples do waits: it may be the clip's last.
+        """
+        self._samples += samples
+        whole = []
+        while frame_to_sample(self._start + self._layout.window) < self._samples:
+            start, end = self._start, self._start + self._layout.window
+            whole.append(PlannedWindow(start, frame_to_sample(end - start), self._first, end - self._layout.after))
+            self._first = end - self._layout.after
+        return whole
+
+    def flush(self) -> PlannedWindow:
+        """The last window, which takes what is left; if that is too little for the networks, it starts earlier.
+
+        Raises:
+            AudioTooShort: fewer than 720 samples came in all.
+        """
+        if self._samples < MIN_SAMPLES:
+            raise AudioTooShort(f"the clip has {self._samples} samples at 16 kHz; accepted: at least {MIN_SAMPLES}")
+        missing = max(0, MIN_SAMPLES - (self._samples - frame_to_sample(self._start)))
+        start = max(0, self._start - -(-missing // GRID_SAMPLES) * GRID_FRAMES)
+        return PlannedWindow(start, self._samples - frame_to_sample(start), self._first, frame_count(self._samples))
+
+    @property
+    def _start(self) -> int:
+        return max(0, self._first - self._layout.before)
+
+
+_LAST_WINDOW_FRAMES = -(-MIN_SAMPLES // GRID_SAMPLES) * GRID_FRAMES
+"""Frames by which the last window may have to start earlier."""

@@ -49,7 +49,7 @@ class Deadline:
 class Retry:
     """How often, and how long between: ``first_s * 2^k``, at most ``longest_s``, times 0.5..1 drawn anew."""
 
-    attempts: int = 6
+    attempts: int = 8
     first_s: float = 0.1
     longest_s: float = 2.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -10,14 +11,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotalk_client.audio import AudioSource, load
-from emotalk_client.planner import Layout
+from emotalk_client.planner import Layout, grid_ceil, grid_floor
 from emotalk_ensemble.contract import limits, tensors
-from emotalk_ensemble.contract.errors import AudioTooShort, InvalidStyle, LevelOutOfRange, PersonOutOfRange
+from emotalk_ensemble.contract.errors import (
+    AudioTooLong,
+    AudioTooShort,
+    InvalidOption,
+    InvalidRequest,
+    InvalidStyle,
+    InvalidWindow,
+    LevelOutOfRange,
+    PersonOutOfRange,
+)
 from emotalk_ensemble.contract.options import Options
 from emotalk_ensemble.contract.recipe import Recipe
+from emotalk_ensemble.timing import FPS, SAMPLE_RATE
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack as Unpack
+
+SMOOTHING_S = 2 / FPS
+"""Seconds that smoothing looks back and ahead: Savitzky-Golay's window of 5 frames has two neighbours on each side."""
+
+_SEEDS = f"an integer in 0..{limits.MAX_SEED}"
 
 
 class AnimateOptions(TypedDict, total=False):
@@ -38,13 +54,18 @@ class AnimateOptions(TypedDict, total=False):
     clamp: bool
     raw: bool
     seed: int
-    gains: Mapping[str, float]
-    offsets: Mapping[str, float]
+    gains: Mapping[str, float] | None
+    offsets: Mapping[str, float] | None
     """Post-processing: see :data:`emotalk_ensemble.contract.options.DESCRIPTIONS`."""
     window: float
-    """Seconds of one window."""
+    """Seconds of one window, rounded up to the grid of 0.1 s; a clip that fits goes in one."""
     overlap: float | None
-    """Seconds that neighbouring windows share; None: what the served model needs."""
+    """Seconds that neighbouring windows share, before and after in the proportion that the served model needs.
+
+    None: what that model needs, and two frames more on each side for smoothing. 0: windows know nothing of their
+    neighbours' sound, and the two frames on each side of a cut are smoothed as a clip's first and last are; from 0.1 s
+    on, every kept frame has its neighbours.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +82,26 @@ class Settings:
     clamp: bool = True
     raw: bool = False
     seed: int = limits.DEFAULT_SEED
-    gains: Mapping[str, float] = field(default_factory=dict)
-    offsets: Mapping[str, float] = field(default_factory=dict)
+    gains: Mapping[str, float] | None = field(default_factory=dict)
+    offsets: Mapping[str, float] | None = field(default_factory=dict)
     window: float = limits.WINDOW_S
     overlap: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.level <= 1:
-            raise LevelOutOfRange(f"level is {self.level}; accepted: 0..1")
-        if not 0 <= self.person < limits.PERSONS:
-            raise PersonOutOfRange(f"person is {self.person}; accepted: 0..{limits.PERSONS - 1}")
-        if self.style is not None and self.person != limits.DEFAULT_PERSON:
-            raise InvalidStyle("person and style are both given; accepted: one of them")
+        for name in ("gains", "offsets"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, {})
+        object.__setattr__(self, "seed", _integer(self.seed, InvalidOption, f"seed is {{}}; accepted: {_SEEDS}"))
+        if not (_is_number(self.level) and 0 <= self.level <= 1):  # NaN fails too
+            raise LevelOutOfRange(f"level is {self.level!r}; accepted: 0..1")
+        object.__setattr__(self, "person", _person(self.person, "person"))
+        if self.style is not None:
+            if self.person != limits.DEFAULT_PERSON:
+                raise InvalidStyle("person and style are both given; accepted: one of them")
+            _style(self.style)
+        for name in ("window", "overlap"):
+            if not (_is_number(getattr(self, name)) or (name == "overlap" and self.overlap is None)):
+                raise InvalidWindow(f"the {name} is {getattr(self, name)!r}; accepted: seconds")
         self.options()
         self.layout(Recipe())
 
@@ -83,14 +112,22 @@ class Settings:
     def layout(self, recipe: Recipe) -> Layout:
         """How windows lie for a model of ``recipe``.
 
-        An overlap that was given is shared out as the model's own would be. The model's own takes at most half of a
-        window, so that short windows still move on.
+        An overlap that was given is shared out as the model's own would be, and rounded up to the grid. The model's own
+        is its context, and, for frames that are to be smoothed, the two neighbours that smoothing looks at: these must
+        have their context too. It takes at most half of a window, so that short windows still move on.
         """
         before, after = recipe.context_before_s, recipe.look_ahead_s
-        needed = before + after
-        overlap = min(needed, self.window / 2) if self.overlap is None else self.overlap
-        share = before / needed if needed else 0.5
-        return Layout.of_seconds(self.window, overlap * share, overlap * (1 - share))
+        share = before / (before + after) if before + after else 0.5
+        if self.overlap is not None:
+            return Layout.of_seconds(self.window, self.overlap * share, self.overlap * (1 - share))
+        if self.smooth and not self.raw:
+            before, after = before + SMOOTHING_S, after + SMOOTHING_S
+        whole = Layout.of_seconds(self.window, 0, 0)
+        wanted = grid_ceil(before), grid_ceil(after)
+        most = whole.window / FPS / 2
+        if sum(wanted) > grid_floor(most):
+            wanted = grid_floor(most * share), grid_floor(most * (1 - share))
+        return Layout(whole.window, *wanted)
 
     def inputs(self) -> dict[str, NDArray[Any]]:
         """The tensors that go with every window, each with its batch axis.
@@ -106,6 +143,11 @@ class Settings:
         if self.emotion_audio is not None:
             clip = load(self.emotion_audio, self.emotion_sample_rate)
             check_length(clip, "the emotion clip")
+            if len(clip) > limits.MAX_SAMPLES:
+                raise AudioTooLong(
+                    f"the emotion clip is {len(clip) / SAMPLE_RATE:.1f} s long; accepted: at most "
+                    f"{limits.MAX_SAMPLES / SAMPLE_RATE:.1f} s, for it goes with every window whole"
+                )
             sent[tensors.EMOTION_AUDIO.name] = clip[None]
         return sent
 
@@ -119,14 +161,32 @@ def check_length(clip: NDArray[np.float32], name: str) -> None:
 
 
 def _style(style: Sequence[float] | Mapping[int, float]) -> NDArray[np.float32]:
-    weights = np.zeros(limits.PERSONS, np.float32)
-    if isinstance(style, Mapping):
-        for person, weight in style.items():
-            if not 0 <= person < limits.PERSONS:
-                raise PersonOutOfRange(f"style names person {person}; accepted: 0..{limits.PERSONS - 1}")
-            weights[person] = weight
-    elif len(style) == limits.PERSONS:
-        weights[:] = style
-    else:
+    """[24]; whether they sum to 1 is for the server to say, which owns the tolerance."""
+    persons = style.items() if isinstance(style, Mapping) else enumerate(style)
+    if not isinstance(style, Mapping) and len(style) != limits.PERSONS:
         raise InvalidStyle(f"style has {len(style)} weights; accepted: {limits.PERSONS}")
+    weights = np.zeros(limits.PERSONS, np.float32)
+    for person, weight in persons:
+        if not (_is_number(weight) and 0 <= weight <= 1):
+            raise InvalidStyle(f"style gives person {person} the weight {weight!r}; accepted: 0..1")
+        weights[_person(person, "a person of the style")] = weight
     return weights
+
+
+def _person(value: object, name: str) -> int:
+    said = f"{name} is {{}}; accepted: 0..{limits.PERSONS - 1}"
+    person = _integer(value, PersonOutOfRange, said)
+    if not 0 <= person < limits.PERSONS:
+        raise PersonOutOfRange(said.format(person))
+    return person
+
+
+def _integer(value: object, error: type[InvalidRequest], said: str) -> int:
+    """``value`` if it is a whole number, NumPy's included; a bool or a fraction is none."""
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+        raise error(said.format(repr(value)))
+    return operator.index(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)

@@ -1,9 +1,15 @@
-"""The wire: the only module that knows tritonclient."""
+"""The wire: the only module that knows tritonclient.
+
+Rule that this module guards: **a request that was sent is never cancelled on the wire.** Triton up to 25.02 may crash,
+and take everybody's requests with it, when a gRPC call ends while it computes (triton-inference-server/server issues
+7368 and 8034). So deadlines and cancellation end our waiting, and the answer that comes later is dropped.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +26,9 @@ from emotalk_client.errors import (
 from emotalk_ensemble.contract import tensors
 from emotalk_ensemble.contract.errors import InvalidRequest, from_message
 from emotalk_ensemble.contract.options import Parameter
+
+GRACE_S = 10.0
+"""Seconds that :meth:`TritonTransport.close` waits for answers that nobody wants any more."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -49,6 +58,7 @@ class TritonTransport:
         self._triton = triton
         self._error = InferenceServerException
         self._client = triton.InferenceServerClient(url)
+        self._flying: set[asyncio.Future[Any]] = set()
 
     async def infer(self, inputs: Arrays, parameters: Mapping[str, Parameter], timeout_s: float) -> dict[str, Any]:
         """See :class:`Transport`."""
@@ -57,12 +67,8 @@ class TritonTransport:
             tensor = self._triton.InferInput(name, list(array.shape), tensors.ENSEMBLE.tensor(name).datatype)
             tensor.set_data_from_numpy(array)
             sent.append(tensor)
-        try:
-            result = await self._client.infer(
-                tensors.ENSEMBLE.name, sent, parameters=dict(parameters) or None, client_timeout=timeout_s
-            )
-        except self._error as error:
-            raise self._translated(error) from error
+        call = self._client.infer(tensors.ENSEMBLE.name, sent, parameters=dict(parameters) or None)
+        result = await self._answer(call, timeout_s)
         outputs = {tensor.name: result.as_numpy(tensor.name) for tensor in tensors.ENSEMBLE.outputs}
         if missing := [name for name, array in outputs.items() if array is None]:
             raise UnexpectedResponse(f"{self._url} sent no {', '.join(missing)}")
@@ -70,15 +76,32 @@ class TritonTransport:
 
     async def model_parameters(self, timeout_s: float) -> dict[str, str]:
         """See :class:`Transport`."""
-        try:
-            answer = await self._client.get_model_config(tensors.ENSEMBLE.name, client_timeout=timeout_s)
-        except self._error as error:
-            raise self._translated(error) from error
+        answer = await self._answer(self._client.get_model_config(tensors.ENSEMBLE.name), timeout_s)
         return {key: value.string_value for key, value in answer.config.parameters.items()}
 
     async def close(self) -> None:
         """See :class:`Transport`."""
+        if self._flying:
+            await asyncio.wait(self._flying, timeout=GRACE_S)
         await self._client.close()
+
+    async def _answer(self, call: Coroutine[Any, Any, Any], timeout_s: float) -> Any:
+        """What ``call`` returns; it goes on alone if it takes too long, or if the caller is cancelled."""
+        flying = asyncio.ensure_future(call)
+        self._flying.add(flying)
+        flying.add_done_callback(self._landed)
+        done, _ = await asyncio.wait({flying}, timeout=timeout_s)
+        if not done:
+            raise DeadlineExceeded(f"{self._url} did not answer within {timeout_s:.3g} s")
+        try:
+            return flying.result()
+        except self._error as error:
+            raise self._translated(error) from error
+
+    def _landed(self, flying: asyncio.Future[Any]) -> None:
+        self._flying.discard(flying)
+        if not flying.cancelled():
+            flying.exception()  # seen, whether or not anybody still waits for it
 
     def _translated(self, error: Any) -> ServerError | InvalidRequest:
         return translated(self._url, str(error.status() or ""), str(error.message() or ""))

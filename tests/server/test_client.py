@@ -1,6 +1,7 @@
 """Our clients against a real Triton."""
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import soundfile
 from narrow import narrow_server
 
 from emotalk_client import AsyncEmoTalkClient, EmoTalkClient, InvalidRequest, ServerBusy, ServerUnavailable
-from emotalk_client.errors import DeadlineExceeded, EmoTalkError
+from emotalk_client.errors import DeadlineExceeded
 from emotalk_ensemble.contract import errors
 from emotalk_ensemble.server import EmbeddedServer
 from emotalk_ensemble.timing import frame_count
@@ -118,10 +119,22 @@ def test_nobody_there_is_said_within_the_retries():
 def test_a_deadline_is_kept(client, server, long_speech):
     with EmoTalkClient(server.grpc_url, timeout_s=0.05) as hasty:
         began = time.monotonic()
-        with pytest.raises(EmoTalkError) as caught:
+        with pytest.raises(DeadlineExceeded):
             hasty.animate(np.tile(long_speech, 5), sample_rate=RATE)
-        assert isinstance(caught.value, (DeadlineExceeded, ServerUnavailable))
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 2
+
+
+def test_giving_up_and_leaving_early_never_takes_the_server_down(server, long_speech):
+    """Triton 2.51 crashes when a call is cancelled while it computes, so our client lets calls finish."""
+    for seconds in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6):
+        with EmoTalkClient(server.grpc_url, timeout_s=seconds) as hasty:
+            with contextlib.suppress(DeadlineExceeded):
+                hasty.animate(np.tile(long_speech, 5), sample_rate=RATE, window=30.0)
+            hasty_stream = hasty.stream(long_speech, sample_rate=RATE, window=4.0)
+            with contextlib.suppress(DeadlineExceeded):
+                next(hasty_stream)
+            hasty_stream.close()
+    server.process.probe()
 
 
 def test_a_full_queue_is_said_at_once_or_waited_out(small_repository, tmp_path, speech):

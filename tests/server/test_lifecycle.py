@@ -14,6 +14,7 @@ import numpy
 import psutil
 import pytest
 
+from emotalk_client import EmoTalkClient
 from emotalk_ensemble.contract import tensors
 from emotalk_ensemble.server import EmbeddedServer
 from emotalk_ensemble.server.errors import (
@@ -171,6 +172,25 @@ def test_a_dead_model_process_is_noticed_and_replaced(small_repository):
         assert heal(server.process) == "wav2vec_content"
         server.process.probe()
         assert heal(server.process) is None
+
+
+def test_a_triton_that_crashed_is_started_again_on_its_ports(small_repository):
+    """Triton 2.51 itself may, when a gRPC client leaves in mid-request."""
+    process, ports = start(small_repository)
+    try:
+        assert "ready" in process.stderr.readline()
+        triton = next(p for p in descendants(process.pid) if "tritonserver" in p.name())
+        triton.send_signal(signal.SIGSEGV)
+        assert "died with status -11" in process.stderr.readline()
+        assert "serves again" in process.stderr.readline()
+        with EmoTalkClient(f"127.0.0.1:{ports.grpc}") as client:
+            assert client.health().latency_s > 0
+        process.terminate()
+        assert process.wait(timeout=10) == 0
+    finally:
+        process.kill()
+        process.stderr.close()
+        process.wait()
 
 
 def test_clients_may_not_unload_models(small_repository, server):

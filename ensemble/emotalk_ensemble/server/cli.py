@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
                 server.http_url,
                 server.metrics_url,
             )
-            supervise(server.process, stopped)
+            supervise(server, stopped)
     except _Stopped:
         return 0
     except (ServerStartError, ServerDied, FileNotFoundError) as error:

@@ -71,6 +71,12 @@ class EmbeddedServer:
             self._process.stop()
             self._process = None
 
+    def restart(self) -> None:
+        """Start anew on the same ports, after :attr:`process` died."""
+        settings = self.process.settings
+        self.stop()
+        self._process = TritonProcess.start(settings)
+
     @property
     def process(self) -> TritonProcess:
         """The running Triton.

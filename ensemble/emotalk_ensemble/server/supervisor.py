@@ -1,7 +1,9 @@
-"""Keeps a server serving: a model whose Python process died gets a new one.
+"""Keeps a server serving.
 
-Triton goes on calling such a model "ready" while every request for it fails, so the supervisor infers at intervals,
-and reloads the model that the failure names.
+A model whose Python process died gets a new one: Triton goes on calling such a model "ready" while every request for it
+fails, so the supervisor infers at intervals, and reloads the model that the failure names. A Triton that died (up to
+25.02 it may crash when a gRPC client leaves in mid-request: triton-inference-server/server issues 7368 and 8034) is
+started again on the same ports, unless it does nothing but die.
 """
 
 from __future__ import annotations
@@ -9,20 +11,27 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import time
+from collections import deque
 
+from emotalk_ensemble.server.embedded import EmbeddedServer
 from emotalk_ensemble.server.probe import ProbeFailed
 from emotalk_ensemble.server.process import TritonProcess
 
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 5.0
-"""Seconds between two looks."""
+"""Seconds between two inferences."""
+POLL_S = 0.2
+"""Seconds between two looks at the process."""
+DEATHS, DEATHS_WITHIN_S = 3, 60.0
+"""More deaths within that many seconds are no accident."""
 
 _DEAD_STUB = re.compile(r"Stub process '(?P<model>\w+?)_\d+_\d+' is not healthy")
 
 
 class ServerDied(RuntimeError):
-    """Triton itself ended without being asked to."""
+    """Triton ended by itself again and again."""
 
 
 def dead_model(message: str) -> str | None:
@@ -31,16 +40,27 @@ def dead_model(message: str) -> str | None:
     return match["model"] if match else None
 
 
-def supervise(server: TritonProcess, stopped: threading.Event, interval_s: float = INTERVAL_S) -> None:
+def supervise(server: EmbeddedServer, stopped: threading.Event, interval_s: float = INTERVAL_S) -> None:
     """Watch ``server`` until ``stopped`` is set.
 
     Raises:
-        ServerDied: Triton ended by itself; what runs this process should start it again.
+        ServerDied: it died too often.
+        ServerStartError: it died and could not be started again.
     """
-    while not stopped.wait(interval_s):
-        if server.returncode is not None:
-            raise ServerDied(f"Triton ended by itself with status {server.returncode}")
-        heal(server)
+    deaths: deque[float] = deque(maxlen=DEATHS + 1)
+    next_look = time.monotonic() + interval_s
+    while not stopped.wait(POLL_S):
+        now = time.monotonic()
+        if server.process.returncode is not None:
+            deaths.append(now)
+            if len(deaths) > DEATHS and now - deaths[0] < DEATHS_WITHIN_S:
+                raise ServerDied(f"Triton died {len(deaths)} times within {now - deaths[0]:.0f} s")
+            logger.warning("Triton died with status %d; starting it again", server.process.returncode)
+            server.restart()
+            logger.warning("Triton serves again")
+        elif now >= next_look:
+            heal(server.process)
+            next_look = time.monotonic() + interval_s
 
 
 def heal(server: TritonProcess) -> str | None:
