@@ -68,5 +68,7 @@ def test_without_extras_the_client_is_thin(wheel, tmp_path):
     installed = {path.name.lower() for path in site.iterdir()}
     assert not heavy & installed
     skip = ("pip", "setuptools")  # what every virtual environment has
-    size = sum(f.stat().st_size for f in site.rglob("*") if f.is_file() and not f.parts[len(site.parts)].startswith(skip))
+    size = sum(
+        f.stat().st_size for f in site.rglob("*") if f.is_file() and not f.parts[len(site.parts)].startswith(skip)
+    )
     assert size < 200e6

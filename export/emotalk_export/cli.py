@@ -1,0 +1,115 @@
+"""``emotalk-export``: from ``EmoTalk.pth`` to a model repository that Triton serves."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, get_args
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from emotalk_ensemble.contract.recipe import Manifest, Precision
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+TERMINATED = 143
+"""Exit status after SIGTERM."""
+
+_console = Console(stderr=True)
+_application = typer.Typer(add_completion=False)
+
+
+def _precision(value: str) -> str:
+    if value not in get_args(Precision):
+        raise typer.BadParameter(f"{value!r}; accepted: {', '.join(get_args(Precision))}")
+    return value
+
+
+@_application.command()
+def run(
+    checkpoint: Annotated[Path, typer.Option(help="EmoTalk.pth, or a compact face of this project.")],
+    repository: Annotated[Path, typer.Option(help="Folder of the model repository; replaced in one step.")],
+    attention_heads: Annotated[int, typer.Option(help="Heads of EmoTalk's encoders.")] = 16,
+    precision: Annotated[str, typer.Option(help="fp32 or fp16.", callback=_precision)] = "fp32",
+    tensorrt: Annotated[
+        bool, typer.Option("--tensorrt", help="Also build TensorRT plans, with trtexec or polygraphy.")
+    ] = False,
+) -> None:
+    """Write the model repository of a checkpoint, and prove that its graphs give what torch gives."""
+    # torch takes seconds to load: not for --help, nor for a wrong option.
+    from emotalk_export.errors import ExportError
+    from emotalk_export.exporter import export
+
+    began = time.monotonic()
+    try:
+        with _bar() as bar:
+            task = bar.add_task("starting", total=None)
+
+            def progress(what: str, done: int, total: int) -> None:
+                bar.update(task, description=what, completed=done, total=total)
+
+            manifest = export(
+                checkpoint,
+                repository,
+                attention_heads=attention_heads,
+                precision=precision,  # type: ignore[arg-type]  # checked by _precision
+                tensorrt=tensorrt,
+                progress=progress,
+            )
+    except ExportError as error:
+        _console.print(f"emotalk-export: {type(error).__name__}: {error}", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    _console.print(_summary(manifest))
+    _console.print(
+        f"{manifest.model}, {manifest.precision}, in {repository} after {time.monotonic() - began:.0f} s. "
+        f"Serve it with: emotalk-server --repository {repository}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _bar() -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total}"),
+        TimeElapsedColumn(),
+        console=_console,
+    )
+
+
+def _summary(manifest: Manifest) -> Table:
+    provenance = manifest.provenance
+    measured: dict[str, Any] = provenance["largest_difference_from_torch"]
+    table = Table("graph", "MB", "largest difference from torch")
+    for name, files in provenance["graphs"].items():
+        size = sum(file["bytes"] for file in files.values())
+        table.add_row(name, f"{size / 1e6:.1f}", f"{max(measured['graphs'][name].values()):.1e}")
+    table.add_row("whole chain", "", f"{measured['chain']:.1e}")
+    return table
+
+
+def main() -> None:
+    """The command's entry point."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        _application()
+    except KeyboardInterrupt:
+        _console.print("emotalk-export: interrupted; the repository is as it was")
+        sys.exit(INTERRUPTED)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signature of handlers
+    """Leave as an exception does, so that what was begun is removed."""
+    sys.exit(TERMINATED)
+
+
+if __name__ == "__main__":
+    main()

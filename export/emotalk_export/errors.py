@@ -1,0 +1,126 @@
+"""What can go wrong in an export. Each failure has its class; each message has the value and what is accepted.
+
+::
+
+    ExportError
+    ├── CheckpointError
+    │   ├── CheckpointNotFound       no file of that name
+    │   ├── CheckpointUnreadable     a file that torch cannot load (truncated, corrupt, something else)
+    │   ├── NotACheckpoint           it loads, but is no mapping of names to tensors
+    │   ├── CheckpointMismatch       missing, unexpected or misshapen keys, every one of them named
+    │   ├── CheckpointNotFinite      weights that are NaN or infinite
+    │   └── InvalidAttentionHeads    a number of heads that does not divide the hidden size
+    ├── RepositoryError
+    │   ├── NotARepository           a folder with other things in it, which an export must not replace
+    │   └── RepositoryNotWritable    a place where nothing can be written
+    ├── UnsupportedPrecision         weights that are not made for the asked precision
+    ├── GraphExportFailed            torch could not write a module as ONNX
+    ├── ValidationError
+    │   ├── NamesDiffer              a graph's inputs or outputs are not the contract's
+    │   ├── ShapesDiffer             a tensor of another shape or type than the contract's
+    │   └── ValuesDiffer             numbers further from torch's than the tolerance
+    └── TensorRTError
+        ├── TensorRTMissing          neither trtexec nor polygraphy is installed
+        └── PlanBuildFailed          the tool ran, and failed
+"""
+
+from __future__ import annotations
+
+
+class ExportError(Exception):
+    """An export that cannot be done as asked; nothing was replaced."""
+
+
+class CheckpointError(ExportError):
+    """A checkpoint that cannot be used."""
+
+
+class CheckpointNotFound(CheckpointError):
+    """There is no such file."""
+
+
+class CheckpointUnreadable(CheckpointError):
+    """torch cannot load the file."""
+
+
+class NotACheckpoint(CheckpointError):
+    """The file loads, but holds no mapping of names to tensors."""
+
+
+class CheckpointMismatch(CheckpointError):
+    """Keys that are missing, unexpected or misshapen."""
+
+    def __init__(self, missing: list[str], unexpected: list[str], misshapen: list[str]) -> None:
+        self.missing = missing
+        """Names that the network needs and the checkpoint lacks."""
+        self.unexpected = unexpected
+        """Names in the checkpoint that the network has no use for."""
+        self.misshapen = misshapen
+        """``name: (found shape), needs (shape)`` each."""
+        parts = [
+            f"{len(keys)} {kind}: {'; '.join(keys)}"
+            for kind, keys in (("missing", missing), ("unexpected", unexpected), ("misshapen", misshapen))
+            if keys
+        ]
+        super().__init__("the checkpoint does not fit EmoTalk's layout. " + ". ".join(parts))
+
+
+class CheckpointNotFinite(CheckpointError):
+    """Weights that are NaN or infinite."""
+
+
+class InvalidAttentionHeads(CheckpointError):
+    """A number of attention heads that does not divide the hidden size."""
+
+
+class RepositoryError(ExportError):
+    """A repository folder that cannot be written."""
+
+
+class NotARepository(RepositoryError):
+    """The folder holds something that this export did not write and must not replace."""
+
+
+class RepositoryNotWritable(RepositoryError):
+    """Nothing can be written there."""
+
+
+class UnsupportedPrecision(ExportError):
+    """These weights are not exported in the asked precision."""
+
+
+class GraphExportFailed(ExportError):
+    """torch could not write a module as ONNX."""
+
+
+class ValidationError(ExportError):
+    """A graph that is not what torch computes."""
+
+
+class NamesDiffer(ValidationError):
+    """A graph's inputs or outputs have other names than the contract's."""
+
+
+class ShapesDiffer(ValidationError):
+    """A tensor has another shape or type than the contract's."""
+
+
+class ValuesDiffer(ValidationError):
+    """Numbers further from torch's than the tolerance."""
+
+    def __init__(self, message: str, largest: float) -> None:
+        super().__init__(message)
+        self.largest = largest
+        """Largest absolute difference."""
+
+
+class TensorRTError(ExportError):
+    """A TensorRT plan that could not be built."""
+
+
+class TensorRTMissing(TensorRTError):
+    """No tool that builds plans is installed."""
+
+
+class PlanBuildFailed(TensorRTError):
+    """The tool that builds plans failed."""

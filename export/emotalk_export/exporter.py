@@ -1,0 +1,239 @@
+"""From a checkpoint to a model repository that Triton serves.
+
+Rule that this module guards: **a repository is replaced whole, by one that has proved itself, or not at all.**
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from emotalk_ensemble.contract import tensors
+from emotalk_ensemble.contract.recipe import MANIFEST_NAME, Manifest, Precision
+from emotalk_ensemble.contract.tensors import Model
+from emotalk_ensemble.repository import VERSION, bundled, write_configs
+from emotalk_export import tensorrt
+from emotalk_export.errors import NotARepository, RepositoryNotWritable, UnsupportedPrecision
+from emotalk_export.face import Face, open_face
+from emotalk_export.onnx_export import INLINE_LIMIT, OPSET, GraphFiles, export_graph
+from emotalk_export.precision import halve
+from emotalk_export.swap import replacing
+from emotalk_export.validate import TOLERANCES, Trial, run_torch, torch_inputs, trials, validate_chain, validate_graph
+
+MODELS: tuple[Model, ...] = (*tensors.STEPS, tensors.ENSEMBLE)
+"""Every folder of a repository."""
+PYTHON_MODELS: tuple[Model, ...] = (tensors.PREPROCESS, tensors.POSTPROCESS)
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with what begins now, how many steps are done, and how many there are."""
+
+
+@dataclass(slots=True)
+class _Proof:
+    """What an export measured on its way."""
+
+    graphs: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Largest difference from torch, by graph and output."""
+    kept: dict[str, list[str]] = field(default_factory=dict)
+    """Layers that a half-precision graph keeps in float32."""
+    chain: float = 0.0
+    """Largest difference of the weights at the end."""
+
+
+def export(
+    checkpoint: Path,
+    repository: Path,
+    *,
+    attention_heads: int = 16,
+    precision: Precision = "fp32",
+    tensorrt: bool = False,
+    progress: Progress | None = None,
+    inline_limit: int = INLINE_LIMIT,
+) -> Manifest:
+    """Write the model repository of ``checkpoint`` into the folder ``repository``, which is replaced in one step.
+
+    Args:
+        checkpoint: a file in EmoTalk's released layout, or one of this project's compact faces.
+        repository: a folder that is not there, is empty, or holds a model repository.
+        attention_heads: heads of EmoTalk's encoders (16 in the released network).
+        precision: ``fp16`` halves the size of EmoTalk's matrices; inputs and outputs stay float32.
+        tensorrt: also build a ``model.plan`` of every graph, for the GPU of this machine.
+        progress: told of every step.
+        inline_limit: bytes of weights above which a graph keeps them in a file of their own.
+
+    Returns:
+        What was written as MANIFEST.json.
+
+    Raises:
+        ExportError: the subclass that says what is wrong; ``repository`` is then as it was.
+    """
+    tool = _tool() if tensorrt else None
+    steps = _Steps(progress, 2 + (3 if tool else 2) * len(tensors.GRAPHS))
+    extras = _foreign_files(repository)
+    steps.begin(f"reading {checkpoint.name}")
+    face = open_face(checkpoint, attention_heads)
+    if precision not in face.precisions:
+        raise UnsupportedPrecision(
+            f"{face.description} cannot be exported as {precision}; accepted: {', '.join(face.precisions)}"
+        )
+    try:
+        with replacing(repository) as folder:
+            for path in extras:
+                shutil.copy2(path, folder / path.name)
+            manifest = _write(face, folder, precision, tool, steps, inline_limit)
+            steps.begin(f"replacing {repository}")
+    except OSError as error:
+        raise RepositoryNotWritable(f"{repository} cannot be written: {error}") from error
+    steps.end()
+    return manifest
+
+
+def _tool() -> str:
+    # A function of its own: the argument of the same name hides the module in `export`.
+    return tensorrt.find_tool()
+
+
+class _Steps:
+    """Counts the steps of an export."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress = progress or (lambda *_: None)
+        self._done, self._total = -1, total
+
+    def begin(self, what: str) -> None:
+        """The step before is done."""
+        self._done += 1
+        self._progress(what, self._done, self._total)
+
+    def end(self) -> None:
+        """All are done."""
+        self._progress("done", self._total, self._total)
+
+
+def _foreign_files(repository: Path) -> list[Path]:
+    """Files (a README, a licence) that somebody put beside the models and that the new repository keeps.
+
+    Raises:
+        NotARepository: it is a file, or it has folders that are no models of this project, or it is something else.
+    """
+    if not repository.exists():
+        return []
+    if not repository.is_dir():
+        raise NotARepository(f"{repository} is a file; accepted: a folder")
+    entries = sorted(repository.iterdir())
+    ours = {model.name for model in MODELS} | {MANIFEST_NAME}
+    folders = [path.name for path in entries if path.is_dir() and path.name not in ours]
+    if folders or (entries and not any(path.name in ours for path in entries)):
+        others = folders or [path.name for path in entries]
+        raise NotARepository(
+            f"{repository} holds {', '.join(others[:5])}, which an export must not replace; "
+            "accepted: a new or empty folder, or a model repository of this project"
+        )
+    return [path for path in entries if path.name not in ours]
+
+
+def _write(
+    face: Face, folder: Path, precision: Precision, tool: str | None, steps: _Steps, inline_limit: int
+) -> Manifest:
+    running = trials(face.widths, face.recipe)
+    proof = _Proof()
+    files: dict[str, tuple[Path, ...]] = {}
+    for model in tensors.GRAPHS:
+        version_folder = folder / model.name / VERSION
+        version_folder.mkdir(parents=True)
+        steps.begin(f"exporting {model.name}")
+        graph = _export_graph(face, model, running, precision, proof, version_folder, inline_limit)
+        files[model.name] = graph.paths
+        gc.collect()  # a gigabyte of weights, in cycles of the exporter
+        steps.begin(f"checking {model.name} against torch")
+        proof.graphs[model.name] = validate_graph(graph.graph, model, running, precision)
+    proof.chain = validate_chain(running, precision)
+    if tool:
+        for model in tensors.GRAPHS:
+            steps.begin(f"building the TensorRT plan of {model.name}")
+            tensorrt.build_plan(tool, files[model.name][0], model, face.widths, precision)
+    manifest = Manifest(
+        model=face.description,
+        recipe=face.recipe,
+        widths=face.widths,
+        precision=precision,
+        provenance=_provenance(face, precision, proof, files),
+    )
+    for model in PYTHON_MODELS:
+        source = bundled() / model.name / VERSION
+        shutil.copytree(source, folder / model.name / VERSION, ignore=shutil.ignore_patterns("__pycache__"))
+    manifest.save(folder)
+    write_configs(folder, manifest)
+    return manifest
+
+
+def _export_graph(
+    face: Face,
+    model: Model,
+    running: list[Trial],
+    precision: Precision,
+    proof: _Proof,
+    folder: Path,
+    inline_limit: int,
+) -> GraphFiles:
+    """Run torch on the trials, then write the graph; nothing of the module outlives this function."""
+    module = face.graph(model)
+    for trial in running:
+        run_torch(module, model, trial)
+    if precision == "fp16":
+        proof.kept[model.name] = list(halve(module, (torch_inputs(trial, model) for trial in running)))
+    return export_graph(module, model, face.widths, folder, inline_limit)
+
+
+def _provenance(
+    face: Face, precision: Precision, proof: _Proof, files: Mapping[str, tuple[Path, ...]]
+) -> dict[str, Any]:
+    tolerance = TOLERANCES[precision]
+    provenance: dict[str, Any] = {
+        "checkpoint": {"sha256": face.file.sha256, "bytes": face.file.size},
+        **face.facts,
+        "graphs": {
+            name: {path.name: {"sha256": _sha256(path), "bytes": path.stat().st_size} for path in paths}
+            for name, paths in files.items()
+        },
+        "largest_difference_from_torch": {
+            "graphs": {
+                name: {tensor: _rounded(value) for tensor, value in differences.items()}
+                for name, differences in proof.graphs.items()
+            },
+            "graph_tolerance": tolerance.graph,
+            "chain": _rounded(proof.chain),
+            "chain_tolerance": tolerance.chain,
+        },
+        "opset": OPSET,
+        "versions": {name: _version(name) for name in ("emotalk-triton", "torch", "onnx", "onnxscript", "onnxruntime")},
+    }
+    if precision == "fp16":
+        provenance["kept_in_fp32"] = proof.kept
+    return provenance
+
+
+def _rounded(value: float) -> float:
+    """Two digits: the rest is this machine's."""
+    return float(f"{value:.1e}")
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

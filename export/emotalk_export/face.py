@@ -1,0 +1,162 @@
+"""What an export starts from: four graph modules and what surrounds them, whoever trained them.
+
+:func:`open_face` tells the layouts of checkpoints apart: the released EmoTalk, and this project's own compact face.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import nn
+
+from emotalk_ensemble.contract import tensors
+from emotalk_ensemble.contract.recipe import ManifestError, Precision, Recipe, Widths
+from emotalk_ensemble.contract.tensors import Model
+from emotalk_export.checkpoint import CheckpointFile, open_checkpoint, read_emotalk
+from emotalk_export.errors import NotACheckpoint
+from emotalk_export.network import Content, Decoder, Emotion, Frontend
+
+COMPACT_FORMAT = "emotalk-compact-1"
+"""Layout of the bundled face model's checkpoints (:mod:`emotalk_export.compact`)."""
+
+
+class Face(Protocol):
+    """A set of weights that fits the contract's four graphs."""
+
+    @property
+    def description(self) -> str:
+        """What the weights are, in words for people."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the weights need from their surroundings."""
+
+    @property
+    def widths(self) -> Widths:
+        """The sizes that they decide."""
+
+    @property
+    def file(self) -> CheckpointFile:
+        """Where they came from."""
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """In what they can be exported."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the manifest says about them beyond that: plain JSON."""
+
+    def graph(self, model: Model) -> nn.Module:
+        """A new module for ``model``, float32, in evaluation mode, with ``model``'s inputs and outputs in order.
+
+        Made anew every time, so that whoever exports graph by graph need not hold all of them.
+        """
+
+
+class EmoTalkFace:
+    """Weights in EmoTalk's released layout."""
+
+    precisions: tuple[Precision, ...] = ("fp32", "fp16")
+
+    def __init__(self, file: CheckpointFile, attention_heads: int) -> None:
+        """Check ``file``; see :func:`emotalk_export.checkpoint.read_emotalk` for the errors."""
+        self.file = file
+        self.checkpoint = read_emotalk(file, attention_heads)
+        self.recipe = Recipe()
+        self.description = f"EmoTalk (user's checkpoint {file.sha256[:12]})"
+        size = self.checkpoint.size
+        self.widths = Widths(
+            content_features=size.content.conv,
+            emotion_features=size.emotion.conv,
+            content=size.content.hidden,
+            emotion=size.emotion.hidden,
+        )
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Sizes, whether the frontends are one, and what was left out."""
+        return {
+            "dimensions": asdict(self.checkpoint.size),
+            "identical_frontends": self.checkpoint.identical_frontends,
+            "unneeded_keys": list(self.checkpoint.unneeded),
+        }
+
+    def graph(self, model: Model) -> nn.Module:
+        """The module of ``model``."""
+        state, size = self.checkpoint.state, self.checkpoint.size
+        modules: dict[str, Callable[[], nn.Module]] = {
+            tensors.FRONTEND.name: lambda: Frontend(state, self.checkpoint.identical_frontends),
+            tensors.CONTENT_ENCODER.name: lambda: Content(state, size),
+            tensors.EMOTION_ENCODER.name: lambda: Emotion(state, size),
+            tensors.DECODER.name: lambda: Decoder(state),
+        }
+        return modules[model.name]().eval()
+
+
+class CompactFaceModel:
+    """This project's own small face model."""
+
+    precisions: tuple[Precision, ...] = ("fp32",)
+
+    def __init__(self, file: CheckpointFile) -> None:
+        """Read ``file``.
+
+        Raises:
+            NotACheckpoint: the weights do not fit, or a part of the layout is missing.
+        """
+        # Only here: whoever exports their own EmoTalk needs nothing of it.
+        from emotalk_export import compact
+
+        self.file = file
+        try:
+            self.face = compact.CompactFace.from_checkpoint(dict(file.content)).eval()
+            self.recipe = Recipe(**file.content["recipe"])
+        except compact.CheckpointError as error:
+            raise NotACheckpoint(f"{file.path}: {error}") from error
+        except (KeyError, TypeError, ManifestError) as error:
+            raise NotACheckpoint(f"{file.path} is no {COMPACT_FORMAT} checkpoint: {error}") from error
+        config = self.face.config
+        self.widths = Widths(
+            content_features=config.width,
+            emotion_features=config.width,
+            content=config.width,
+            emotion=config.emotion_out,
+        )
+        self.description = "the bundled face model (small, trained by this project)"
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Sizes, and how the weights came about."""
+        return {
+            "dimensions": asdict(self.face.config),
+            "training": dict(self.file.content.get("provenance", {})),
+        }
+
+    def graph(self, model: Model) -> nn.Module:
+        """The module of ``model``."""
+        return {
+            tensors.FRONTEND.name: self.face.frontend,
+            tensors.CONTENT_ENCODER.name: self.face.content,
+            tensors.EMOTION_ENCODER.name: self.face.emotion,
+            tensors.DECODER.name: self.face.decoder,
+        }[model.name]
+
+
+def open_face(path: Path, attention_heads: int = 16) -> Face:
+    """The weights in the checkpoint ``path``, whichever layout it has.
+
+    ``attention_heads`` is the number of heads of EmoTalk's encoders, which its tensors do not show.
+
+    Raises:
+        CheckpointError: the subclass that says what is wrong with the file.
+    """
+    file = open_checkpoint(path)
+    if file.format is None:
+        return EmoTalkFace(file, attention_heads)
+    if file.format == COMPACT_FORMAT:
+        return CompactFaceModel(file)
+    raise NotACheckpoint(f"{path} has format {file.format!r}; accepted: {COMPACT_FORMAT!r} or a plain state_dict")
