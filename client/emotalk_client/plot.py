@@ -52,7 +52,7 @@ def plot(animation: Animation, path: str | os.PathLike[str], audio: NDArray[np.f
 
     with_audio = audio is not None and len(audio) >= WINDOW
     rows = len(PANELS) + with_audio
-    figure = Figure(figsize=(12, 1.9 * rows + 0.4), dpi=100, layout="constrained")
+    figure = Figure(figsize=(12, 2.0 * rows + 0.4), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     axes = list(np.atleast_1d(figure.subplots(rows, 1, sharex=True)))
     if with_audio:
@@ -65,7 +65,7 @@ def plot(animation: Animation, path: str | os.PathLike[str], audio: NDArray[np.f
         axis.set_ylim(-0.03, max(0.6, float(axis.get_ylim()[1])))
         axis.grid(color="#e6e6e6", linewidth=0.7)
         axis.spines[["top", "right"]].set_visible(False)
-        axis.legend(loc="upper right", ncols=len(curves), frameon=False, fontsize=9)
+        axis.legend(loc="lower right", bbox_to_anchor=(1, 0.97), ncols=len(curves), frameon=False, fontsize=9)
     axes[-1].set_xlabel("seconds")
     axes[-1].set_xlim(0, animation.duration_s)
     figure.savefig(path)

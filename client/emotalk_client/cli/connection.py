@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -50,6 +51,12 @@ def connect(url: str | None) -> Iterator[EmoTalkClient]:
 
 
 def _is_there(url: str) -> bool:
+    """Whether the ensemble answers at ``url``; cheap where nobody listens at all."""
+    host, port = url.rsplit(":", 1)
+    try:
+        socket.create_connection((host, int(port)), timeout=1.0).close()
+    except OSError:
+        return False
     with EmoTalkClient(url, timeout_s=2.0, retries=0) as client:
         try:
             client.health()
