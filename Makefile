@@ -26,6 +26,8 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e '.[server,export,plot,train,test]'
+	@# TensorRT's parser, which needs no GPU: the check that the graphs stay acceptable to it.
+	$(PIP) --no-deps tensorrt-rtx-cu12-libs tensorrt-rtx-cu12-bindings nvidia-cuda-runtime-cu12
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo  ## Animate the sample voice: out/voice.npy, .csv, .json, .png

@@ -15,6 +15,7 @@ from torch import nn
 from emotalk_ensemble.contract import tensors
 from emotalk_ensemble.contract.recipe import ManifestError, Precision, Recipe, Widths
 from emotalk_ensemble.contract.tensors import Model
+from emotalk_ensemble.timing import SAMPLE_RATE
 from emotalk_export.checkpoint import CheckpointFile, open_checkpoint, read_emotalk
 from emotalk_export.errors import NotACheckpoint
 from emotalk_export.network import Content, Decoder, Emotion, Frontend
@@ -114,7 +115,9 @@ class CompactFaceModel:
         self.file = file
         try:
             self.face = compact.CompactFace.from_checkpoint(dict(file.content)).eval()
-            self.recipe = Recipe(**file.content["recipe"])
+            self.recipe = Recipe(
+                **file.content["recipe"], frontend_context_s=compact.FRONTEND_PAST_SAMPLES / SAMPLE_RATE
+            )
         except compact.CheckpointError as error:
             raise NotACheckpoint(f"{file.path}: {error}") from error
         except (KeyError, TypeError, ManifestError) as error:

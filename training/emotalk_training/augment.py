@@ -1,0 +1,110 @@
+"""What happens to speech between a mouth and a network: rooms, lines, noise, gain.
+
+Every function takes and returns float32 [N] at 16 kHz and a ``numpy.random.Generator``; none moves the speech in time,
+so labels stay true.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+Audio = NDArray[np.float32]
+SAMPLE_RATE = 16_000
+
+
+def rms(audio: Audio) -> float:
+    """Root mean square, never 0."""
+    return float(np.sqrt(np.mean(audio * audio)) + 1e-7)
+
+
+def _hertz(samples: int) -> NDArray[np.float64]:
+    return np.linspace(0, SAMPLE_RATE / 2, samples // 2 + 1)
+
+
+def channel(audio: Audio, rng: np.random.Generator) -> Audio:
+    """A microphone, a line and a room: random equaliser, telephone band or low-pass, exponential reverberation."""
+    samples = len(audio)
+    hertz = _hertz(samples)
+    gain = np.zeros_like(hertz)
+    if rng.random() < 0.85:
+        knots = [0, 150, 400, 1000, 2500, 5000, 8000]
+        gain += np.interp(hertz, knots, rng.normal(0, 4.0, len(knots)))
+    if rng.random() < 0.3:
+        gain += np.interp(hertz, [0, 300, 8000], [0, 0, rng.uniform(-14, 10)])
+    band = rng.random()
+    if band < 0.20:
+        low, high = rng.uniform(150, 350), rng.uniform(3000, 3900)
+        gain += np.where((hertz < low) | (hertz > high), -rng.uniform(30, 60), 0)
+    elif band < 0.36:
+        gain += np.where(hertz > rng.uniform(3600, 7500), -rng.uniform(30, 60), 0)
+    elif band < 0.46:
+        gain += np.where(hertz < rng.uniform(80, 200), -30, 0)
+    spectrum = fft.rfft(audio) * (10 ** (gain / 20)).astype(np.float32)
+    if rng.random() < 0.4:
+        seconds = rng.uniform(0.05, 0.6)
+        taps = int(seconds * SAMPLE_RATE)
+        tail = rng.standard_normal(taps, np.float32) * np.exp(-6.9 * np.arange(taps) / taps)
+        tail *= rng.uniform(0.05, 0.6) / (np.sqrt((tail**2).sum()) + 1e-9)
+        tail[0] = 1.0  # the direct sound stays where it is
+        spectrum *= fft.rfft(tail.astype(np.float32), samples)
+    return np.asarray(fft.irfft(spectrum, samples), np.float32)
+
+
+def coloured_noise(samples: int, exponent: float, rng: np.random.Generator) -> Audio:
+    """Noise of power ~ 1/f^exponent above 30 Hz (0 white, 1 pink, 2 brown), RMS 1."""
+    spectrum = fft.rfft(rng.standard_normal(samples, np.float32))
+    spectrum /= (np.maximum(30.0, _hertz(samples)) ** (exponent / 2)).astype(np.float32)
+    noise = np.asarray(fft.irfft(spectrum, samples), np.float32)
+    return noise / rms(noise)
+
+
+def noise(samples: int, rng: np.random.Generator) -> Audio:
+    """A place without voices, RMS 1: white to brown, band-limited, humming, fluctuating, or with knocks."""
+    kind = rng.random()
+    if kind < 0.25:
+        out = rng.standard_normal(samples, np.float32)
+    elif kind < 0.65:
+        out = coloured_noise(samples, rng.uniform(0.5, 2.2), rng)
+    else:  # a room: brown rumble, random resonances
+        spectrum = fft.rfft(rng.standard_normal(samples, np.float32))
+        hertz = _hertz(samples)
+        knots = np.sort(np.concatenate([[0, 8000], rng.uniform(60, 7500, 6)]))
+        shape = np.interp(hertz, knots, rng.normal(0, 9, 8)) - rng.uniform(0, 6) * np.log2(1 + hertz / 100)
+        out = np.asarray(fft.irfft(spectrum * (10 ** (shape / 20)).astype(np.float32), samples), np.float32)
+        out = out / rms(out)
+    t = np.arange(samples) / SAMPLE_RATE
+    if rng.random() < 0.25:  # comes and goes
+        swing = np.interp(t, np.linspace(0, t[-1] + 1e-6, 9), rng.normal(0, 5, 9))
+        out = out * 10 ** (swing / 20)
+    if rng.random() < 0.2:  # mains and motors
+        base, partials = rng.uniform(45, 320), int(rng.integers(1, 9))
+        for k in range(1, partials + 1):
+            out = out + rng.uniform(0, 1.2) / k * np.sin(2 * np.pi * base * k * t + rng.uniform(0, 6.3))
+    if rng.random() < 0.2:  # knocks and keys
+        for _ in range(int(rng.integers(1, 10))):
+            at, taps = int(rng.integers(0, samples - 800)), int(rng.integers(30, 800))
+            burst = coloured_noise(800, rng.uniform(0, 1.5), rng)[:taps]
+            out[at : at + taps] += rng.uniform(2, 12) * burst * np.exp(-5 * np.arange(taps) / taps)
+    out = np.asarray(out, np.float32)
+    return out / rms(out)
+
+
+def line(audio: Audio, rng: np.random.Generator) -> Audio:
+    """Sometimes a lossy line: 8-bit mu-law, or hard clipping."""
+    chance = rng.random()
+    if chance < 0.06:
+        peak = float(np.abs(audio).max()) + 1e-6
+        scaled = np.sign(audio) * np.log1p(255 * np.abs(audio) / peak) / np.log(256)
+        scaled = np.round(scaled * 127) / 127
+        return np.asarray(np.sign(scaled) * (np.expm1(np.abs(scaled) * np.log(256)) / 255) * peak, np.float32)
+    if chance < 0.14:
+        limit = rms(audio) * rng.uniform(2.0, 4.0)
+        return np.asarray(np.clip(audio, -limit, limit), np.float32)
+    return audio
+
+
+def at_level(audio: Audio, decibels: float) -> Audio:
+    """``audio`` scaled to an RMS of ``decibels`` below full scale, clipped to -1..1."""
+    return np.clip(audio * (10 ** (decibels / 20) / rms(audio)), -1, 1).astype(np.float32)

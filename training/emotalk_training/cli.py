@@ -1,0 +1,181 @@
+"""``emotalk-train``: corpus, real, fit, evaluate, card."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+app = typer.Typer(help="Train and evaluate the bundled face model.", no_args_is_help=True)
+console = Console()
+
+CorpusOption = Annotated[
+    list[Path],
+    typer.Option("--corpus", envvar="EMOTALK_CORPUS", help="A corpus folder (with index.jsonl); may be repeated."),
+]
+CacheOption = Annotated[Path, typer.Option(help="Where prepared audio, labels and patched engines are kept.")]
+DEFAULT_CACHE = Path("training/cache")
+SOURCES = ("kokoro", "hib", "flite", "espeak")
+
+
+@app.callback()
+def _logging(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False) -> None:
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(message)s",
+        handlers=[RichHandler(console=console, show_path=False)],
+    )
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.1f}/{task.total:.1f}"),
+        TimeRemainingColumn(), console=console,
+    )  # fmt: skip
+
+
+def _show(bar: Progress, task: TaskID, done: float) -> None:
+    bar.update(task, completed=done)
+
+
+@app.command()
+def corpus(
+    out: Annotated[Path, typer.Argument(help="Folder to fill; an interrupted run goes on.")],
+    kokoro: Annotated[float, typer.Option(help="Minutes of Kokoro.")] = 150.0,
+    hib: Annotated[float, typer.Option(help="Minutes of hibari.")] = 60.0,
+    flite: Annotated[float, typer.Option(help="Minutes of flite.")] = 90.0,
+    espeak: Annotated[float, typer.Option(help="Minutes of espeak-ng.")] = 110.0,
+    voices: Annotated[Path, typer.Option(help="Kokoro's voice files (*.bin).")] = Path("training/voices"),
+    seed: Annotated[int, typer.Option(help="Utterance i depends on the seed, the engine and i alone.")] = 21,
+    test: Annotated[bool, typer.Option("--test", help="Held-out voices and sentences instead.")] = False,
+    cache: CacheOption = DEFAULT_CACHE,
+) -> None:
+    """Make speech with phone timings, with every synthesiser that is installed."""
+    from emotalk_training import sources
+    from emotalk_training.make import make
+    from emotalk_training.text import MissingTextError
+
+    builders: dict[str, tuple[float, Callable[[], sources.Source]]] = {
+        "espeak": (espeak, sources.Espeak),
+        "flite": (flite, sources.Flite),
+        "hib": (hib, lambda: sources.Hibari(cache)),
+        "kokoro": (kokoro, lambda: sources.Kokoro(voices, cache)),
+    }
+    for name, (minutes, build) in builders.items():
+        if minutes <= 0:
+            continue
+        try:
+            with _bar() as bar:
+                task = bar.add_task(name, total=minutes)
+                done = make(out, name, build(), minutes, seed, test, partial(_show, bar, task))
+            console.print(f"{name}: {done:.1f} min")
+        except (sources.MissingSourceError, MissingTextError) as missing:
+            console.print(f"[yellow]{name} left out:[/yellow] {missing}")
+
+
+@app.command()
+def real(out: Annotated[Path, typer.Argument(help="Folder to write.")]) -> None:
+    """Make the test set of real speech: recordings of two Debian packages, force-aligned."""
+    from emotalk_training.real import make_real
+
+    console.print(make_real(out))
+
+
+@app.command()
+def fit(
+    corpora: CorpusOption,
+    run: Annotated[Path, typer.Option(help="Folder of this run; one that exists is gone on with.")] = Path(
+        "training/run"
+    ),
+    minutes: Annotated[float, typer.Option(help="Time for the whole run.")] = 75.0,
+    batch: Annotated[int, typer.Option(help="Examples of 3.6 s in a step.")] = 12,
+    learning_rate: Annotated[float, typer.Option(help="At its highest.")] = 1.5e-3,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option(help="Threads of this process.")] = 1,
+    workers: Annotated[int, typer.Option(help="Processes that make examples.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of weights and examples.")] = 20,
+    cache: CacheOption = DEFAULT_CACHE,
+) -> None:
+    """Train on corpora; writes RUN/face.pt again and again, and RUN/validation.jsonl."""
+    from emotalk_training.dataset import prepare
+    from emotalk_training.fit import FitOptions
+    from emotalk_training.fit import fit as train
+
+    with _bar() as bar:
+        task = bar.add_task("reading speech", total=1)
+        folder = prepare(corpora, cache, lambda now, total: bar.update(task, completed=now, total=total))
+    options = FitOptions(
+        minutes=minutes, batch=batch, learning_rate=learning_rate, device=device, threads=threads, workers=workers,
+        seed=seed,
+    )  # fmt: skip
+    console.print(f"checkpoint: {train(folder, run, options, {})}")
+
+
+@app.command()
+def calibrate(
+    corpora: CorpusOption,
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint; rewritten.")],
+    cache: CacheOption = DEFAULT_CACHE,
+) -> None:
+    """Choose how crisp contacts are, on the held-back training voices."""
+    from emotalk_training.calibrate import calibrate as choose
+    from emotalk_training.dataset import prepare
+
+    console.print(choose(checkpoint, prepare(corpora, cache)))
+
+
+@app.command()
+def evaluate(
+    corpora: CorpusOption,
+    checkpoint: Annotated[Path, typer.Option(help="What to score.")] = Path("training/checkpoints/face.pt"),
+    out: Annotated[Path, typer.Option(help="Folder for figures.json, figures.md and plots.")] = Path(
+        "training/checkpoints"
+    ),
+    headaudio: Annotated[Path | None, typer.Option(help="Unpacked npm package @met4citizen/headaudio.")] = None,
+    wawa: Annotated[Path | None, typer.Option(help="Unpacked npm package wawa-lipsync.")] = None,
+) -> None:
+    """Score a checkpoint on test corpora: tables, JSON, plots."""
+    import torch
+
+    from emotalk_training import evaluate as evaluation
+
+    torch.set_num_threads(1)
+    peers = {name: path for name, path in (("headaudio", headaudio), ("wawa", wawa)) if path}
+    report = evaluation.evaluate(checkpoint, corpora, peers)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "figures.json").write_text(report.to_json(), encoding="utf-8")
+    (out / "figures.md").write_text(evaluation.table(report), encoding="utf-8")
+    evaluation.plots(checkpoint, corpora, out)
+    console.print(evaluation.table(report), soft_wrap=True)
+
+
+@app.command()
+def card(
+    corpora: CorpusOption,
+    checkpoint: Annotated[Path, typer.Option(help="The checkpoint to describe.")] = Path(
+        "training/checkpoints/face.pt"
+    ),
+    out: Annotated[Path, typer.Option(help="Folder with figures.md; MODEL_CARD.md is written there.")] = Path(
+        "training/checkpoints"
+    ),
+) -> None:
+    """Write the model card: provenance, licences, figures. CORPORA: what it was trained on."""
+    from emotalk_training.card import write_card
+
+    console.print(write_card(checkpoint, corpora, out))
+
+
+def main() -> Any:
+    """Entry point."""
+    return app()
+
+
+if __name__ == "__main__":
+    main()

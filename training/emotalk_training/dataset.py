@@ -1,0 +1,357 @@
+"""Training examples: crops of utterances with their labels, disturbed.
+
+Theory of operation. :func:`prepare` reads corpora once into two flat files that can be mapped (samples, labels at
+60 Hz). :class:`Examples` cuts crops: a place in an utterance, a speed and pitch factor, sometimes a pause put in before
+a phone (so that words begin after silence far more often than in read sentences), then the augmentations.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotalk_training import augment
+from emotalk_training.articulation import (
+    VISEME_NAMES,
+    Phone,
+    loudness_db,
+    score,
+    visemes,
+)
+from emotalk_training.corpus import SAMPLE_RATE, Utterance, utterances
+from emotalk_training.pitch import semitones_over_median
+
+log = logging.getLogger(__name__)
+
+FPS = 30
+LABEL_FPS = 60
+OVERSAMPLING = 2
+"""Labels are kept at 60 Hz, evaluated at 120 Hz: crops start anywhere."""
+RULES_VERSION = 3
+"""Raise it when the articulation rules change, so that labels are made anew."""
+_RULE_RATE = LABEL_FPS * OVERSAMPLING
+LABELS = 8 + 3 + 1 + 1
+"""Columns: mouth, upper face, speaking, viseme class."""
+
+VALIDATION_VOICES = frozenset({"am_eric", "bf_lily", "ef_dora", "af_sky"})
+"""Training voices (and blends with them) that are held back for choices: checkpoints, thresholds."""
+
+ENGINE_SHARE: dict[str, float] = {"kokoro": 0.58, "hib": 0.10, "flite": 0.14, "espeak": 0.18}
+"""How often a crop comes from each family of engines."""
+
+CROP_S = 3.6
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Examples, first axis B."""
+
+    audio: NDArray[np.float32]
+    """[B, N]"""
+    labels: NDArray[np.float32]
+    """[B, F, 13], columns as :data:`LABELS`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Where an utterance lies in the flat files."""
+
+    engine: str
+    voice: str
+    phones: tuple[Phone, ...]
+    first_sample: int
+    samples: int
+    first_label: int
+    labels: int
+    bilabials: tuple[int, ...]
+    """Indices of the phones that close the lips."""
+
+
+def is_validation(voice: str) -> bool:
+    """Whether a (blended) voice is held back for choices."""
+    return bool(VALIDATION_VOICES & set(voice.split("+")))
+
+
+def prepare(corpora: Sequence[Path], cache: Path, progress: Callable[[int, int], None] | None = None) -> Path:
+    """Read ``corpora`` (folders with an ``index.jsonl``) into ``cache``; done once for each set of indices.
+
+    Returns:
+        The folder that :class:`Examples` opens.
+    """
+    key = zlib.crc32(b"".join((c / "index.jsonl").read_bytes() for c in corpora), RULES_VERSION)
+    folder = cache / f"prepared-{key:08x}"
+    if (folder / "items.json").is_file():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    everything = [u for corpus in corpora for u in utterances(corpus)]
+    items: list[dict[str, object]] = []
+    sample = label = 0
+    with (
+        (folder / "audio.i16").open("wb") as audio_file,
+        (folder / "labels.f16").open("wb") as label_file,
+        (folder / "prosody.f16").open("wb") as prosody_file,
+    ):
+        for done, utterance in enumerate(everything):
+            if progress:
+                progress(done, len(everything))
+            audio = utterance.audio()
+            if len(audio) < 8000 or np.abs(audio).max() < 0.01:
+                continue
+            labels, prosody = label_utterance(utterance, audio)
+            audio_file.write((np.clip(audio, -1, 1) * 32767).astype(np.int16).tobytes())
+            label_file.write(labels.astype(np.float16).tobytes())
+            prosody_file.write(prosody.astype(np.float16).tobytes())
+            items.append(
+                {
+                    "engine": utterance.engine,
+                    "voice": utterance.voice,
+                    "phones": [[p.symbol, p.start, p.end] for p in utterance.phones],
+                    "first_sample": sample,
+                    "samples": len(audio),
+                    "first_label": label,
+                    "labels": len(labels),
+                }
+            )
+            sample, label = sample + len(audio), label + len(labels)
+    (folder / "items.json").write_text(json.dumps(items, ensure_ascii=False), encoding="utf-8")
+    log.info("%d utterances, %.2f h in %s", len(items), sample / SAMPLE_RATE / 3600, folder)
+    return folder
+
+
+def label_utterance(
+    utterance: Utterance, audio: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Labels [L, 13] at 60 Hz, and loudness (dB) and pitch (semitones) [2 L, 2] at 120 Hz."""
+    seconds = len(audio) / SAMPLE_RATE
+    count = int(np.ceil(seconds * LABEL_FPS))
+    times = np.arange(count * OVERSAMPLING) / _RULE_RATE
+    loudness = loudness_db(audio, SAMPLE_RATE, times)
+    pitch = np.zeros(len(times))
+    found = semitones_over_median(audio, SAMPLE_RATE, _RULE_RATE)[: len(times)]
+    pitch[: len(found)] = found
+    phones = pressed_early(utterance.engine, utterance.phones)
+    labels = _label(phones, seconds, loudness, pitch)
+    return labels, np.stack([loudness, pitch], 1)
+
+
+BURST_FIRST = ("kokoro", "hib")
+"""Engines whose p and b after a pause begin at the burst: in others the closure before it is part of the phone."""
+EARLIER_S = 0.05
+
+
+def pressed_early(engine: str, phones: Sequence[Phone]) -> list[Phone]:
+    """The phones as the lips make them: before the burst of a p or b that follows a pause, they are pressed together.
+
+    Only training labels are put right so; the truth of the evaluation is what the rules make of the engine's own times.
+    """
+    if engine not in BURST_FIRST:
+        return list(phones)
+    out: list[Phone] = []
+    for phone in phones:
+        resting = not out or _is(out[-1], "sil")
+        if resting and phone.symbol in ("p", "b"):
+            start = max(0.0, phone.start - EARLIER_S)
+            if out:
+                out[-1] = Phone(out[-1].symbol, out[-1].start, max(out[-1].start, start))
+            out.append(Phone(phone.symbol, start, phone.end))
+        else:
+            out.append(phone)
+    return out
+
+
+def _is(phone: Phone, viseme: str) -> bool:
+    return [v.symbol for v in visemes([phone])][:1] == [viseme]
+
+
+def _label(
+    phones: Sequence[Phone], seconds: float, loudness: NDArray[np.float64], pitch: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    s = score(phones, seconds, loudness, pitch, LABEL_FPS, OVERSAMPLING)
+    return np.concatenate([s.mouth, s.upper, s.speaking[:, None], s.viseme[:, None].astype(np.float32)], 1)
+
+
+class Examples:
+    """An endless source of batches from a prepared folder; equal seeds give equal batches."""
+
+    def __init__(self, folder: Path, seed: int, crop_s: float = CROP_S) -> None:
+        raw = json.loads((folder / "items.json").read_text(encoding="utf-8"))
+        self.items = [_item(r) for r in raw if not is_validation(r["voice"])]
+        self.audio = np.memmap(folder / "audio.i16", np.int16, "r")
+        self.labels = np.memmap(folder / "labels.f16", np.float16, "r").reshape(-1, LABELS)
+        self.prosody = np.memmap(folder / "prosody.f16", np.float16, "r").reshape(-1, 2)
+        self.rng = np.random.default_rng(seed)
+        self.samples = int(crop_s * SAMPLE_RATE)
+        self.frames = -(-self.samples * FPS // SAMPLE_RATE)
+        self.chances = self._chances()
+
+    def _chances(self) -> NDArray[np.float64]:
+        """Chance of each utterance: its family's share, spread over the family by duration."""
+        family = [i.engine.split("-")[0] for i in self.items]
+        seconds = np.array([i.samples for i in self.items], np.float64)
+        total = {name: sum(s for s, f in zip(seconds, family, strict=True) if f == name) for name in set(family)}
+        chance = np.array([ENGINE_SHARE.get(f, 0.1) * s / total[f] for s, f in zip(seconds, family, strict=True)])
+        return np.asarray(chance / chance.sum())
+
+    def _pick(self) -> Item:
+        return self.items[int(self.rng.choice(len(self.items), p=self.chances))]
+
+    def _speech(self, item: Item) -> NDArray[np.float32]:
+        return self.audio[item.first_sample : item.first_sample + item.samples].astype(np.float32) / 32768
+
+    def crop(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Clean speech [N] and its labels [F, 13] at a random place, speed and pitch."""
+        rng, item = self.rng, self._pick()
+        audio = self._speech(item)
+        labels = self.labels[item.first_label : item.first_label + item.labels].astype(np.float32)
+        factor = float(rng.uniform(0.84, 1.18)) if rng.random() < 0.75 else 1.0
+        need = int(self.samples * factor) + 2
+        if rng.random() < 0.35 and len(item.phones) > 4:
+            audio, labels, onset = self._with_pause(item, audio)
+            # Often the clip begins just before the word: trimmed recordings do.
+            before = rng.uniform(0.0, 0.14) if rng.random() < 0.5 else rng.uniform(0.02, 2.4)
+            first = int(onset - before * SAMPLE_RATE)
+        else:
+            slack = 4800
+            first = int(rng.integers(-slack, max(1, len(audio) - need + slack)))
+        return _stretched(audio, labels, first, need, factor, self.samples, self.frames)
+
+    def _with_pause(
+        self, item: Item, audio: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
+        """The utterance with silence put in before a phone (mostly one that closes the lips), labelled anew.
+
+        Returns:
+            audio, labels, and the sample at which speech resumes.
+        """
+        rng = self.rng
+        if item.bilabials and rng.random() < 0.65:
+            chosen = item.bilabials[int(rng.integers(len(item.bilabials)))]
+        else:
+            chosen = int(rng.integers(len(item.phones)))
+        start = item.phones[chosen].start
+        gap = round(float(rng.uniform(0.12, 1.3)) * LABEL_FPS) / LABEL_FPS
+        cut = min(int(start * SAMPLE_RATE), len(audio))
+        head, tail = audio[:cut].copy(), audio[cut:].copy()
+        fade = min(64, len(head), len(tail))
+        if fade:
+            ramp = np.linspace(0, 1, fade, dtype=np.float32)
+            head[-fade:] *= ramp[::-1]
+            tail[:fade] *= ramp
+        silence = int(gap * SAMPLE_RATE)
+        out = np.concatenate([head, np.zeros(silence, np.float32), tail])
+        phones = [
+            Phone(p.symbol, p.start + gap * (i >= chosen), p.end + gap * (i >= chosen))
+            for i, p in enumerate(item.phones)
+        ]
+        prosody = self.prosody[item.first_label * OVERSAMPLING :][: item.labels * OVERSAMPLING].astype(np.float64)
+        at, steps = int(start * _RULE_RATE), round(gap * _RULE_RATE)
+        still = np.tile([-60.0, 0.0], (steps, 1))
+        prosody = np.concatenate([prosody[:at], still, prosody[at:]])
+        # Enough of the utterance around the pause for one crop.
+        low = max(0.0, start - 3.5)
+        high = min(len(out) / SAMPLE_RATE, start + gap + CROP_S * 1.25 + 1.0)
+        low = int(low * LABEL_FPS) / LABEL_FPS
+        some = [Phone(p.symbol, p.start - low, p.end - low) for p in phones if p.end > low and p.start < high]
+        pausing = [Phone("sil", start - low, start + gap - low)]
+        split = next((i for i, p in enumerate(some) if p.start >= start + gap - low - 1e-6), len(some))
+        some = [Phone(p.symbol, max(0.0, p.start), p.end) for p in [*some[:split], *pausing, *some[split:]]]
+        some = pressed_early(item.engine, some)
+        first = int(low * _RULE_RATE)
+        seconds = min(high - low, (len(prosody) - first) / _RULE_RATE - 1 / LABEL_FPS)
+        labels = _label(some, seconds, prosody[first:, 0], prosody[first:, 1])
+        kept = out[int(low * SAMPLE_RATE) : int(low * SAMPLE_RATE) + int(seconds * SAMPLE_RATE)]
+        return kept, labels, int((start + gap - low) * SAMPLE_RATE)
+
+    def one(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """An example as a microphone would hear it: audio [N] and labels [F, 13]."""
+        rng = self.rng
+        chance = rng.random()
+        if chance < 0.08:
+            return self._nobody(chance < 0.015)
+        audio, labels = self.crop()
+        audio = augment.channel(audio, rng)
+        level = augment.rms(audio)
+        if rng.random() < 0.7:
+            snr = rng.uniform(2, 15) if rng.random() < 0.3 else rng.uniform(15, 45)
+            audio = audio + augment.noise(self.samples, rng) * np.float32(level * 10 ** (-snr / 20))
+        if rng.random() < 0.12:
+            other = sum(self.crop()[0] for _ in range(int(rng.integers(1, 4))))
+            other = np.asarray(other, np.float32)
+            audio = audio + other / augment.rms(other) * np.float32(level * 10 ** (-rng.uniform(12, 28) / 20))
+        audio = augment.line(np.asarray(audio, np.float32), rng)
+        if rng.random() < 0.1:  # a level that changes on the way
+            swing = np.interp(np.arange(self.samples), np.linspace(0, self.samples, 4), rng.normal(0, 3.5, 4))
+            audio = audio * (10 ** (swing / 20)).astype(np.float32)
+        return augment.at_level(audio, float(np.clip(rng.normal(-24, 7), -44, -9))), labels
+
+    def _nobody(self, silent: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        rng = self.rng
+        labels = np.zeros((self.frames, LABELS), np.float32)
+        labels[:, 12] = VISEME_NAMES.index("sil")
+        if silent:
+            return np.zeros(self.samples, np.float32), labels
+        return augment.at_level(augment.noise(self.samples, rng), float(rng.uniform(-75, -12))), labels
+
+    def batch(self, size: int) -> Batch:
+        """``size`` examples."""
+        pairs = [self.one() for _ in range(size)]
+        return Batch(np.stack([a for a, _ in pairs]), np.stack([y for _, y in pairs]))
+
+
+def _item(record: dict[str, object]) -> Item:
+    phones = tuple(Phone(*p) for p in record["phones"])  # type: ignore[attr-defined]
+    closing = tuple(i for i, p in enumerate(phones) if _is(p, "PP"))
+    return Item(
+        engine=str(record["engine"]),
+        voice=str(record["voice"]),
+        phones=phones,
+        first_sample=int(record["first_sample"]),  # type: ignore[call-overload]
+        samples=int(record["samples"]),  # type: ignore[call-overload]
+        first_label=int(record["first_label"]),  # type: ignore[call-overload]
+        labels=int(record["labels"]),  # type: ignore[call-overload]
+        bilabials=closing,
+    )
+
+
+def _stretched(
+    audio: NDArray[np.float32],
+    labels: NDArray[np.float32],
+    first: int,
+    need: int,
+    factor: float,
+    samples: int,
+    frames: int,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """``samples`` samples and ``frames`` label frames from sample ``first`` on, played ``factor`` times as fast."""
+    source = np.zeros(need, np.float32)
+    low, high = max(0, first), min(len(audio), first + need)
+    if high > low:
+        source[low - first : high - first] = audio[low:high]
+    if factor != 1.0:
+        out = np.interp(np.arange(samples) * factor, np.arange(need), source).astype(np.float32)
+    else:
+        out = source[:samples]
+    at = (np.arange(frames) / FPS * factor + first / SAMPLE_RATE) * LABEL_FPS
+    inside = (at > -0.5) & (at < len(labels) - 0.5)
+    at = np.clip(at, 0, len(labels) - 1)
+    below = np.minimum(at.astype(int), len(labels) - 2)
+    weight = (at - below)[:, None]
+    taken = (labels[below] * (1 - weight) + labels[below + 1] * weight).astype(np.float32)
+    taken[:, 12] = labels[np.round(at).astype(int), 12]
+    taken[~inside] = 0.0
+    return out, taken
+
+
+def minutes_by_engine(items: Iterable[Item]) -> dict[str, float]:
+    """Minutes of speech in each engine."""
+    total: dict[str, float] = {}
+    for item in items:
+        total[item.engine] = total.get(item.engine, 0.0) + item.samples / SAMPLE_RATE / 60
+    return {name: round(minutes, 1) for name, minutes in sorted(total.items())}

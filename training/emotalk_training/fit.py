@@ -1,0 +1,280 @@
+"""The training loop: one process computes examples, this one computes gradients.
+
+Resumable: ``last.pt`` in the run folder holds everything, and a second call with the same folder goes on from it. The
+learning rate follows the time that was asked for, not a number of steps, so a slow machine finishes too, with fewer.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import multiprocessing as mp
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from queue import Empty, Full
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from emotalk_ensemble.timing import feature_count
+from emotalk_export.compact import MEL_BANDS, CompactConfig, CompactFace, uniform_positions
+from emotalk_training.articulation import VISEME_NAMES
+from emotalk_training.corpus import SAMPLE_RATE
+from emotalk_training.dataset import Batch, Examples, minutes_by_engine
+from emotalk_training.predict import Validation
+
+log = logging.getLogger(__name__)
+
+PEOPLE = 24
+
+
+@dataclass(frozen=True, slots=True)
+class FitOptions:
+    """What a run does."""
+
+    minutes: float = 65.0
+    """Time for the whole run, resumed parts included."""
+    batch: int = 12
+    learning_rate: float = 1.5e-3
+    warmup_steps: int = 150
+    weight_decay: float = 0.02
+    average: float = 0.998
+    """Decay of the running average of the weights, which is what a checkpoint holds."""
+    seed: int = 20
+    threads: int = 1
+    workers: int = 1
+    """Processes that make examples."""
+    device: str = "cpu"
+    validate_every_s: float = 420.0
+    config: CompactConfig = field(default_factory=CompactConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    """How much each part counts."""
+
+    velocity: float = 1.0
+    closure_emphasis: float = 1.5
+    contact: float = 0.35
+    speaking: float = 0.15
+    viseme: float = 0.15
+    upper: float = 0.15
+
+
+class Objective(nn.Module):
+    """Composed articulators against the rules' (position and velocity), and three classifications: closure and
+    labiodental contact, somebody speaks, which viseme. The last one has a head of its own that is not kept."""
+
+    spread: Tensor
+    natural: Tensor
+    full: Tensor
+
+    def __init__(self, config: CompactConfig, spread: NDArray[np.float32]) -> None:
+        super().__init__()
+        self.weights = LossWeights()
+        self.viseme = nn.Linear(config.width, len(VISEME_NAMES))
+        self.register_buffer("spread", torch.tensor(1 / (spread + 0.02), dtype=torch.float32))
+        self.register_buffer("natural", torch.eye(PEOPLE)[:1])
+        self.register_buffer("full", torch.tensor([[0.0, 1.0]]))
+
+    def forward(
+        self, model: CompactFace, content: Tensor, mouth: Tensor, upper: Tensor, labels: Tensor
+    ) -> dict[str, Tensor]:
+        """Losses by name, weighted: content [B, F, width], logits [B, F, 9] and [B, F, 3], labels [B, F, 13]."""
+        decoder = model.decoder
+        truth, truth_upper, speaking, viseme = torch.split(labels, [8, 3, 1, 1], -1)
+        activities, gate = decoder.articulate(mouth)
+        face = decoder.compose(activities, gate, torch.sigmoid(upper), self.full, self.natural)[..., :8]
+        error = (face - truth) * self.spread
+        emphasis = 1 + self.weights.closure_emphasis * truth[..., 6:7] ** 2
+        step = (face.diff(dim=1) - truth.diff(dim=1)) * self.spread
+        return {
+            "position": (error * error * emphasis).mean(),
+            "velocity": self.weights.velocity * (step * step).mean(),
+            "contact": self.weights.contact * F.binary_cross_entropy_with_logits(mouth[..., 6:8], truth[..., 6:8]) * 4,
+            "speaking": self.weights.speaking * F.binary_cross_entropy_with_logits(mouth[..., 8:9], speaking),
+            "viseme": self.weights.viseme
+            * F.cross_entropy(
+                self.viseme(content).float().flatten(0, 1), viseme.flatten().long(), label_smoothing=0.05
+            ),
+            "upper": self.weights.upper * ((torch.sigmoid(upper) - truth_upper) / 0.1).square().mean(),
+        }
+
+
+def _produce(folder: Path, seed: int, size: int, queue: Any, nice: int) -> None:
+    os.nice(nice)
+    parent = os.getppid()
+    examples = Examples(folder, seed)
+    while True:
+        batch = examples.batch(size)
+        while True:
+            try:
+                queue.put(batch, timeout=5)
+                break
+            except Full:
+                if os.getppid() != parent:  # the training process was killed
+                    return
+
+
+@contextmanager
+def _producers(folder: Path, seed: int, size: int, workers: int) -> Iterator[Any]:
+    context = mp.get_context("spawn")
+    queue = context.Queue(8)
+    processes = [
+        context.Process(target=_produce, args=(folder, seed + 1000 * i, size, queue, 5), daemon=True)
+        for i in range(workers)
+    ]
+    for process in processes:
+        process.start()
+    try:
+        yield queue
+    finally:
+        for process in processes:
+            process.terminate()
+
+
+def _next(queue: Any) -> Batch:
+    try:
+        batch: Batch = queue.get(timeout=120)
+    except Empty:
+        raise RuntimeError("no example came for 120 s: the process that makes them has died") from None
+    return batch
+
+
+MASK_CHANCE, MASK_BANDS = 0.4, 14
+"""How often, and at most how many, neighbouring mel bands are emptied (after SpecAugment's frequency masking)."""
+_EMPTY = (math.log(1e-5) + 6.0) / 3.0
+
+
+def mask_bands(spectra: Tensor, rng: np.random.Generator) -> Tensor:
+    """Spectra [B, 81, M] with a run of bands emptied in some examples, in place."""
+    for example in spectra:
+        if rng.random() < MASK_CHANCE:
+            width = int(rng.integers(2, MASK_BANDS + 1))
+            first = int(rng.integers(0, MEL_BANDS - width))
+            example[first : first + width] = _EMPTY
+    return spectra
+
+
+def learning_rate(options: FitOptions, step: int, share: float) -> float:
+    """Linear warm-up, then half a cosine over the share of the time that has passed (0..1)."""
+    warm = min(1.0, (step + 1) / options.warmup_steps)
+    return options.learning_rate * warm * (0.5 + 0.5 * math.cos(math.pi * min(1.0, share))) + 1e-5
+
+
+def fit(folder: Path, run: Path, options: FitOptions, provenance: dict[str, Any]) -> Path:
+    """Train on a prepared folder; returns the checkpoint, ``run/face.pt``, which is rewritten as training goes."""
+    run.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    device = torch.device(options.device)
+    preview = Examples(folder, options.seed)
+    speech = minutes_by_engine(preview.items)
+    log.info("speech in minutes: %s", speech)
+    spread = preview.batch(64).labels[..., :8].std((0, 1))
+    model = CompactFace(options.config).to(device)
+    objective = Objective(options.config, spread).to(device)
+    average = CompactFace(options.config)
+    average.load_state_dict(model.state_dict())
+    parameters = [*model.parameters(), *objective.parameters()]
+    optimiser = torch.optim.AdamW(
+        parameters, options.learning_rate, betas=(0.9, 0.98), weight_decay=options.weight_decay
+    )
+    rng = np.random.default_rng(options.seed)
+    step, spent = 0, 0.0
+    if (run / "last.pt").is_file():
+        state = torch.load(run / "last.pt", map_location=device, weights_only=True)
+        model.load_state_dict(state["model"])
+        objective.load_state_dict(state["objective"])
+        average.load_state_dict(state["average"])
+        optimiser.load_state_dict(state["optimiser"])
+        step, spent = int(state["step"]), float(state["spent"])
+        log.info("going on from step %d, %.1f minutes", step, spent / 60)
+    validation = Validation.load(folder)
+    positions, steps = uniform_positions(preview.samples, feature_count(preview.samples))
+    positions, steps = positions.to(device), steps.to(device)
+    started, validated, shown = time.monotonic() - spent, spent, 0.0
+    running: dict[str, float] = {}
+
+    def save(seconds: float) -> None:
+        hours = step * options.batch * preview.samples / SAMPLE_RATE / 3600
+        facts = {
+            **provenance,
+            "corpora": speech,
+            "steps": step,
+            "minutes": round(seconds / 60, 1),
+            "seed": options.seed,
+            "audio_hours_seen": round(hours, 1),
+        }
+        _atomic(average.to_checkpoint(facts), run / "face.pt")
+        state = {
+            "model": model.state_dict(),
+            "objective": objective.state_dict(),
+            "average": average.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "step": step,
+            "spent": seconds,
+        }
+        _atomic(state, run / "last.pt")
+
+    with _producers(folder, options.seed + 1 + step, options.batch, options.workers) as queue:
+        while (now := time.monotonic() - started) < options.minutes * 60:
+            rate = learning_rate(options, step, now / (options.minutes * 60))
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            batch = _next(queue)
+            labels = torch.from_numpy(batch.labels).to(device)
+            with torch.no_grad():
+                spectra = model.frontend.spectra(torch.from_numpy(batch.audio).to(device))
+                spectra = mask_bands(spectra, rng)
+            with torch.autocast(device.type, torch.bfloat16):
+                features = model.frontend.encode(spectra)
+                where = positions.expand(len(labels), -1)
+                content = model.content(features, where)
+                emotion = model.emotion(features, where, steps.expand(len(labels), -1))
+                mouth, upper = model.decoder.activities(content, emotion)
+            losses = objective(model, content.float(), mouth.float(), upper.float(), labels)
+            loss = torch.stack(list(losses.values())).sum()
+            optimiser.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimiser.step()
+            step += 1
+            decay = min(options.average, (step + 1) / (step + 20))
+            with torch.no_grad():
+                for slow, fast in zip(average.parameters(), model.parameters(), strict=True):
+                    slow.lerp_(fast.cpu(), 1 - decay)
+            if step % 50 == 0:
+                for name, value in losses.items():
+                    running[name] = 0.7 * running.get(name, value.item()) + 0.3 * value.item()
+                log.info(
+                    "step %d  %.1f/%.0f min  %.2f s/step  lr %.1e  %s", step, now / 60, options.minutes,
+                    (now - shown) / 50, rate, "  ".join(f"{k} {v:.3f}" for k, v in running.items()),
+                )  # fmt: skip
+                shown = now
+            if now - validated > options.validate_every_s:
+                validated = now
+                save(now)
+                report = validation.report(average.eval())
+                log.info("validation at step %d: %s", step, report)
+                with (run / "validation.jsonl").open("a") as file:
+                    file.write(json.dumps({"step": step, "minutes": now / 60, **report}) + "\n")
+        save(time.monotonic() - started)
+        log.info("done: %d steps; validation: %s", step, validation.report(average.eval()))
+    (run / "options.json").write_text(json.dumps(asdict(options), indent=2))
+    return run / "face.pt"
+
+
+def _atomic(content: dict[str, Any], path: Path) -> None:
+    partial = path.with_suffix(".partial")
+    torch.save(content, partial)
+    partial.replace(path)
