@@ -11,7 +11,7 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 TESTS   ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint configs parity clean
+.PHONY: help demo test lint configs docs parity clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -47,7 +47,10 @@ lint: $(VENV)/.test  ## Style, types, import rules, generated configs
 configs: $(VENV)/.demo  ## Write the generated config.pbtxt files again
 	$(BIN)/python -m emotalk_ensemble.repository --update
 
-parity: $(VENV)/.test  ## Every golden at the real size (builds a 2.5 GB checkpoint; needs 10 GB of memory, minutes)
+docs: demo configs  ## Draw the README's picture again
+	cp $(OUT)/voice.png docs/demo/voice.png
+
+parity: $(VENV)/.test  ## Every golden at the real size (builds a 2.5 GB checkpoint; 6 GB of memory, 15 minutes)
 	$(BIN)/python -m pytest -m full $(TESTS)
 
 clean:  ## Remove what the other targets made
