@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from emotalk_client.animation import Animation, Frame
 from emotalk_client.audio import AudioSource, load, statistics
-from emotalk_client.errors import ClientClosed
+from emotalk_client.errors import ClientClosed, UnexpectedResponse
 from emotalk_client.health import Health
 from emotalk_client.planner import PlannedWindow, plan
 from emotalk_client.retry import Deadline, Retry
 from emotalk_client.settings import AnimateOptions, Settings, check_length
 from emotalk_client.stitcher import Stitcher
-from emotalk_client.transport import Transport, TritonTransport, checked
+from emotalk_client.transport import Transport, TritonTransport, check_address, checked
 from emotalk_ensemble.contract import limits, tensors
 from emotalk_ensemble.contract.options import Parameter
 from emotalk_ensemble.contract.recipe import Recipe
@@ -49,7 +49,8 @@ class AsyncEmoTalkClient:
 
     Args:
         url: ``host:port`` of Triton's gRPC endpoint.
-        timeout_s: seconds that one call may take, retries included.
+        timeout_s: seconds that one call may take, retries included; of :meth:`stream`, without the caller's own between
+            two frames.
         concurrency: windows of one call in flight at once.
         retries: how often a window is sent again after a failure that may pass.
     """
@@ -63,7 +64,7 @@ class AsyncEmoTalkClient:
         retries: int = RETRIES,
         transport: Transport | None = None,
     ) -> None:
-        self.url = url
+        self.url = url if transport is not None else check_address(url)
         self._timeout_s = timeout_s
         self._concurrency = max(1, concurrency)
         self._retry = Retry(attempts=max(0, retries) + 1)
@@ -131,6 +132,14 @@ class AsyncEmoTalkClient:
         finally:
             await blocks.aclose()
 
+    async def describe(self) -> dict[str, str]:
+        """What the server says of the model it serves, its parameters by name; asked once, and not inferred.
+
+        Raises:
+            ServerError: its subclass says why there is no answer.
+        """
+        return dict(await self._model_parameters(Deadline.after(self._timeout_s)))
+
     async def health(self) -> Health:
         """Send the shortest clip through the ensemble.
 
@@ -157,7 +166,7 @@ class AsyncEmoTalkClient:
         inputs[tensors.CLIP_SAMPLES.name] = np.array([[len(clip)]], np.int64)
         inputs[tensors.CLIP_STATS.name] = (await asyncio.to_thread(statistics, clip))[None]
         parameters = settings.options().parameters()
-        recipe = Recipe.from_strings(await self._model_parameters(deadline))
+        recipe = await self._recipe(deadline)
 
         frames = frame_count(len(clip))
         windows = plan(len(clip), settings.layout(recipe))
@@ -173,7 +182,9 @@ class AsyncEmoTalkClient:
                 rows = await task
                 flying.popleft()
                 for block in stitcher.push(window, rows):
+                    handed_over = time.monotonic()
                     yield block
+                    deadline = deadline.later(time.monotonic() - handed_over)
                 if progress is not None:
                     progress(stitcher.next_frame, frames)
             stitcher.finish(frames)
@@ -199,7 +210,17 @@ class AsyncEmoTalkClient:
         frames = Window(window.samples, window.start_frame, len(clip)).frames
         transport = self._connected()
         outputs = await self._retry.run(lambda left: transport.infer(sent, parameters, left), deadline)
-        return checked(outputs, frames)
+        return checked(outputs, frames, window.start_frame)
+
+    async def _recipe(self, deadline: Deadline) -> Recipe:
+        parameters = await self._model_parameters(deadline)
+        try:
+            return Recipe.from_strings(parameters)
+        except (KeyError, ValueError) as error:
+            raise UnexpectedResponse(
+                f"{self.url} serves a model {tensors.ENSEMBLE.name} whose config has no recipe of this project "
+                f"({type(error).__name__}: {error})"
+            ) from error
 
     async def _model_parameters(self, deadline: Deadline) -> dict[str, str]:
         if self._parameters is None:

@@ -54,6 +54,7 @@ class Animation:
 
         Raises:
             UnknownFormat: the suffix is none of these.
+            UnwritableFile: there is no such folder, no permission or no space.
         """
         from emotalk_client.formats import format_of
 

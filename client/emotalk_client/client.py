@@ -7,9 +7,10 @@ Rule that this module guards: **there is one client.** This one only runs the co
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import threading
 import weakref
-from collections.abc import Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -46,10 +47,12 @@ class EmoTalkClient:
             url, timeout_s=timeout_s, concurrency=concurrency, retries=retries, transport=transport
         )
         self._loop = asyncio.new_event_loop()
-        thread = threading.Thread(target=self._loop.run_forever, name="emotalk-client", daemon=True)
+        thread = threading.Thread(target=_serve, args=(self._loop,), name="emotalk-client", daemon=True)
         thread.start()
+        self._streams: set[AsyncGenerator[Frame, None]] = set()
         # Also runs when the client is forgotten, or the interpreter ends.
-        self._end = weakref.finalize(self, _end, self._loop, thread, self._async)
+        self._door = threading.Lock()
+        self._end = weakref.finalize(self, _end, self._loop, thread, self._door, self._async, self._streams)
 
     @property
     def url(self) -> str:
@@ -89,40 +92,79 @@ class EmoTalkClient:
     ) -> Iterator[Frame]:
         """See :meth:`AsyncEmoTalkClient.stream`."""
         frames = self._async.stream(audio, sample_rate=sample_rate, progress=progress, **options)
+        self._streams.add(frames)
         try:
-            while (frame := self._run(anext(frames, None))) is not None:
+            while (frame := self._run(_next(frames))) is not None:
                 yield frame
         finally:
-            if not self._loop.is_closed():
-                self._run(frames.aclose())
+            if self._end.alive:
+                self._run(_close(frames))
+            self._streams.discard(frames)
+
+    def describe(self) -> dict[str, str]:
+        """See :meth:`AsyncEmoTalkClient.describe`."""
+        return self._run(self._async.describe())
 
     def health(self) -> Health:
         """See :meth:`AsyncEmoTalkClient.health`."""
         return self._run(self._async.health())
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        if not self._end.alive:
-            work.close()
-            raise ClientClosed("this client was closed; make a new one")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        with self._door:  # nothing may be handed to the loop behind what ends it
+            if not self._end.alive:
+                work.close()
+                raise ClientClosed("this client was closed; make a new one")
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
+        except concurrent.futures.CancelledError:
+            raise ClientClosed("this client was closed while it worked") from None
         except BaseException:  # Ctrl-C included: nothing may go on behind the caller's back
             future.cancel()
             raise
 
 
-def _end(loop: asyncio.AbstractEventLoop, thread: threading.Thread, client: AsyncEmoTalkClient) -> None:
-    async def finish() -> None:
-        await client.close()
-        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        await loop.shutdown_asyncgens()
+async def _next(frames: AsyncGenerator[Frame, None]) -> Frame | None:
+    return await anext(frames, None)
 
-    if thread.is_alive():
-        asyncio.run_coroutine_threadsafe(finish(), loop).result(timeout=GRACE_S + 5)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(timeout=5)
-    loop.close()
+
+async def _close(frames: AsyncGenerator[Frame, None]) -> None:
+    await frames.aclose()
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    """What the thread does: run the loop until it is stopped, and leave nothing open."""
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
+
+
+def _end(
+    loop: asyncio.AbstractEventLoop,
+    thread: threading.Thread,
+    door: threading.Lock,
+    client: AsyncEmoTalkClient,
+    streams: set[AsyncGenerator[Frame, None]],
+) -> None:
+    async def finish() -> None:
+        try:
+            await client.close()
+            others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            # The loop would close a stream and the generator inside it at once, and stumble.
+            for frames in tuple(streams):
+                await frames.aclose()
+            await loop.shutdown_asyncgens()
+        finally:
+            loop.stop()
+
+    if not thread.is_alive():
+        return
+    with door:
+        asyncio.run_coroutine_threadsafe(finish(), loop)
+    # A forgotten client may be collected on the very thread that would have to be waited for.
+    if thread is not threading.current_thread():
+        thread.join(timeout=GRACE_S + 5)

@@ -9,6 +9,7 @@
     │   │   └── TruncatedAudio       a file that ends before its header says
     │   └── InvalidAudio             an array or a rate that is no audio
     ├── ServerError                  the server failed
+    │   ├── ServerNotStarted         an embedded one was to be started, and did not
     │   ├── ServerUnavailable        nobody answers there             (retried)
     │   ├── ServerBusy               its queue is full                (retried)
     │   ├── ModelUnavailable         it does not serve the ensemble   (retried)
@@ -50,6 +51,10 @@ class InvalidAudio(AudioError):
 
 class ServerError(EmoTalkError):
     """The server failed."""
+
+
+class ServerNotStarted(ServerError):
+    """An embedded server was to be started, and did not."""
 
 
 class ServerUnavailable(ServerError):

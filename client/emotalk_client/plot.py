@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emotalk_client.animation import Animation
-from emotalk_client.errors import MissingExtra
+from emotalk_client.errors import MissingExtra, UnknownFormat
+from emotalk_client.formats import writing
 from emotalk_ensemble.timing import SAMPLE_RATE
 
 PANELS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -29,6 +31,8 @@ PANELS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Panel to curve to the blendshapes whose mean it shows."""
 
+IMAGES = (".png", ".svg", ".pdf", ".jpg")
+"""What a picture may be."""
 COLOURS = ("#2563a8", "#c2502e", "#3a8f5c", "#8657a8", "#b8860b")
 WINDOW = 512
 """Samples (32 ms) of a spectrum."""
@@ -43,6 +47,8 @@ def plot(animation: Animation, path: str | os.PathLike[str], audio: NDArray[np.f
 
     Raises:
         MissingExtra: matplotlib is not installed.
+        UnknownFormat: the suffix is none of an image.
+        UnwritableFile: the image cannot be written.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -50,6 +56,7 @@ def plot(animation: Animation, path: str | os.PathLike[str], audio: NDArray[np.f
     except ImportError as error:
         raise MissingExtra("plots need matplotlib; install `emotalk-triton[plot]`") from error
 
+    check_image(Path(path))
     with_audio = audio is not None and len(audio) >= WINDOW
     rows = len(PANELS) + with_audio
     figure = Figure(figsize=(12, 2.0 * rows + 0.4), dpi=100, layout="constrained")
@@ -68,7 +75,14 @@ def plot(animation: Animation, path: str | os.PathLike[str], audio: NDArray[np.f
         axis.legend(loc="lower right", bbox_to_anchor=(1, 0.97), ncols=len(curves), frameon=False, fontsize=9)
     axes[-1].set_xlabel("seconds")
     axes[-1].set_xlim(0, animation.duration_s)
-    figure.savefig(path)
+    with writing(Path(path)):
+        figure.savefig(path)
+
+
+def check_image(path: Path) -> None:
+    """Raise :class:`UnknownFormat` unless the suffix of ``path`` is one of :data:`IMAGES`."""
+    if path.suffix.lower() not in IMAGES:
+        raise UnknownFormat(f"{path.name} has the suffix {path.suffix!r}; accepted: {', '.join(IMAGES)}")
 
 
 def _spectrogram(axis: Any, audio: NDArray[np.float32] | None) -> None:

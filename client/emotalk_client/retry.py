@@ -27,11 +27,17 @@ class Deadline:
     """A moment on the event loop's clock."""
 
     at: float
+    allowed_s: float
+    """Seconds that there were, for messages."""
 
     @classmethod
     def after(cls, seconds: float) -> Deadline:
         """``seconds`` from now."""
-        return cls(asyncio.get_running_loop().time() + seconds)
+        return cls(asyncio.get_running_loop().time() + seconds, seconds)
+
+    def later(self, seconds: float) -> Deadline:
+        """``seconds`` later: time that the caller took does not count."""
+        return Deadline(self.at + seconds, self.allowed_s)
 
     def remaining(self) -> float:
         """Seconds that are left.
@@ -41,7 +47,7 @@ class Deadline:
         """
         left = self.at - asyncio.get_running_loop().time()
         if left <= 0:
-            raise DeadlineExceeded("the deadline has passed")
+            raise DeadlineExceeded(f"the call took longer than its {self.allowed_s:g} s")
         return left
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from emotalk_client.errors import (
     DeadlineExceeded,
+    InvalidAddress,
     ModelUnavailable,
     ServerBusy,
     ServerError,
@@ -26,11 +28,14 @@ from emotalk_client.errors import (
 from emotalk_ensemble.contract import tensors
 from emotalk_ensemble.contract.errors import InvalidRequest, from_message
 from emotalk_ensemble.contract.options import Parameter
+from emotalk_ensemble.timing import timecodes
 
 GRACE_S = 10.0
 """Seconds that :meth:`TritonTransport.close` waits for answers that nobody wants any more."""
 
 Arrays = Mapping[str, NDArray[Any]]
+
+_ADDRESS = re.compile(r"[^\s/:]+:\d{1,5}|\[[0-9A-Fa-f:.]+\]:\d{1,5}")
 
 
 class Transport(Protocol):
@@ -133,11 +138,24 @@ def _brief(message: str) -> str:
         return message
 
 
-def checked(outputs: Mapping[str, Any], frames: int) -> NDArray[np.float32]:
-    """The weights [frames, 52] in ``outputs``.
+def check_address(url: str) -> str:
+    """``url``, if it is one that gRPC can be asked for.
 
     Raises:
-        UnexpectedResponse: they have another shape, or are not finite.
+        InvalidAddress: it is no ``host:port``.
+    """
+    if not (isinstance(url, str) and _ADDRESS.fullmatch(url)):
+        raise InvalidAddress(
+            f"the URL is {url!r}; accepted: host:port of Triton's gRPC endpoint, such as localhost:8001, without http://"
+        )
+    return url
+
+
+def checked(outputs: Mapping[str, Any], frames: int, first_frame: int = 0) -> NDArray[np.float32]:
+    """The weights [frames, 52] in ``outputs``, of a window that starts at ``first_frame``.
+
+    Raises:
+        UnexpectedResponse: they have another shape, are not finite, or belong to other frames.
     """
     weights = outputs[tensors.BLENDSHAPES.name]
     expected = (1, frames, tensors.BLENDSHAPES.axes[-1])
@@ -145,5 +163,16 @@ def checked(outputs: Mapping[str, Any], frames: int) -> NDArray[np.float32]:
         raise UnexpectedResponse(f"BLENDSHAPES has shape {list(weights.shape)}; expected {list(expected)}")
     if not np.isfinite(weights).all():
         raise UnexpectedResponse("BLENDSHAPES has NaN or infinity in it")
+    seconds = outputs[tensors.TIMECODES.name]
+    if not np.array_equal(seconds, timecodes(first_frame, frames)[None]):
+        raise UnexpectedResponse(
+            f"TIMECODES of the window from frame {first_frame} are {_ends(seconds)}; "
+            f"expected {_ends(timecodes(first_frame, frames))}"
+        )
     result: NDArray[np.float32] = weights[0]
     return result
+
+
+def _ends(seconds: NDArray[np.float64]) -> str:
+    flat = np.ravel(seconds)
+    return f"{flat[0]:g}..{flat[-1]:g} s ({len(flat)} of them)" if len(flat) else "none"

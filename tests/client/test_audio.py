@@ -3,10 +3,13 @@ import io
 import numpy as np
 import pytest
 import soundfile
+import soxr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from emotalk_client.audio import load, statistics
+from emotalk_client.audio import Resampler, blocks, load, statistics
 from emotalk_client.errors import InvalidAudio, TruncatedAudio, UnreadableAudio
-from emotalk_ensemble.contract.errors import AudioNotFinite
+from emotalk_ensemble.contract.errors import AudioNotFinite, AudioOutOfRange
 
 RATES = [8_000, 11_025, 16_000, 22_050, 44_100, 48_000]
 
@@ -132,3 +135,100 @@ def test_a_files_rate_is_its_own():
 def test_statistics_are_the_whole_clips():
     clip = noise(3_000_000)[:, 0] + 0.25
     np.testing.assert_allclose(statistics(clip), [clip.astype(float).mean(), clip.astype(float).var()], rtol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "ogg"])
+@pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
+def test_blocks_of_any_size_are_the_whole(tmp_path, suffix, rate):
+    path = tmp_path / f"clip.{suffix}"
+    soundfile.write(path, noise(rate + 11, 2), rate)
+    samples, _ = soundfile.read(path, dtype="float32")
+    whole = samples.mean(axis=1)
+    if rate != 16_000:
+        whole = soxr.resample(whole, rate, 16_000, quality="HQ")  # in one piece
+    for size in (997, 8_192, 1 << 30):
+        pieces = list(blocks(path, size=size))
+        joined = np.concatenate(pieces)
+        assert len(joined) == -(-len(samples) * 16_000 // rate)
+        # libsndfile's mp3 decoder differs in the last bit between two reads of one file.
+        np.testing.assert_allclose(
+            joined[: len(whole)], whole[: len(joined)], rtol=0, atol=1e-6 if suffix == "mp3" else 0
+        )
+        assert size > rate or len(pieces) > 1
+    np.testing.assert_allclose(load(path), joined, rtol=0, atol=1e-6 if suffix == "mp3" else 0)
+
+
+@given(st.sampled_from([8_000, 11_025, 16_000, 44_100, 48_000]), st.lists(st.integers(0, 3_000), max_size=12))
+@settings(max_examples=60, deadline=None)
+def test_a_resampler_does_not_care_how_it_is_fed(rate, sizes):
+    samples = noise(sum(sizes))[:, 0]
+    resampler, place, out = Resampler(rate), 0, []
+    for size in sizes:
+        out.append(resampler.push(samples[place : place + size]))
+        place += size
+    out.append(resampler.flush())
+    np.testing.assert_array_equal(np.concatenate(out), load(samples, rate))
+    assert sum(map(len, out)) == -(-len(samples) * 16_000 // rate)
+
+
+def test_reading_in_blocks_holds_one_block(tmp_path):
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.zeros(3_000_000, np.int16), 48_000)
+    assert max(len(piece) for piece in blocks(path, size=48_000)) < 20_000
+
+
+def test_nothing_comes_of_nothing():
+    assert load(np.zeros(0, np.int16), 44_100).shape == (0,)
+    assert load(np.zeros((0, 2)), 16_000).dtype == np.float32
+
+
+def test_the_place_of_a_bad_sample_is_the_clips():
+    clip = np.zeros(9_000, np.float32)
+    clip[7_654] = np.nan
+    with pytest.raises(AudioNotFinite, match="sample 7654"):
+        list(blocks(clip, 16_000, size=1_000))
+
+
+def test_integers_that_were_not_scaled_are_noticed_before_anything_is_sent():
+    with pytest.raises(AudioOutOfRange, match=r"reaches 20000.*divide 16-bit integers by 32768"):
+        load(np.full(16_000, 20_000.0), 16_000)
+
+
+@pytest.mark.parametrize("source", [[0.0, 0.1], None, b"RIFF", 7])
+def test_what_is_no_source_says_what_is(source):
+    with pytest.raises(InvalidAudio, match=f"a {type(source).__name__}; accepted: a path"):
+        load(source)
+
+
+def test_a_file_opened_as_text_says_so(tmp_path):
+    (tmp_path / "clip.wav").write_bytes(b"RIFF")
+    with (tmp_path / "clip.wav").open() as file, pytest.raises(InvalidAudio, match="opened as text"):
+        load(file)
+
+
+def test_a_stream_that_cannot_seek_is_read():
+    buffer = io.BytesIO()
+    soundfile.write(buffer, noise(8_000), 16_000, format="WAV")
+
+    class Pipe(io.RawIOBase):
+        def __init__(self, content):
+            self._content = io.BytesIO(content)
+
+        def readable(self):
+            return True
+
+        def readinto(self, target):
+            return self._content.readinto(target)
+
+    assert len(load(Pipe(buffer.getvalue()))) == 8_000
+
+
+def test_a_truncated_flac_is_unreadable_and_a_truncated_mp3_is_what_is_there(tmp_path, caplog):
+    for suffix in ("flac", "mp3"):
+        path = tmp_path / f"cut.{suffix}"
+        soundfile.write(path, noise(48_000), 16_000)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UnreadableAudio, match=r"cut\.flac"):
+        load(tmp_path / "cut.flac")
+    assert 20_000 < len(load(tmp_path / "cut.mp3")) < 28_000
+    assert "cut.mp3 is truncated" in caplog.text

@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 from emotalk_client import EmoTalkClient
 from emotalk_client.cli import connection
 from emotalk_client.cli.app import app, main
-from emotalk_client.errors import ServerUnavailable
+from emotalk_client.errors import DeadlineExceeded, MissingExtra, ServerError, ServerNotStarted, ServerUnavailable
+from emotalk_ensemble import server
+from emotalk_ensemble.server import errors as server_errors
 
 
 @pytest.fixture
@@ -170,3 +172,111 @@ def test_importing_the_client_loads_nothing_heavy():
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     heavy = {"torch", "onnx", "onnxruntime", "transformers", "librosa", "scipy", "matplotlib", "tritonclient", "grpc"}
     assert not heavy & set(loaded)
+
+
+def failing(monkeypatch, speech, arguments, capsys):
+    """Exit status and standard error of a command as a user runs it."""
+    monkeypatch.setattr(sys, "argv", ["emotalk", *map(str, arguments)])
+    monkeypatch.chdir(speech.parent)
+    with pytest.raises(SystemExit) as caught:
+        main()
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    return caught.value.code, said
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("face.xyz", "UnknownFormat: face.xyz has the suffix '.xyz'; accepted: .png"),
+        ("speech.wav/a.png", "UnwritableFile"),
+    ],
+)
+def test_a_picture_that_cannot_be_drawn_is_one_line(served, speech, monkeypatch, capsys, output, words):
+    code, said = failing(monkeypatch, speech, ["plot", speech, "-o", output], capsys)
+    assert code == 1
+    assert words in said
+    if output.endswith(".xyz"):
+        assert served.sent == []  # found before anything was computed
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(served, speech):
+    result = run("animate", speech, "-o", speech / "face.npy")
+    assert result.exit_code == 1
+    assert "UnwritableFile" in result.stderr
+
+
+def test_into_a_pipe_a_file_is_a_line_whole(served, speech, tmp_path):
+    folder = tmp_path / ("long" * 30)
+    said = run("animate", speech, "-o", folder, "--format", "npy,csv,json,jsonl").stdout
+    assert len(said.splitlines()) == 2
+    for suffix in ("npy", "csv", "json", "jsonl"):
+        assert str(folder / f"speech.{suffix}") in said
+
+
+def test_a_server_that_goes_away_stops_but_what_was_done_is_told(served, speech, tmp_path, monkeypatch, capsys):
+    for name in ("b", "c"):
+        speech.with_name(f"{name}.wav").write_bytes(speech.read_bytes())
+    served.script = {n: ServerUnavailable("gone") for n in range(1, 99)}
+    monkeypatch.setattr("emotalk_client.retry.Retry.run", lambda self, attempt, deadline: attempt(1.0))
+    arguments = ["animate", speech, speech.with_name("b.wav"), speech.with_name("c.wav"), "-o", tmp_path / "out"]
+    monkeypatch.setattr(sys, "argv", ["emotalk", *map(str, arguments)])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    captured = capsys.readouterr()
+    assert caught.value.code == 1
+    assert "speech.wav" in captured.out
+    assert "ServerUnavailable: gone" in captured.err
+    assert len(served.sent) == 2  # not tried for the third
+
+
+@pytest.mark.parametrize("failure", [DeadlineExceeded("slow"), ServerError("odd")])
+def test_a_failure_of_one_file_does_not_lose_the_next(served, speech, tmp_path, failure):
+    other = speech.with_name("other.wav")
+    other.write_bytes(speech.read_bytes())
+    served.script = {0: failure}
+    result = run("animate", speech, other, "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert f"speech.wav: {type(failure).__name__}" in result.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["other.npy"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "kind", "words"),
+    [
+        (server_errors.TritonNotFound("no"), MissingExtra, r"emotalk-triton\[server\]"),
+        (server_errors.PortInUse("8001 is taken"), ServerNotStarted, "PortInUse: 8001 is taken"),
+    ],
+)
+def test_an_embedded_server_that_does_not_start_says_why(monkeypatch, problem, kind, words):
+    def start(self):
+        raise problem
+
+    monkeypatch.setattr(server.EmbeddedServer, "__init__", lambda self: None)
+    monkeypatch.setattr(server.EmbeddedServer, "start", start)
+    monkeypatch.setattr(connection, "_is_there", lambda url: False)
+    monkeypatch.delenv(connection.URL_VARIABLE, raising=False)
+    with pytest.raises(kind, match=words), connection.connect(None):
+        pass
+
+
+def test_a_server_that_is_busy_is_there_and_one_without_the_model_is_not(monkeypatch):
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"127.0.0.1:{listener.getsockname()[1]}"
+
+        def fake_client(transport):
+            return lambda url, **_: EmoTalkClient(url, transport=transport, retries=0)
+
+        busy = FakeTransport({0: ServerError("inference is not asked for")})
+        monkeypatch.setattr(connection, "EmoTalkClient", fake_client(busy))
+        assert connection._is_there(url)
+
+        class Without(FakeTransport):
+            async def model_parameters(self, timeout_s):  # noqa: ARG002  # the protocol's
+                raise ServerError("unknown model")
+
+        monkeypatch.setattr(connection, "EmoTalkClient", fake_client(Without()))
+        assert not connection._is_there(url)
+    assert not connection._is_there("127.0.0.1:1")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from emotalk_client import Animation
-from emotalk_client.errors import MissingExtra, UnknownFormat, UnreadableAnimation
+from emotalk_client.errors import MissingExtra, UnknownFormat, UnreadableAnimation, UnwritableFile
 from emotalk_client.formats import FORMATS
 from emotalk_client.formats.livelink import timecode
 from emotalk_client.plot import plot
@@ -120,3 +120,16 @@ def test_without_matplotlib_the_extra_is_named(tmp_path, face, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.backends.backend_agg", None)
     with pytest.raises(MissingExtra, match=r"emotalk-triton\[plot\]"):
         plot(face, tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_file_that_cannot_be_written_says_so(tmp_path, face, suffix):
+    with pytest.raises(UnwritableFile, match=r"face\..* cannot be written: No such file"):
+        face.save(tmp_path / "missing" / f"face{suffix}")
+
+
+def test_a_plot_that_cannot_be_written_says_so(tmp_path, face):
+    with pytest.raises(UnknownFormat, match=r"'\.xyz'; accepted: \.png"):
+        plot(face, tmp_path / "a.xyz")
+    with pytest.raises(UnwritableFile, match=r"a\.png cannot be written"):
+        plot(face, tmp_path / "missing" / "a.png")

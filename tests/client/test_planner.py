@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emotalk_client.errors import UnexpectedResponse
-from emotalk_client.planner import MAX_WINDOW_S, Layout, PlannedWindow, grid_ceil, plan
+from emotalk_client.planner import MAX_WINDOW_S, Layout, PlannedWindow, Planner, grid_ceil, grid_floor, plan
 from emotalk_client.stitcher import Stitcher
-from emotalk_ensemble.contract.errors import InvalidWindow
+from emotalk_ensemble.contract.errors import AudioTooShort, InvalidWindow
 from emotalk_ensemble.contract.limits import MAX_FRAMES, MIN_SAMPLES
 from emotalk_ensemble.timing import SAMPLE_RATE, Window, frame_count
 
@@ -101,3 +101,41 @@ def test_a_short_answer_a_double_and_a_gap_are_noticed():
     with pytest.raises(UnexpectedResponse, match="twice"):
         stitcher.push(first, rows)
     stitcher.finish(60)
+
+
+@given(st.lists(st.integers(0, 6 * SAMPLE_RATE), min_size=1, max_size=30), layouts)
+@settings(max_examples=300)
+def test_a_clip_that_grows_is_cut_like_one_that_is_known(pushes, steps):
+    """Whatever the pushes: the same windows, none before all its samples are there, none that asks for what is gone."""
+    samples, layout = sum(pushes), Layout(*(3 * s for s in steps))
+    planner, windows, there = Planner(layout), [], 0
+    for count in pushes:
+        kept_from = planner.needed_from
+        there += count
+        for window in planner.push(count):
+            assert kept_from <= window.start_sample
+            assert window.start_sample + window.samples < there
+            windows.append(window)
+    if samples < MIN_SAMPLES:
+        with pytest.raises(AudioTooShort, match=f"{samples} samples.*at least {MIN_SAMPLES}"):
+            planner.flush()
+        return
+    last = planner.flush()
+    assert planner.needed_from <= last.start_sample
+    assert [*windows, last] == list(plan(samples, layout))
+
+
+@pytest.mark.parametrize("off", [-1, 0, 1])
+def test_a_window_that_ends_with_the_samples_may_be_the_last_and_waits(off):
+    planner = Planner(Layout(30, 6, 3))
+    assert len(planner.push(16_000 + off)) == (off > 0)
+
+
+def test_a_layout_off_the_grid_is_refused():
+    with pytest.raises(InvalidWindow, match="multiples of 3 frames"):
+        Layout(30, 1, 0)
+
+
+@pytest.mark.parametrize(("seconds", "frames"), [(25.0, 750), (0.19, 3), (0.3, 9), (0.0999, 0)])
+def test_seconds_round_down_to_the_grid(seconds, frames):
+    assert grid_floor(seconds) == frames

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,14 @@ from rich.table import Table
 from emotalk_client.animation import Animation
 from emotalk_client.cli.connection import Url, connect
 from emotalk_client.client import EmoTalkClient
-from emotalk_client.errors import EmoTalkError, ServerError
-from emotalk_client.formats import FORMATS, format_of
+from emotalk_client.errors import EmoTalkError, ModelUnavailable, ServerError, ServerUnavailable
+from emotalk_client.formats import FORMATS, format_of, make_folder_of
 from emotalk_client.settings import AnimateOptions
 from emotalk_ensemble.contract import limits
 from emotalk_ensemble.contract.errors import InvalidRequest
+
+WIDE = 10_000
+"""Columns of a table that is not on a terminal."""
 
 
 def animate(
@@ -63,17 +67,22 @@ def animate(
     said = Console(stderr=True, highlight=False)
     done: list[Done] = []
     failed = 0
+    stopped: ServerError | None = None
     with connect(url) as client:
         for job in jobs:
             try:
                 done.append(run(client, job, options, said))
-            except ServerError:
-                raise  # the next file would fare no better
+            except (ServerUnavailable, ModelUnavailable) as error:
+                stopped = error  # the next file would fare no better
+                break
             except (EmoTalkError, InvalidRequest) as error:
                 failed += 1
                 said.print(f"{job.source}: {type(error).__name__}: {error}", markup=False, soft_wrap=True)
     if done:
-        Console(highlight=False).print(summary(done))
+        # Into a pipe or a file a row is a line, whatever its length.
+        Console(highlight=False, width=None if sys.stdout.isatty() else WIDE).print(summary(done))
+    if stopped is not None:
+        raise stopped
     if failed:
         raise typer.Exit(1)
 
@@ -135,17 +144,18 @@ def run(client: EmoTalkClient, job: Job, options: AnimateOptions, said: Console)
         )
     seconds = time.perf_counter() - began
     for target in job.targets:
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            face.save(target)
-        except OSError as error:
-            raise EmoTalkError(f"{target} cannot be written: {error.strerror}") from error
+        make_folder_of(target)
+        face.save(target)
     return Done(job, face, seconds)
 
 
 def summary(done: list[Done]) -> Table:
     """A row a file."""
-    table = Table("file", "frames", "seconds", "took", "real-time factor", "written", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("file", overflow="fold")
+    for name in ("frames", "seconds", "took", "real-time factor"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("written", overflow="fold")
     for item in done:
         length = item.face.duration_s
         table.add_row(

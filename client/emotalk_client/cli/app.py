@@ -12,7 +12,6 @@ import typer
 from emotalk_client.cli import animate, health, plot
 from emotalk_client.errors import EmoTalkError
 from emotalk_ensemble.contract.errors import InvalidRequest
-from emotalk_ensemble.server.errors import ServerStartError
 
 app = typer.Typer(
     help="Speech in, a living face out: EmoTalk through NVIDIA Triton.",
@@ -27,7 +26,11 @@ app.command("plot")(plot.plot)
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"emotalk-triton {importlib.metadata.version('emotalk-triton')}")
+        try:
+            number = importlib.metadata.version("emotalk-triton")
+        except importlib.metadata.PackageNotFoundError:  # run from a folder that was never installed
+            number = "unknown"
+        typer.echo(f"emotalk-triton {number}")
         raise typer.Exit
 
 
@@ -45,6 +48,6 @@ def main() -> None:
     """Run the command; a mistake is one line and exit status 1, never a traceback."""
     try:
         app()
-    except (EmoTalkError, InvalidRequest, ServerStartError) as error:
+    except (EmoTalkError, InvalidRequest) as error:
         typer.echo(f"emotalk: {type(error).__name__}: {error}", err=True)
         sys.exit(1)

@@ -12,7 +12,7 @@ import typer
 
 from emotalk_client.aio import DEFAULT_URL
 from emotalk_client.client import EmoTalkClient
-from emotalk_client.errors import MissingExtra, ServerError
+from emotalk_client.errors import MissingExtra, ServerError, ServerNotStarted
 
 URL_VARIABLE = "EMOTALK_URL"
 Url = Annotated[
@@ -37,6 +37,7 @@ def connect(url: str | None) -> Iterator[EmoTalkClient]:
 
     Raises:
         MissingExtra: a server would have to be started, and the extra for that is not installed.
+        ServerNotStarted: it is installed, but something keeps it from starting.
     """
     named = given_url(url)
     if named is not None:
@@ -51,7 +52,7 @@ def connect(url: str | None) -> Iterator[EmoTalkClient]:
 
 
 def _is_there(url: str) -> bool:
-    """Whether the ensemble answers at ``url``; cheap where nobody listens at all."""
+    """Whether a server that has the ensemble answers at ``url``, busy or not; cheap where nobody listens at all."""
     host, port = url.rsplit(":", 1)
     try:
         socket.create_connection((host, int(port)), timeout=1.0).close()
@@ -59,7 +60,7 @@ def _is_there(url: str) -> bool:
         return False
     with EmoTalkClient(url, timeout_s=2.0, retries=0) as client:
         try:
-            client.health()
+            client.describe()
         except ServerError:
             return False
     return True
@@ -68,7 +69,7 @@ def _is_there(url: str) -> bool:
 @contextmanager
 def _embedded() -> Iterator[str]:
     try:
-        from emotalk_ensemble.server import EmbeddedServer
+        from emotalk_ensemble.server import EmbeddedServer, ServerStartError
         from emotalk_ensemble.server.errors import TritonNotFound
     except ImportError as error:
         raise MissingExtra(_NO_SERVER) from error
@@ -78,6 +79,8 @@ def _embedded() -> Iterator[str]:
         server.start()
     except TritonNotFound as error:
         raise MissingExtra(_NO_SERVER) from error
+    except ServerStartError as error:
+        raise ServerNotStarted(f"{type(error).__name__}: {error}") from error
     with server:
         yield server.grpc_url
 

@@ -10,7 +10,7 @@ import typer
 from emotalk_client.animation import Animation
 from emotalk_client.audio import load
 from emotalk_client.cli.connection import Url, connect
-from emotalk_client.formats import FORMATS
+from emotalk_client.formats import FORMATS, make_folder_of
 
 
 def plot(
@@ -20,8 +20,10 @@ def plot(
     url: Url = None,
 ) -> None:
     """Draw the spectrogram, jaw, lips, brows and lids."""
+    from emotalk_client.plot import check_image
     from emotalk_client.plot import plot as draw
 
+    check_image(output)
     if source.suffix.lower() in FORMATS:
         face = Animation.load(source)
         sound = load(audio) if audio is not None else None
@@ -29,6 +31,6 @@ def plot(
         sound = load(source)
         with connect(url) as client:
             face = client.animate(source)
-    output.parent.mkdir(parents=True, exist_ok=True)
+    make_folder_of(output)
     draw(face, output, sound)
     typer.echo(f"wrote {output}")

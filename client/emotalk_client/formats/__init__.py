@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from emotalk_client.animation import Animation
-from emotalk_client.errors import UnknownFormat, UnreadableAnimation
+from emotalk_client.errors import UnknownFormat, UnreadableAnimation, UnwritableFile
 from emotalk_client.formats import audio2face, jsonl, livelink, npy
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Inside, an :class:`OSError` becomes an :class:`UnwritableFile` that names ``path``."""
+    try:
+        yield
+    except OSError as error:
+        raise UnwritableFile(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def make_folder_of(path: Path) -> None:
+    """Make the folder in which ``path`` is to lie; :class:`UnwritableFile` if that cannot be."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +32,13 @@ class Format:
     """How one kind of file is written and read."""
 
     name: str
-    write: Callable[[Animation, Path], None]
+    _write: Callable[[Animation, Path], None]
     _read: Callable[[Path], Animation]
+
+    def write(self, animation: Animation, path: Path) -> None:
+        """Write ``animation`` into ``path``; :class:`UnwritableFile` if that cannot be."""
+        with writing(path):
+            self._write(animation, path)
 
     def read(self, path: Path) -> Animation:
         """The animation in ``path``; :class:`UnreadableAnimation` if there is none."""

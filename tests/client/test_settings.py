@@ -1,0 +1,105 @@
+"""What a caller may ask for: each mistake found before anything is sent, and where windows lie."""
+
+import numpy as np
+import pytest
+from fake import client
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emotalk_client.planner import Layout
+from emotalk_client.settings import SMOOTHING_S, Settings
+from emotalk_ensemble import smoothing
+from emotalk_ensemble.contract import errors, limits
+from emotalk_ensemble.contract.recipe import Recipe
+from emotalk_ensemble.timing import FPS
+
+STYLE = [1.0] + [0.0] * 23
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "words"),
+    [
+        ({"person": 1.5}, errors.PersonOutOfRange, r"person is 1\.5"),
+        ({"person": True}, errors.PersonOutOfRange, "person is True"),
+        ({"person": 24}, errors.PersonOutOfRange, r"24; accepted: 0\.\.23"),
+        ({"person": -1}, errors.PersonOutOfRange, "-1"),
+        ({"level": "0.5"}, errors.LevelOutOfRange, "'0.5'"),
+        ({"level": float("nan")}, errors.LevelOutOfRange, "nan"),
+        ({"level": 1.01}, errors.LevelOutOfRange, r"1\.01; accepted: 0\.\.1"),
+        ({"seed": 1.0}, errors.InvalidOption, r"seed is 1\.0"),
+        ({"seed": -1}, errors.InvalidOption, "seed is -1"),
+        ({"seed": True}, errors.InvalidOption, "seed is True"),
+        ({"style": [float("nan"), *STYLE[1:]]}, errors.InvalidStyle, "person 0 the weight nan"),
+        ({"style": [-0.5, 1.5, *STYLE[2:]]}, errors.InvalidStyle, "weight -0.5"),
+        ({"style": STYLE[:3]}, errors.InvalidStyle, "3 weights; accepted: 24"),
+        ({"style": {0.5: 1.0}}, errors.PersonOutOfRange, r"style is 0\.5"),
+        ({"style": {24: 1.0}}, errors.PersonOutOfRange, "style is 24"),
+        ({"style": STYLE, "person": 3}, errors.InvalidStyle, "one of them"),
+        ({"gains": {"jaw": 1.0}}, errors.UnknownBlendshape, "'jaw'"),
+        ({"offsets": {"jawOpen": float("inf")}}, errors.InvalidOption, "inf"),
+        ({"smooth": 1}, errors.InvalidOption, "smooth is 1"),
+        ({"window": "25"}, errors.InvalidWindow, "window is '25'"),
+        ({"window": None}, errors.InvalidWindow, "window is None"),
+        ({"window": 200.0}, errors.InvalidWindow, "200"),
+        ({"overlap": -0.1}, errors.InvalidWindow, "overlap"),
+        ({"overlap": 25.0}, errors.InvalidWindow, "less than the window"),
+        ({"overlap": "no"}, errors.InvalidWindow, "overlap is 'no'"),
+    ],
+)
+def test_a_mistake_has_its_class_and_its_value(options, kind, words):
+    with pytest.raises(kind, match=words):
+        Settings(**options)
+
+
+def test_numpys_numbers_and_none_are_fine():
+    settings = Settings(
+        person=np.int64(3), seed=np.uint8(7), level=np.float32(0.5), window=np.float64(5), gains=None, offsets=None
+    )
+    assert settings.inputs()["PERSON"].tolist() == [[3]]
+    assert settings.options().parameters() == {"seed": 7}
+
+
+def test_an_emotion_clip_must_fit_into_one_request():
+    long = np.zeros(limits.MAX_SAMPLES + 1, np.float32)
+    with pytest.raises(errors.AudioTooLong, match=r"166\.7 s long; accepted: at most 166\.7 s"):
+        Settings(emotion_audio=long, emotion_sample_rate=16_000).inputs()
+    with pytest.raises(errors.AudioTooShort, match="the emotion clip has 10 samples"):
+        Settings(emotion_audio=long[:10], emotion_sample_rate=16_000).inputs()
+
+
+async def test_the_emotion_clip_goes_whole_with_every_window():
+    maker, transport = client()
+    clip = np.random.default_rng(0).normal(0, 0.1, 80_000).astype(np.float32)
+    await maker.animate(clip, sample_rate=16_000, window=2.0, emotion_audio=clip[:8_000], emotion_sample_rate=8_000)
+    assert len(transport.sent) > 2
+    assert {inputs["EMOTION_AUDIO"].shape for inputs, _ in transport.sent} == {(1, 16_000)}
+
+
+def test_the_margin_is_what_smoothing_looks_at():
+    assert SMOOTHING_S == smoothing.REACH / FPS
+
+
+@pytest.mark.parametrize(
+    ("options", "recipe", "layout"),
+    [
+        ({}, Recipe(context_before_s=2.0, look_ahead_s=1.0), Layout(750, 63, 33)),  # with two neighbours, rounded up
+        ({"raw": True}, Recipe(context_before_s=2.0, look_ahead_s=1.0), Layout(750, 60, 30)),
+        ({"smooth": False}, Recipe(context_before_s=2.0, look_ahead_s=1.0), Layout(750, 60, 30)),
+        ({}, Recipe(context_before_s=2.0, look_ahead_s=0.0), Layout(750, 63, 3)),  # smoothing alone looks ahead
+        ({"raw": True}, Recipe(context_before_s=0.0, look_ahead_s=0.0), Layout(750, 0, 0)),
+        ({"overlap": 0.0}, Recipe(), Layout(750, 0, 0)),
+        ({"overlap": 3.0}, Recipe(context_before_s=2.0, look_ahead_s=1.0), Layout(750, 60, 30)),
+        ({"overlap": 0.1}, Recipe(context_before_s=2.0, look_ahead_s=1.0), Layout(750, 3, 3)),
+        ({"window": 2.0}, Recipe(context_before_s=9.0, look_ahead_s=3.0), Layout(60, 21, 6)),  # at most half of it
+        ({"window": 0.1}, Recipe(), Layout(3, 0, 0)),
+    ],
+)
+def test_where_windows_lie(options, recipe, layout):
+    assert Settings(**options).layout(recipe) == layout
+
+
+@given(st.floats(0.01, 160.0), st.floats(0.0, 30.0), st.floats(0.0, 30.0), st.booleans())
+def test_the_models_own_overlap_fits_every_window(window, before, after, smooth):
+    recipe = Recipe(context_before_s=before, look_ahead_s=after)
+    layout = Settings(window=window, smooth=smooth).layout(recipe)
+    assert layout.before + layout.after <= layout.window / 2
