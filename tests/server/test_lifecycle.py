@@ -44,6 +44,17 @@ def descendants(pid):
     return psutil.Process(pid).children(recursive=True)
 
 
+def stub_of(model):
+    """The process that runs ``model`` for a server that this process embeds."""
+    for process in descendants(os.getpid()):
+        try:
+            if model in " ".join(process.cmdline()):
+                return process
+        except psutil.Error:  # it has just ended
+            continue
+    raise AssertionError(f"no process runs {model}")
+
+
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_one_line_says_when_and_where_and_a_signal_stops_all_of_it(small_repository, stop):
     process, ports = start(small_repository)
@@ -162,7 +173,7 @@ def test_embedded_errors_are_typed(tmp_path, small_repository):
 def test_a_dead_model_process_is_noticed_and_replaced(small_repository):
     """Triton goes on calling the model ready; the supervisor infers, and reloads it."""
     with EmbeddedServer(small_repository) as server:
-        stub = next(p for p in descendants(os.getpid()) if "wav2vec_content" in " ".join(p.cmdline()))
+        stub = stub_of("wav2vec_content")
         stub.kill()
         time.sleep(0.5)
         with urllib.request.urlopen(f"http://{server.http_url}/v2/health/ready") as response:
