@@ -39,9 +39,11 @@ def test_tensors_are_the_contracts(path):
 
 
 @pytest.mark.parametrize("path", [p for p in PATHS if not p.startswith("emotalk/")])
-def test_every_step_has_a_bounded_queue_and_warms_up(path):
+def test_every_step_batches_and_warms_up(path):
     parsed = config(path)
-    assert parsed.dynamic_batching.default_queue_policy.max_queue_size == 17
+    assert parsed.HasField("dynamic_batching")
+    # A bounded queue would let requests sleep for 500 ms: see emotalk_ensemble.admission.
+    assert not parsed.dynamic_batching.HasField("default_queue_policy")
     assert [warm_up.batch_size for warm_up in parsed.model_warmup] == [1]
     assert set(parsed.model_warmup[0].inputs) == {i.name for i in parsed.input if not i.optional}
 
@@ -55,6 +57,10 @@ def test_profiles(model):
     assert (gpu.backend, gpu.instance_group[0].kind) == ("onnxruntime", kinds.KIND_GPU)
     assert (tensorrt.platform, tensorrt.default_model_filename) == ("tensorrt_plan", "model.plan")
     assert gpu.dynamic_batching.max_queue_delay_microseconds > 0
+
+
+def test_the_first_step_knows_how_many_requests_may_be_inside():
+    assert config("emotalk_preprocess/config.pbtxt").parameters["queue_size"].string_value == "17"
 
 
 def test_the_recipe_travels_in_the_parameters():

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 from emotalk_ensemble.contract import tensors
 from emotalk_ensemble.contract.limits import MAX_BATCH, QUEUE_SIZE
 from emotalk_ensemble.contract.protobuf_text import Enum, dumps
-from emotalk_ensemble.contract.recipe import Manifest, Widths
+from emotalk_ensemble.contract.recipe import QUEUE_SIZE_PARAMETER, Manifest, Widths
 from emotalk_ensemble.contract.tensors import Model, Tensor
 from emotalk_ensemble.timing import SAMPLE_RATE, Window, emotion_frame_count, feature_count
 
@@ -73,7 +73,7 @@ def config_files(manifest: Manifest, queue_size: int = QUEUE_SIZE) -> dict[PureP
             ("gpu", "configs/gpu.pbtxt"),
             ("tensorrt", "configs/tensorrt.pbtxt"),
         ):
-            files[PurePosixPath(model.name, path)] = _network(model, manifest, queue_size, profile)  # type: ignore[arg-type]  # a literal above
+            files[PurePosixPath(model.name, path)] = _network(model, manifest, profile)  # type: ignore[arg-type]  # a literal above
     files[PurePosixPath(tensors.ENSEMBLE.name, "config.pbtxt")] = _ensemble(manifest)
     return {path: HEADER + dumps(message) for path, message in sorted(files.items())}
 
@@ -100,9 +100,9 @@ def _parameters(values: dict[str, str]) -> list[Message]:
     return [{"key": key, "value": {"string_value": value}} for key, value in values.items()]
 
 
-def _batching(queue_size: int, delay_us: int = 0) -> Message:
-    message: Message = {"default_queue_policy": {"max_queue_size": queue_size}}
-    return {"max_queue_delay_microseconds": delay_us} | message if delay_us else message
+def _batching(delay_us: int = 0) -> Message:
+    """No bounded queue here: see :mod:`emotalk_ensemble.admission`."""
+    return {"max_queue_delay_microseconds": delay_us}
 
 
 def _warm_up(model: Model, widths: Widths) -> Message:
@@ -128,40 +128,40 @@ def _warm_up(model: Model, widths: Widths) -> Message:
 def _python_model(model: Model, manifest: Manifest, queue_size: int) -> Message:
     message = _signature(model, manifest.widths, backend="python")
     message["instance_group"] = [{"count": 1, "kind": Enum("KIND_CPU")}]
-    message["dynamic_batching"] = _batching(queue_size)
+    message["dynamic_batching"] = _batching()
     if model is tensors.PREPROCESS:
-        message["parameters"] = _parameters(manifest.recipe.strings())
+        message["parameters"] = _parameters(manifest.recipe.strings() | {QUEUE_SIZE_PARAMETER: str(queue_size)})
     message["model_warmup"] = [_warm_up(model, manifest.widths)]
     return message
 
 
-def _on_cpu(message: Message, queue_size: int) -> Message:
+def _on_cpu(message: Message) -> Message:
     message["instance_group"] = [{"count": 1, "kind": Enum("KIND_CPU")}]
-    message["dynamic_batching"] = _batching(queue_size)
+    message["dynamic_batching"] = _batching()
     message["parameters"] = _parameters(CPU_SESSION)
     return message
 
 
-def _on_gpu(message: Message, queue_size: int) -> Message:
+def _on_gpu(message: Message) -> Message:
     message["instance_group"] = [{"count": 1, "kind": Enum("KIND_GPU")}]
-    message["dynamic_batching"] = _batching(queue_size, GPU_QUEUE_DELAY_US)
+    message["dynamic_batching"] = _batching(GPU_QUEUE_DELAY_US)
     return message
 
 
-_PROFILES: dict[Profile, Callable[[Message, int], Message]] = {
+_PROFILES: dict[Profile, Callable[[Message], Message]] = {
     "cpu": _on_cpu,
     "gpu": _on_gpu,
     "tensorrt": _on_gpu,
 }
 
 
-def _network(model: Model, manifest: Manifest, queue_size: int, profile: Profile) -> Message:
+def _network(model: Model, manifest: Manifest, profile: Profile) -> Message:
     head = (
         {"platform": "tensorrt_plan", "default_model_filename": "model.plan"}
         if profile == "tensorrt"
         else {"backend": "onnxruntime", "default_model_filename": "model.onnx"}
     )
-    message = _PROFILES[profile](_signature(model, manifest.widths, **head), queue_size)
+    message = _PROFILES[profile](_signature(model, manifest.widths, **head))
     message["model_warmup"] = [_warm_up(model, manifest.widths)]
     return message
 

@@ -33,7 +33,7 @@ NORMALISATION_EPSILON = 1e-7
 MAX_BATCH = 8
 """Items of one batch, on every model."""
 QUEUE_SIZE = 100
-"""Requests that wait before a model; one more is rejected at once."""
+"""Requests inside the ensemble, computing and waiting; one more is rejected at once."""
 
 WINDOW_S = 25.0
 """Seconds of one window when a client cuts a clip."""

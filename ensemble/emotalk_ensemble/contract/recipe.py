@@ -15,6 +15,8 @@ from typing import Any, Literal, get_args
 from emotalk_ensemble.timing import FrameGrid
 
 MANIFEST_NAME = "MANIFEST.json"
+QUEUE_SIZE_PARAMETER = "queue_size"
+"""Parameter of the pre-processor's config: how many requests may be inside the ensemble."""
 
 Normalisation = Literal["clip", "none"]
 """``clip``: (x - mean) / sqrt(var + 1e-7) over the clip. ``none``: the audio as it is (the network sees to it)."""

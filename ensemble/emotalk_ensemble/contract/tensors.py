@@ -88,6 +88,9 @@ TIMECODES = Tensor("TIMECODES", "FP64", ("frames",), "seconds: absolute frame / 
 NETWORK_AUDIO = Tensor(
     "NETWORK_AUDIO", "FP32", ("network_samples",), "normalised audio; an emotion clip, if any, follows the speech"
 )
+TICKET = Tensor(
+    "TICKET", "INT64", (1,), "number of the request, by which the last step tells the first that it is done"
+)
 CONTENT_FEATURES = Tensor(
     "CONTENT_FEATURES", "FP32", ("features", "content_features"), "the content encoder's convolutional features, 50 Hz"
 )
@@ -114,13 +117,13 @@ RAW_BLENDSHAPES = Tensor(
 PREPROCESS = Model(
     "emotalk_preprocess",
     (AUDIO, LEVEL, PERSON, STYLE, EMOTION_AUDIO, START_FRAME, CLIP_SAMPLES, CLIP_STATS),
-    (NETWORK_AUDIO, CONTENT_POSITIONS, EMOTION_POSITIONS, EMOTION_FRAME_POSITIONS, LEVEL_CODE, STYLE_CODE),
+    (NETWORK_AUDIO, CONTENT_POSITIONS, EMOTION_POSITIONS, EMOTION_FRAME_POSITIONS, LEVEL_CODE, STYLE_CODE, TICKET),
 )
 FRONTEND = Model("wav2vec_frontend", (NETWORK_AUDIO,), (CONTENT_FEATURES, EMOTION_FEATURES))
 CONTENT_ENCODER = Model("wav2vec_content", (CONTENT_FEATURES, CONTENT_POSITIONS), (CONTENT,))
 EMOTION_ENCODER = Model("wav2vec_emotion", (EMOTION_FEATURES, EMOTION_POSITIONS, EMOTION_FRAME_POSITIONS), (EMOTION,))
 DECODER = Model("emotalk_decoder", (CONTENT, EMOTION, LEVEL_CODE, STYLE_CODE), (RAW_BLENDSHAPES,))
-POSTPROCESS = Model("emotalk_postprocess", (RAW_BLENDSHAPES, START_FRAME), (BLENDSHAPES, TIMECODES))
+POSTPROCESS = Model("emotalk_postprocess", (RAW_BLENDSHAPES, START_FRAME, TICKET), (BLENDSHAPES, TIMECODES))
 ENSEMBLE = Model("emotalk", PREPROCESS.inputs, POSTPROCESS.outputs)
 
 GRAPHS: tuple[Model, ...] = (FRONTEND, CONTENT_ENCODER, EMOTION_ENCODER, DECODER)

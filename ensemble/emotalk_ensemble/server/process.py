@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from emotalk_ensemble import admission
 from emotalk_ensemble.contract import tensors
 from emotalk_ensemble.contract.configs import Profile
 from emotalk_ensemble.repository import VERSION
@@ -180,6 +181,7 @@ class TritonProcess:
             with contextlib.suppress(ProcessLookupError):  # stubs that outlived it
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            admission.path_of(process.pid).unlink(missing_ok=True)
             if self._log is not None:
                 self._log.join()
         for region in SHARED_MEMORY.glob(f"{self._name}*"):
