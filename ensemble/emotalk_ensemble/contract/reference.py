@@ -54,7 +54,8 @@ INVALID_ARGUMENT (HTTP 400), the message being `[Class] what was wrong, the valu
 |---|---|
 {mistakes}
 
-A full server ({limits.QUEUE_SIZE} requests inside, computing and waiting) answers UNAVAILABLE at once, with "Exceeds maximum queue size".
+A full server ({limits.QUEUE_SIZE} requests inside, computing and waiting) answers UNAVAILABLE at once, with
+"Exceeds maximum queue size".
 """
 
 

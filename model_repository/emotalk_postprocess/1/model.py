@@ -11,7 +11,7 @@ from emotalk_ensemble.postprocess import postprocess
 
 
 class TritonPythonModel:
-    def initialize(self, args):
+    def initialize(self, _args):
         self.admission = Admission.of_this_server()
 
     def execute(self, requests):
