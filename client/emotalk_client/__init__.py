@@ -24,6 +24,7 @@ from emotalk_client.errors import (
     ServerError,
     ServerNotStarted,
     ServerUnavailable,
+    SessionEnded,
     TruncatedAudio,
     UnexpectedResponse,
     UnknownFormat,
@@ -32,12 +33,14 @@ from emotalk_client.errors import (
     UnwritableFile,
 )
 from emotalk_client.health import Health
+from emotalk_client.live import AsyncLiveSession, LiveOptions, LiveSession, LiveStatus
 from emotalk_client.settings import AnimateOptions
 
 __all__ = [
     "AnimateOptions",
     "Animation",
     "AsyncEmoTalkClient",
+    "AsyncLiveSession",
     "AudioError",
     "ClientClosed",
     "DeadlineExceeded",
@@ -49,12 +52,16 @@ __all__ = [
     "InvalidAddress",
     "InvalidAudio",
     "InvalidRequest",
+    "LiveOptions",
+    "LiveSession",
+    "LiveStatus",
     "MissingExtra",
     "ModelUnavailable",
     "ServerBusy",
     "ServerError",
     "ServerNotStarted",
     "ServerUnavailable",
+    "SessionEnded",
     "TruncatedAudio",
     "UnexpectedResponse",
     "UnknownFormat",

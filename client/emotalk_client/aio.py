@@ -16,6 +16,8 @@ from emotalk_client.animation import Animation, Frame
 from emotalk_client.audio import AudioSource, load, statistics
 from emotalk_client.errors import ClientClosed, UnexpectedResponse
 from emotalk_client.health import Health
+from emotalk_client.live.session import AsyncLiveSession
+from emotalk_client.live.settings import LiveOptions, LiveSettings
 from emotalk_client.planner import PlannedWindow, plan
 from emotalk_client.retry import Deadline, Retry
 from emotalk_client.settings import AnimateOptions, Settings, check_length
@@ -132,6 +134,19 @@ class AsyncEmoTalkClient:
         finally:
             await blocks.aclose()
 
+    def live(self, *, sample_rate: int, **options: Unpack[LiveOptions]) -> AsyncLiveSession:
+        """A live stream: speech goes in as it is spoken, frames come out as soon as they are final.
+
+        Args:
+            sample_rate: Hertz of what will be pushed.
+            options: see :class:`~emotalk_client.LiveOptions`.
+
+        Raises:
+            AudioError, InvalidRequest: the rate or an option is out of range.
+        """
+        self._check_open()
+        return AsyncLiveSession(self._exchange, self._recipe, sample_rate, LiveSettings(**options))
+
     async def describe(self) -> dict[str, str]:
         """What the server says of the model it serves, its parameters by name; asked once, and not inferred.
 
@@ -207,10 +222,19 @@ class AsyncEmoTalkClient:
             tensors.AUDIO.name: part[None],
             tensors.START_FRAME.name: np.array([[window.start_frame]], np.int64),
         }
-        frames = Window(window.samples, window.start_frame, len(clip)).frames
+        return await self._exchange(sent, parameters, Window(window.samples, window.start_frame, len(clip)), deadline)
+
+    async def _exchange(
+        self,
+        inputs: dict[str, NDArray[Any]],
+        parameters: dict[str, Parameter],
+        window: Window,
+        deadline: Deadline,
+    ) -> NDArray[np.float32]:
+        """Weights [F, 52] of all frames of ``window``."""
         transport = self._connected()
-        outputs = await self._retry.run(lambda left: transport.infer(sent, parameters, left), deadline)
-        return checked(outputs, frames, window.start_frame)
+        outputs = await self._retry.run(lambda left: transport.infer(inputs, parameters, left), deadline)
+        return checked(outputs, window.frames, window.start_frame)
 
     async def _recipe(self, deadline: Deadline) -> Recipe:
         parameters = await self._model_parameters(deadline)
@@ -228,9 +252,12 @@ class AsyncEmoTalkClient:
             self._parameters = await self._retry.run(transport.model_parameters, deadline)
         return self._parameters
 
-    def _connected(self) -> Transport:
+    def _check_open(self) -> None:
         if self._closed:
             raise ClientClosed("this client was closed; make a new one")
+
+    def _connected(self) -> Transport:
+        self._check_open()
         if self._transport is None:
             self._transport = TritonTransport(self.url)
         return self._transport

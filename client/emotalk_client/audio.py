@@ -161,7 +161,7 @@ def _resampled(pieces: Iterator[NDArray[np.float32]], resampler: Resampler) -> I
     place = 0
     for piece in pieces:
         samples = piece if piece.ndim == 1 else piece.mean(axis=1)
-        _check_values(samples, place)
+        check_values(samples, place)
         place += len(samples)
         if len(out := resampler.push(samples)):
             yield out
@@ -169,7 +169,8 @@ def _resampled(pieces: Iterator[NDArray[np.float32]], resampler: Resampler) -> I
         yield out
 
 
-def _check_values(samples: NDArray[np.float32], place: int) -> None:
+def check_values(samples: NDArray[np.float32], place: int) -> None:
+    """Raise :class:`AudioNotFinite` or :class:`AudioOutOfRange` for what is no sound; ``place`` samples came before."""
     peak = float(np.abs(samples).max(initial=0))  # NaN if there is one
     if not np.isfinite(peak):
         wrong = int(np.flatnonzero(~np.isfinite(samples))[0])

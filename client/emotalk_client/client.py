@@ -19,6 +19,9 @@ from emotalk_client.animation import Animation, Frame
 from emotalk_client.audio import AudioSource
 from emotalk_client.errors import ClientClosed
 from emotalk_client.health import Health
+from emotalk_client.live.session import AsyncLiveSession
+from emotalk_client.live.settings import LiveOptions
+from emotalk_client.live.sync import LiveSession
 from emotalk_client.settings import AnimateOptions
 from emotalk_client.transport import GRACE_S, Transport
 
@@ -100,6 +103,13 @@ class EmoTalkClient:
             if self._end.alive:
                 self._run(_close(frames))
             self._streams.discard(frames)
+
+    def live(self, *, sample_rate: int, **options: Unpack[LiveOptions]) -> LiveSession:
+        """See :meth:`AsyncEmoTalkClient.live`."""
+        return LiveSession(self._run, self._run(self._live(sample_rate, options)))
+
+    async def _live(self, sample_rate: int, options: LiveOptions) -> AsyncLiveSession:
+        return self._async.live(sample_rate=sample_rate, **options)  # on the loop, which its parts belong to
 
     def describe(self) -> dict[str, str]:
         """See :meth:`AsyncEmoTalkClient.describe`."""

@@ -21,6 +21,7 @@
     │   └── UnwritableFile           a file that cannot be written
     ├── InvalidAddress               a URL that is no host:port
     ├── MissingExtra                 an optional part of this package is not installed
+    ├── SessionEnded                 a live session used after its end
     └── ClientClosed                 used after close()
 """
 
@@ -99,6 +100,10 @@ class InvalidAddress(EmoTalkError):
 
 class MissingExtra(EmoTalkError):
     """An optional part of this package is not installed."""
+
+
+class SessionEnded(EmoTalkError):
+    """A live session used after it was flushed, cancelled or closed."""
 
 
 class ClientClosed(EmoTalkError):

@@ -36,8 +36,8 @@ SMOOTHING_S = 2 / FPS
 _SEEDS = f"an integer in 0..{limits.MAX_SEED}"
 
 
-class AnimateOptions(TypedDict, total=False):
-    """Keywords of ``animate`` and ``stream``; the defaults are those of :class:`Settings`."""
+class FaceOptions(TypedDict, total=False):
+    """Keywords of ``animate``, ``stream`` and ``live``; the defaults are those of :class:`FaceSettings`."""
 
     level: float
     """Emotion level 0..1."""
@@ -57,6 +57,11 @@ class AnimateOptions(TypedDict, total=False):
     gains: Mapping[str, float] | None
     offsets: Mapping[str, float] | None
     """Post-processing: see :data:`emotalk_ensemble.contract.options.DESCRIPTIONS`."""
+
+
+class AnimateOptions(FaceOptions, total=False):
+    """Keywords of ``animate`` and ``stream``; the defaults are those of :class:`Settings`."""
+
     window: float
     """Seconds of one window, rounded up to the grid of 0.1 s; a clip that fits goes in one."""
     overlap: float | None
@@ -69,8 +74,8 @@ class AnimateOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """One call's :class:`AnimateOptions`, checked."""
+class FaceSettings:
+    """One call's :class:`FaceOptions`, checked."""
 
     level: float = limits.DEFAULT_LEVEL
     person: int = limits.DEFAULT_PERSON
@@ -84,50 +89,24 @@ class Settings:
     seed: int = limits.DEFAULT_SEED
     gains: Mapping[str, float] | None = field(default_factory=dict)
     offsets: Mapping[str, float] | None = field(default_factory=dict)
-    window: float = limits.WINDOW_S
-    overlap: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("gains", "offsets"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, {})
         object.__setattr__(self, "seed", _integer(self.seed, InvalidOption, f"seed is {{}}; accepted: {_SEEDS}"))
-        if not (_is_number(self.level) and 0 <= self.level <= 1):  # NaN fails too
+        if not (is_number(self.level) and 0 <= self.level <= 1):  # NaN fails too
             raise LevelOutOfRange(f"level is {self.level!r}; accepted: 0..1")
         object.__setattr__(self, "person", _person(self.person, "person"))
         if self.style is not None:
             if self.person != limits.DEFAULT_PERSON:
                 raise InvalidStyle("person and style are both given; accepted: one of them")
             _style(self.style)
-        for name in ("window", "overlap"):
-            if not (_is_number(getattr(self, name)) or (name == "overlap" and self.overlap is None)):
-                raise InvalidWindow(f"the {name} is {getattr(self, name)!r}; accepted: seconds")
         self.options()
-        self.layout(Recipe())
 
     def options(self) -> Options:
         """The post-processing options."""
         return Options(**{f.name: getattr(self, f.name) for f in fields(Options)})
-
-    def layout(self, recipe: Recipe) -> Layout:
-        """How windows lie for a model of ``recipe``.
-
-        An overlap that was given is shared out as the model's own would be, and rounded up to the grid. The model's own
-        is its context, and, for frames that are to be smoothed, the two neighbours that smoothing looks at: these must
-        have their context too. It takes at most half of a window, so that short windows still move on.
-        """
-        before, after = recipe.context_before_s, recipe.look_ahead_s
-        share = before / (before + after) if before + after else 0.5
-        if self.overlap is not None:
-            return Layout.of_seconds(self.window, self.overlap * share, self.overlap * (1 - share))
-        if self.smooth and not self.raw:
-            before, after = before + SMOOTHING_S, after + SMOOTHING_S
-        whole = Layout.of_seconds(self.window, 0, 0)
-        wanted = grid_ceil(before), grid_ceil(after)
-        most = whole.window / FPS / 2
-        if sum(wanted) > grid_floor(most):
-            wanted = grid_floor(most * share), grid_floor(most * (1 - share))
-        return Layout(whole.window, *wanted)
 
     def inputs(self) -> dict[str, NDArray[Any]]:
         """The tensors that go with every window, each with its batch axis.
@@ -152,6 +131,41 @@ class Settings:
         return sent
 
 
+@dataclass(frozen=True, slots=True)
+class Settings(FaceSettings):
+    """One call's :class:`AnimateOptions`, checked."""
+
+    window: float = limits.WINDOW_S
+    overlap: float | None = None
+
+    def __post_init__(self) -> None:
+        FaceSettings.__post_init__(self)  # super() does not survive slots=True
+        for name in ("window", "overlap"):
+            if not (is_number(getattr(self, name)) or (name == "overlap" and self.overlap is None)):
+                raise InvalidWindow(f"the {name} is {getattr(self, name)!r}; accepted: seconds")
+        self.layout(Recipe())
+
+    def layout(self, recipe: Recipe) -> Layout:
+        """How windows lie for a model of ``recipe``.
+
+        An overlap that was given is shared out as the model's own would be, and rounded up to the grid. The model's own
+        is its context, and, for frames that are to be smoothed, the two neighbours that smoothing looks at: these must
+        have their context too. It takes at most half of a window, so that short windows still move on.
+        """
+        before, after = recipe.context_before_s, recipe.look_ahead_s
+        share = before / (before + after) if before + after else 0.5
+        if self.overlap is not None:
+            return Layout.of_seconds(self.window, self.overlap * share, self.overlap * (1 - share))
+        if self.smooth and not self.raw:
+            before, after = before + SMOOTHING_S, after + SMOOTHING_S
+        whole = Layout.of_seconds(self.window, 0, 0)
+        wanted = grid_ceil(before), grid_ceil(after)
+        most = whole.window / FPS / 2
+        if sum(wanted) > grid_floor(most):
+            wanted = grid_floor(most * share), grid_floor(most * (1 - share))
+        return Layout(whole.window, *wanted)
+
+
 def check_length(clip: NDArray[np.float32], name: str) -> None:
     """Raise :class:`AudioTooShort` for fewer samples than the networks can take."""
     if len(clip) < limits.MIN_SAMPLES:
@@ -167,7 +181,7 @@ def _style(style: Sequence[float] | Mapping[int, float]) -> NDArray[np.float32]:
         raise InvalidStyle(f"style has {len(style)} weights; accepted: {limits.PERSONS}")
     weights = np.zeros(limits.PERSONS, np.float32)
     for person, weight in persons:
-        if not (_is_number(weight) and 0 <= weight <= 1):
+        if not (is_number(weight) and 0 <= weight <= 1):
             raise InvalidStyle(f"style gives person {person} the weight {weight!r}; accepted: 0..1")
         weights[_person(person, "a person of the style")] = weight
     return weights
@@ -188,5 +202,6 @@ def _integer(value: object, error: type[InvalidRequest], said: str) -> int:
     return operator.index(value)
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether ``value`` is a real number, NumPy's included; a bool is none."""
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)

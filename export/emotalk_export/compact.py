@@ -73,6 +73,11 @@ FRONTEND_PAST_SAMPLES = _HALF_SPECTRUM + (LOUDNESS_HOPS + LOUDNESS_SMOOTHING_HOP
 """What the frontend hears before a feature's own centre: audio of two clips must be further apart than that."""
 
 
+LIVE_CONTEXT_S = 1.5
+"""Seconds of past that a live stream's windows carry: as near to the whole clip as all the 2 s that the network can see
+(`emotalk-perf equivalence`); from 1 s downwards it is not."""
+
+
 class CheckpointError(ValueError):
     """A checkpoint that is not a bundled face model's: says what was found and what is accepted."""
 

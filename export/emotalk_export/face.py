@@ -116,7 +116,10 @@ class CompactFaceModel:
         try:
             self.face = compact.CompactFace.from_checkpoint(dict(file.content)).eval()
             self.recipe = Recipe(
-                **file.content["recipe"], frontend_context_s=compact.FRONTEND_PAST_SAMPLES / SAMPLE_RATE
+                **file.content["recipe"],
+                frontend_context_s=compact.FRONTEND_PAST_SAMPLES / SAMPLE_RATE,
+                live_context_s=compact.LIVE_CONTEXT_S,
+                live_look_ahead_s=file.content["recipe"]["look_ahead_s"],
             )
         except compact.CheckpointError as error:
             raise NotACheckpoint(f"{file.path}: {error}") from error

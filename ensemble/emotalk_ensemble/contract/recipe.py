@@ -39,6 +39,10 @@ class Recipe:
     """Seconds of future that it should carry after its last."""
     frontend_context_s: float = 0.0
     """Seconds that the convolutional frontend hears beyond a feature's own 25 ms (EmoTalk's: none)."""
+    live_context_s: float = 2.0
+    """Seconds of past that a live stream's windows should carry: less than ``context_before_s`` where that does."""
+    live_look_ahead_s: float = 0.5
+    """Seconds of future for which a live stream should wait: less than ``look_ahead_s`` where that buys latency."""
 
     def __post_init__(self) -> None:
         if self.normalisation not in get_args(Normalisation):
@@ -57,6 +61,8 @@ class Recipe:
             context_before_s=float(parameters["context_before_s"]),
             look_ahead_s=float(parameters["look_ahead_s"]),
             frontend_context_s=float(parameters["frontend_context_s"]),
+            live_context_s=float(parameters["live_context_s"]),
+            live_look_ahead_s=float(parameters["live_look_ahead_s"]),
         )
 
     def strings(self) -> dict[str, str]:

@@ -1,0 +1,121 @@
+"""Cuts a growing clip into windows of one length. Pure arithmetic, no I/O: push samples, cut when there is time.
+
+Rule that this module guards: **a frame is cut once, and only when what it looks ahead at has been spoken.**
+
+Theory of operation. A window carries ``before`` frames of the past, the frames that count, and ``look_ahead`` samples
+of the future. All windows that count equally many frames have one length, so that the server batches those of all its
+streams: at the start of a stream, where there is no past yet, the place is taken by silence *after* what has been
+spoken, beyond what any frame that counts looks at. Windows start on the grid of 3 frames; frames that count need not.
+
+Normally a window counts ``hop`` frames. One that comes late counts all that are there, in steps of a factor of two, up
+to ``most``: catching up costs fewer windows, and their lengths stay few.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from emotalk_client.planner import PlannedWindow
+from emotalk_ensemble.contract.limits import MIN_SAMPLES
+from emotalk_ensemble.timing import FPS, GRID_FRAMES, GRID_SAMPLES, SAMPLE_RATE, frame_count, frame_to_sample
+
+_SLACK = GRID_FRAMES - 1
+"""Frames by which a window may have to start earlier to start on the grid."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveLayout:
+    """How a live stream's windows lie."""
+
+    before: int
+    """Frames of the past in each."""
+    hop: int
+    """Frames that count, when on time."""
+    look_ahead: int
+    """Samples after a frame's own moment that it waits for."""
+    most: int
+    """Frames that count, at most: ``hop`` times a power of two."""
+
+    def samples(self, frames: int) -> int:
+        """Length of a window that counts ``frames`` frames."""
+        return _moment(self.before + _SLACK + frames - 1) + self.look_ahead
+
+
+class LivePlanner:
+    """The windows of one stream."""
+
+    def __init__(self, layout: LiveLayout) -> None:
+        self._layout = layout
+        self._samples = 0
+        self._next = 0
+
+    @property
+    def samples(self) -> int:
+        """Samples that were pushed."""
+        return self._samples
+
+    @property
+    def next_frame(self) -> int:
+        """Absolute frame of the first that was not cut yet."""
+        return self._next
+
+    @property
+    def needed_from(self) -> int:
+        """The first sample that a window to come may still ask for; what lies before can be let go of."""
+        return frame_to_sample(_grid_floor(max(0, self._next - max(self._layout.before, _LAST_WINDOW_FRAMES))))
+
+    def push(self, samples: int) -> None:
+        """Say that ``samples`` more samples were spoken."""
+        self._samples += samples
+
+    def cut(self) -> PlannedWindow | None:
+        """The next window, as large as what was spoken allows; None if that is less than one hop.
+
+        Its ``samples`` may reach beyond what was spoken: there it is to be filled with silence.
+        """
+        ready = self._ready() - self._next
+        frames = self._layout.hop
+        if ready < frames:
+            return None
+        while 2 * frames <= min(ready, self._layout.most):
+            frames *= 2
+        return self._window(frames, self._layout.samples(frames))
+
+    def flush(self) -> PlannedWindow | None:
+        """The last window, to be asked for when :meth:`cut` has no more: it counts what is left, and ends where speech
+        does. None if nothing is left.
+        """
+        frames = frame_count(self._samples) - self._next
+        if frames <= 0:
+            return None
+        # Too short a rest is sent with more of the past.
+        start = min(self._start, _grid_floor(max(0, self._samples - MIN_SAMPLES) * FPS // SAMPLE_RATE))
+        return self._window(frames, max(MIN_SAMPLES, self._samples - frame_to_sample(start)), start)
+
+    @property
+    def _start(self) -> int:
+        return _grid_floor(max(0, self._next - self._layout.before))
+
+    def _ready(self) -> int:
+        """Absolute frame after the last whose look-ahead has been spoken."""
+        heard = self._samples - self._layout.look_ahead
+        return heard * FPS // SAMPLE_RATE + 1 if heard >= 0 else 0
+
+    def _window(self, frames: int, samples: int, start: int | None = None) -> PlannedWindow:
+        first = self._next
+        self._next += frames
+        start = _grid_floor(max(0, first - self._layout.before)) if start is None else start
+        return PlannedWindow(start, samples, first, first + frames)
+
+
+def _moment(frame: int) -> int:
+    """Sample at which ``frame`` is, rounded up."""
+    return -(-frame * SAMPLE_RATE // FPS)
+
+
+def _grid_floor(frame: int) -> int:
+    return frame // GRID_FRAMES * GRID_FRAMES
+
+
+_LAST_WINDOW_FRAMES = -(-MIN_SAMPLES // GRID_SAMPLES) * GRID_FRAMES
+"""Frames of the past that the last window may need to be long enough."""

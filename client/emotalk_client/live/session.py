@@ -1,0 +1,331 @@
+"""A live stream over the stateless server: cuts windows as speech comes in, hands out frames as they become final.
+
+Rule that this module guards: **every frame comes out once, in order, or the session ends with a typed error.** Windows
+that fail for a passing reason are sent again; a window that takes too long ends the session; nothing waits for ever.
+
+Theory of operation. All state lives on one event loop, so there are no locks: :meth:`~AsyncLiveSession.push` and the
+end of each exchange both call ``_advance``, which cuts and sends whatever is ready, at most :data:`IN_FLIGHT` windows
+at once. A slow server thus gets fewer and larger windows (see :mod:`emotalk_client.live.planner`), and once
+``backlog`` seconds of speech wait, ``push`` waits too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotalk_client.animation import Frame
+from emotalk_client.errors import DeadlineExceeded, SessionEnded
+from emotalk_client.live.audio import SpokenAudio
+from emotalk_client.live.planner import LiveLayout, LivePlanner
+from emotalk_client.live.settings import LiveSettings
+from emotalk_client.planner import PlannedWindow
+from emotalk_client.retry import Deadline
+from emotalk_client.stitcher import Stitcher
+from emotalk_ensemble.contract import tensors
+from emotalk_ensemble.contract.options import Parameter
+from emotalk_ensemble.contract.recipe import Recipe
+from emotalk_ensemble.timing import FPS, SAMPLE_RATE, Window, frame_count
+
+IN_FLIGHT = 2
+"""Windows of one stream at once: while one is computed the next may travel."""
+LATE_S = 0.5
+"""Seconds of speech waiting, beyond what every frame has to wait for, from which on a session is late."""
+PIECE_S = 1.0
+"""Seconds that a longer push is taken in by, so that it cannot outgrow the backlog."""
+
+
+class Exchange(Protocol):
+    """Sends one window; the client's own, with its connection and its retries."""
+
+    def __call__(
+        self,
+        inputs: dict[str, NDArray[Any]],
+        parameters: dict[str, Parameter],
+        window: Window,
+        deadline: Deadline,
+    ) -> Awaitable[NDArray[np.float32]]:
+        """Weights [F, 52] of all frames of ``window``."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveStatus:
+    """How a session is doing."""
+
+    spoken_s: float
+    """Seconds of speech pushed so far."""
+    backlog_s: float
+    """Seconds of speech whose frames are not there yet."""
+    late: bool
+    """Whether that is :data:`LATE_S` more than what every frame has to wait for."""
+    fps: float
+    """Frames per second handed out now; less than 30 only while late, and only down to ``min_fps``."""
+    frames: int
+    """Absolute frame after the last that is there."""
+    left_out: int
+    """Frames that were left out while late."""
+    windows: int
+    """Windows sent so far."""
+
+
+class AsyncLiveSession:
+    """One live stream; made by :meth:`AsyncEmoTalkClient.live`, used with ``async with`` or ended with :meth:`flush`,
+    :meth:`cancel` or :meth:`close`. One task pushes; the same or another may :meth:`receive`.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        recipe: Callable[[Deadline], Awaitable[Recipe]],
+        sample_rate: int,
+        settings: LiveSettings,
+    ) -> None:
+        self._exchange = exchange
+        self._recipe = recipe
+        self._settings = settings
+        self._audio = SpokenAudio(sample_rate)
+        self._parameters = settings.options().parameters()
+        self._stitcher = Stitcher()
+        self._inputs: dict[str, NDArray[Any]] = {}
+        self._normalises = False
+        self._layout: LiveLayout | None = None
+        self._planner: LivePlanner | None = None
+        self._starting = asyncio.Lock()
+        self._ready: list[Frame] = []
+        self._last: Frame | None = None
+        self._flying: set[asyncio.Task[None]] = set()
+        self._change = asyncio.Event()
+        self._error: BaseException | None = None
+        self._ended: str | None = None
+        self._flushing = False
+        self._divisor = 1
+        self._left_out = 0
+        self._windows = 0
+
+    async def __aenter__(self) -> AsyncLiveSession:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def status(self) -> LiveStatus:
+        """How the session is doing."""
+        return LiveStatus(
+            spoken_s=self._spoken() / SAMPLE_RATE,
+            backlog_s=self._backlog_s(),
+            late=self._late(),
+            fps=FPS / self._divisor,
+            frames=self._stitcher.next_frame,
+            left_out=self._left_out,
+            windows=self._windows,
+        )
+
+    async def push(self, pcm: NDArray[Any]) -> list[Frame]:
+        """Speech goes in; returns the frames that are final by now, without waiting for the server.
+
+        It waits only while ``backlog`` seconds of speech have no frames yet.
+
+        Args:
+            pcm: [n] or [n, channels] at the session's rate, from none to any number of samples; floats -1..1, or
+                integers of full scale.
+
+        Raises:
+            SessionEnded: after :meth:`flush`, :meth:`cancel` or :meth:`close`.
+            AudioError, InvalidRequest: the block is no audio; the session goes on without it.
+            ServerError: its subclass says how the server failed; the session is over.
+        """
+        self._check_open()
+        pcm = np.asarray(pcm)
+        planner = await self._started()
+        piece = max(1, round(PIECE_S * self._audio.rate))
+        for start in range(0, max(1, len(pcm)) if pcm.ndim else 1, piece):
+            await self._room()
+            self._check_open()
+            planner.push(self._audio.push(pcm[start : start + piece] if pcm.ndim else pcm))
+            self._advance()
+        return self._take()
+
+    async def receive(self) -> list[Frame]:
+        """Wait until there is a frame; [] when there will be none any more.
+
+        Raises:
+            ServerError: as :meth:`push`.
+        """
+        while not self._ready and self._error is None and self._ended is None and not self._complete():
+            await self._changed()
+        return self._take()
+
+    async def flush(self) -> list[Frame]:
+        """Say that the speech is over, and wait for all frames that are left: ceil(30 * seconds) in all.
+
+        Raises:
+            SessionEnded: after an earlier end.
+            ServerError: as :meth:`push`.
+        """
+        self._check_open()
+        planner = await self._started()
+        self._flushing = True
+        planner.push(self._audio.flush())
+        self._advance()
+        while self._error is None and self._ended is None and not self._complete():
+            await self._changed()
+        frames = self._take()
+        self._end("flushed")
+        return frames
+
+    async def cancel(self, fade_s: float = 0.0) -> list[Frame]:
+        """Stop at once (barge-in): no window is sent any more, no frame in flight comes out.
+
+        Args:
+            fade_s: seconds in which the face goes to rest from the last frame that was handed out.
+
+        Returns:
+            the frames of that fade, which follow on that last frame; [] where there is none or ``fade_s`` is 0.
+        """
+        if self._ended is None:
+            self._ready.clear()
+        await self._stop("cancelled")
+        last = self._last
+        if last is None or not fade_s > 0:
+            return []
+        steps = math.ceil(fade_s * FPS)
+        rest = (0.5 + 0.5 * math.cos(math.pi * step / steps) for step in range(1, steps + 1))
+        return [
+            Frame(last.index + step, (last.index + step) / FPS, (last.weights * share).astype(np.float32))
+            for step, share in enumerate(rest, 1)
+        ]
+
+    async def close(self) -> None:
+        """Let go of everything; does nothing the second time."""
+        await self._stop("closed")
+
+    async def _started(self) -> LivePlanner:
+        """Ask once what the served model needs, and prepare what goes with every window."""
+        async with self._starting:
+            if self._planner is None:
+                recipe = await self._recipe(Deadline.after(self._settings.timeout_s))
+                self._inputs = await asyncio.to_thread(self._settings.inputs)
+                self._normalises = recipe.normalisation == "clip"
+                self._layout = self._settings.layout(recipe)
+                self._planner = LivePlanner(self._layout)
+        return self._planner
+
+    def _advance(self) -> None:
+        """Cut and send all that is ready and allowed."""
+        planner = self._planner
+        if planner is None or self._ended is not None or self._error is not None:
+            return
+        while len(self._flying) < IN_FLIGHT:
+            window = planner.cut()
+            if window is None and self._flushing:
+                window = planner.flush()
+            if window is None:
+                return
+            self._windows += 1
+            task = asyncio.create_task(self._fly(window, self._sent(window)))
+            self._flying.add(task)
+            self._audio.forget(planner.needed_from)
+
+    def _sent(self, window: PlannedWindow) -> dict[str, NDArray[Any]]:
+        sent = {
+            **self._inputs,
+            tensors.AUDIO.name: self._audio.part(window.start_sample, window.samples)[None],
+            tensors.START_FRAME.name: np.array([[window.start_frame]], np.int64),
+        }
+        if self._normalises:
+            sent[tensors.CLIP_STATS.name] = self._audio.statistics.value()[None]
+        return sent
+
+    async def _fly(self, window: PlannedWindow, sent: dict[str, NDArray[Any]]) -> None:
+        try:
+            place = Window(window.samples, window.start_frame)
+            rows = await self._exchange(sent, self._parameters, place, Deadline.after(self._settings.timeout_s))
+            if self._ended is None:
+                self._keep(self._stitcher.push(window, rows))
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001  # handed to the caller by whatever is called next
+            if self._error is None:
+                self._error = error
+        finally:
+            self._flying.discard(asyncio.current_task())
+            self._advance()
+            self._change.set()
+
+    def _keep(self, blocks: list[tuple[int, NDArray[np.float32]]]) -> None:
+        for first, rows in blocks:
+            self._adapt()
+            for index, weights in enumerate(rows, first):
+                if index % self._divisor:
+                    self._left_out += 1
+                else:
+                    self._ready.append(Frame(index, index / FPS, weights))
+
+    def _adapt(self) -> None:
+        """Halve the rate while late, double it while not."""
+        slowest = int(FPS / self._settings.min_fps)
+        self._divisor = min(2 * self._divisor, slowest) if self._late() else max(1, self._divisor // 2)
+
+    def _take(self) -> list[Frame]:
+        """The frames that are ready; after them, the error that ended the session."""
+        frames, self._ready = self._ready, []
+        if frames:
+            self._last = frames[-1]
+        elif self._error is not None:
+            raise self._error
+        return frames
+
+    async def _room(self) -> None:
+        """Wait until the backlog has room, or the session cannot go on."""
+        while self._backlog_s() >= self._settings.backlog and self._error is None and self._ended is None:
+            await self._changed()
+
+    async def _changed(self) -> None:
+        """Wait for something to happen; every window in flight ends within ``timeout_s``."""
+        self._change.clear()
+        try:
+            await asyncio.wait_for(self._change.wait(), 2 * self._settings.timeout_s)
+        except asyncio.TimeoutError:  # only if an exchange ignores its deadline
+            self._error = DeadlineExceeded(f"nothing happened for {2 * self._settings.timeout_s:g} s")
+
+    def _spoken(self) -> int:
+        return self._planner.samples if self._planner is not None else 0
+
+    def _complete(self) -> bool:
+        return self._flushing and not self._flying and self._stitcher.next_frame == frame_count(self._spoken())
+
+    def _backlog_s(self) -> float:
+        return max(0.0, self._spoken() / SAMPLE_RATE - self._stitcher.next_frame / FPS)
+
+    def _late(self) -> bool:
+        if self._layout is None:
+            return False
+        usual = self._layout.look_ahead / SAMPLE_RATE + self._layout.hop / FPS
+        return self._backlog_s() > usual + LATE_S
+
+    def _check_open(self) -> None:
+        if self._error is not None and not self._ready:
+            raise self._error
+        if self._ended is not None or self._flushing:
+            raise SessionEnded(f"this session was {self._ended or 'flushed'}; make a new one")
+
+    def _end(self, how: str) -> None:
+        if self._ended is None:
+            self._ended = how
+        self._change.set()
+
+    async def _stop(self, how: str) -> None:
+        self._end(how)
+        for task in tuple(self._flying):
+            task.cancel()
+        await asyncio.gather(*self._flying, return_exceptions=True)

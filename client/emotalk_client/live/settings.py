@@ -1,0 +1,93 @@
+"""What a caller of ``live`` may ask for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from emotalk_client.live.planner import LiveLayout
+from emotalk_client.planner import MAX_WINDOW_S, grid_ceil
+from emotalk_client.settings import FaceOptions, FaceSettings, is_number
+from emotalk_ensemble.contract.errors import InvalidOption, InvalidWindow
+from emotalk_ensemble.contract.recipe import Recipe
+from emotalk_ensemble.timing import FPS, SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack as Unpack
+
+SMOOTHING_S = 1 / FPS
+"""Seconds by which smoothing lengthens the look-ahead: it takes two neighbours of the future, of which only the nearer
+has all of its own look-ahead; the farther, whose weight is 3/35, is taken as it is known by then."""
+CATCH_UP_S = 2.0
+"""Seconds of frames that one late window counts at most."""
+LONGEST_HOP_S = 1.0
+LONGEST_BACKLOG_S = 600.0
+
+
+class LiveOptions(FaceOptions, total=False):
+    """Keywords of ``live``; the defaults are those of :class:`LiveSettings`."""
+
+    hop: float
+    """Seconds between two windows, rounded to whole frames: shorter is sooner, and costs more windows."""
+    context: float | None
+    """Seconds of the past in each window; None: what the served model needs."""
+    look_ahead: float | None
+    """Seconds of the future that a frame waits for; None: what the served model needs, and a frame for smoothing."""
+    backlog: float
+    """Seconds of speech that may wait for their frames; then ``push`` waits, so that memory cannot grow."""
+    min_fps: float
+    """Frames per second down to which the rate may fall while the server is late; 30: no frame is ever left out."""
+    timeout_s: float
+    """Seconds that one window may take, retries included; the session ends with an error when one takes longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSettings(FaceSettings):
+    """One stream's :class:`LiveOptions`, checked."""
+
+    hop: float = 2 / FPS
+    context: float | None = None
+    look_ahead: float | None = None
+    backlog: float = 10.0
+    min_fps: float = FPS
+    timeout_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        FaceSettings.__post_init__(self)  # super() does not survive slots=True
+        for name, least, most, kind in (
+            ("hop", 1 / FPS / 2, LONGEST_HOP_S, InvalidWindow),
+            ("backlog", LONGEST_HOP_S, LONGEST_BACKLOG_S, InvalidOption),
+            ("min_fps", 1, FPS, InvalidOption),
+            ("timeout_s", 0.001, math.inf, InvalidOption),
+        ):
+            value = getattr(self, name)
+            if not (is_number(value) and least <= value <= most):  # NaN fails too
+                raise kind(f"{name} is {value!r}; accepted: {least:.3g}..{most:g}")
+        for name in ("context", "look_ahead"):
+            value = getattr(self, name)
+            if not (value is None or (is_number(value) and 0 <= value < math.inf)):
+                raise InvalidWindow(f"{name} is {value!r}; accepted: 0 seconds or more, or None")
+        self.layout(Recipe())
+
+    def layout(self, recipe: Recipe) -> LiveLayout:
+        """How windows lie for a model of ``recipe``.
+
+        Raises:
+            InvalidWindow: context, hop and look-ahead are more than one request can carry.
+        """
+        context = recipe.live_context_s if self.context is None else self.context
+        look_ahead = self.look_ahead
+        if look_ahead is None:
+            look_ahead = recipe.live_look_ahead_s + (SMOOTHING_S if self.smooth and not self.raw else 0.0)
+        hop = max(1, round(self.hop * FPS))
+        most = hop
+        while 2 * most <= CATCH_UP_S * FPS:
+            most *= 2
+        layout = LiveLayout(grid_ceil(context), hop, math.ceil(look_ahead * SAMPLE_RATE - 1e-6), most)
+        if layout.samples(most) > MAX_WINDOW_S * SAMPLE_RATE:
+            raise InvalidWindow(
+                f"context {context:g} s, look-ahead {look_ahead:g} s and {most / FPS:g} s of frames are more than one "
+                f"request carries; accepted: {MAX_WINDOW_S:g} s in all"
+            )
+        return layout

@@ -1,0 +1,59 @@
+"""A live stream for everybody without an event loop: :class:`AsyncLiveSession`, run on the client's own thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any
+
+from numpy.typing import NDArray
+
+from emotalk_client.animation import Frame
+from emotalk_client.live.session import AsyncLiveSession, LiveStatus
+
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+
+class LiveSession:
+    """One live stream; made by :meth:`EmoTalkClient.live`. One thread pushes; the same or another may receive."""
+
+    def __init__(self, run: Run, session: AsyncLiveSession) -> None:
+        self._run = run
+        self._async = session
+
+    def __enter__(self) -> LiveSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def status(self) -> LiveStatus:
+        """How the session is doing."""
+        return self._async.status
+
+    def push(self, pcm: NDArray[Any]) -> list[Frame]:
+        """See :meth:`AsyncLiveSession.push`."""
+        frames: list[Frame] = self._run(self._async.push(pcm))
+        return frames
+
+    def receive(self) -> list[Frame]:
+        """See :meth:`AsyncLiveSession.receive`."""
+        frames: list[Frame] = self._run(self._async.receive())
+        return frames
+
+    def flush(self) -> list[Frame]:
+        """See :meth:`AsyncLiveSession.flush`."""
+        frames: list[Frame] = self._run(self._async.flush())
+        return frames
+
+    def cancel(self, fade_s: float = 0.0) -> list[Frame]:
+        """See :meth:`AsyncLiveSession.cancel`."""
+        frames: list[Frame] = self._run(self._async.cancel(fade_s))
+        return frames
+
+    def close(self) -> None:
+        """See :meth:`AsyncLiveSession.close`."""
+        self._run(self._async.close())
