@@ -13,14 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotalk_client.animation import Animation, Frame
-from emotalk_client.audio import AudioSource, load, statistics
+from emotalk_client.audio import AudioSource
+from emotalk_client.clip import Clip, ClipFacts
 from emotalk_client.errors import ClientClosed, UnexpectedResponse
 from emotalk_client.health import Health
 from emotalk_client.live.session import AsyncLiveSession
 from emotalk_client.live.settings import LiveOptions, LiveSettings
-from emotalk_client.planner import PlannedWindow, plan
+from emotalk_client.planner import PlannedWindow, Planner, balanced
 from emotalk_client.retry import Deadline, Retry
-from emotalk_client.settings import AnimateOptions, Settings, check_length
+from emotalk_client.settings import AnimateOptions, Settings
 from emotalk_client.stitcher import Stitcher
 from emotalk_client.transport import Transport, TritonTransport, check_address, checked
 from emotalk_ensemble.contract import limits, tensors
@@ -43,7 +44,7 @@ RETRIES = 7
 Block = tuple[int, NDArray[np.float32]]
 """Absolute frame of the first row, and rows [F, 52]."""
 Progress = Callable[[int, int], None]
-"""Called with frames done and frames in all."""
+"""Called with frames done and frames in all (as far as the header tells, where that is not known)."""
 
 
 class AsyncEmoTalkClient:
@@ -174,23 +175,34 @@ class AsyncEmoTalkClient:
     ) -> AsyncGenerator[Block, None]:
         settings = Settings(**options)
         deadline = Deadline.after(self._timeout_s)
-        # Reading and resampling take seconds for long files; the loop goes on meanwhile.
-        clip = await asyncio.to_thread(load, audio, sample_rate)
-        check_length(clip, "the audio")
+        clip = Clip(audio, sample_rate)
+        expected = await asyncio.to_thread(clip.expected_samples)
         inputs = await asyncio.to_thread(settings.inputs)
-        inputs[tensors.CLIP_SAMPLES.name] = np.array([[len(clip)]], np.int64)
-        inputs[tensors.CLIP_STATS.name] = (await asyncio.to_thread(statistics, clip))[None]
         parameters = settings.options().parameters()
         recipe = await self._recipe(deadline)
+        layout = settings.layout(recipe)
+        facts: ClipFacts | None = None
+        if recipe.knows_its_clip:
+            facts = await asyncio.to_thread(clip.facts)
+            layout = balanced(facts.samples, layout)
+            inputs[tensors.CLIP_SAMPLES.name] = np.array([[facts.samples]], np.int64)
+            inputs[tensors.CLIP_STATS.name] = facts.statistics[None]
+            expected = facts.samples
+        clip_samples = facts.samples if facts is not None else None
 
-        frames = frame_count(len(clip))
-        windows = plan(len(clip), settings.layout(recipe))
+        planner = Planner(layout)
+        windows = clip.windows(planner)
         stitcher = Stitcher()
         flying: deque[tuple[PlannedWindow, asyncio.Task[NDArray[np.float32]]]] = deque()
         try:
             while True:
-                while len(flying) < self._concurrency and (window := next(windows, None)) is not None:
-                    flying.append((window, asyncio.create_task(self._send(clip, window, inputs, parameters, deadline))))
+                while len(flying) < self._concurrency and (item := await anext(windows, None)) is not None:
+                    window, samples = item
+                    sent = {**inputs, tensors.AUDIO.name: samples[None]}
+                    sent[tensors.START_FRAME.name] = np.array([[window.start_frame]], np.int64)
+                    place = Window(window.samples, window.start_frame, clip_samples)
+                    task = asyncio.create_task(self._exchange(sent, parameters, place, deadline))
+                    flying.append((window, task))
                 if not flying:
                     break
                 window, task = flying[0]
@@ -201,28 +213,13 @@ class AsyncEmoTalkClient:
                     yield block
                     deadline = deadline.later(time.monotonic() - handed_over)
                 if progress is not None:
-                    progress(stitcher.next_frame, frames)
-            stitcher.finish(frames)
+                    progress(stitcher.next_frame, max(frame_count(expected), stitcher.next_frame))
+            stitcher.finish(frame_count(planner.samples))
         finally:
             for _, task in flying:
                 task.cancel()
             await asyncio.gather(*(task for _, task in flying), return_exceptions=True)
-
-    async def _send(
-        self,
-        clip: NDArray[np.float32],
-        window: PlannedWindow,
-        inputs: dict[str, NDArray[Any]],
-        parameters: dict[str, Parameter],
-        deadline: Deadline,
-    ) -> NDArray[np.float32]:
-        part = clip[window.start_sample : window.start_sample + window.samples]
-        sent = {
-            **inputs,
-            tensors.AUDIO.name: part[None],
-            tensors.START_FRAME.name: np.array([[window.start_frame]], np.int64),
-        }
-        return await self._exchange(sent, parameters, Window(window.samples, window.start_frame, len(clip)), deadline)
+            await windows.aclose()
 
     async def _exchange(
         self,

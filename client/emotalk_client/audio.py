@@ -10,7 +10,8 @@ import io
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -102,7 +103,9 @@ def load(source: AudioSource, sample_rate: int | None = None) -> NDArray[np.floa
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
-def blocks(source: AudioSource, sample_rate: int | None = None, size: int = BLOCK) -> Iterator[NDArray[np.float32]]:
+def blocks(
+    source: AudioSource, sample_rate: int | None = None, size: int = BLOCK
+) -> Generator[NDArray[np.float32], None, None]:
     """:func:`load`, piece by piece: joined, the pieces are what it gives, whatever ``size`` (samples read at once).
 
     Raises:
@@ -110,25 +113,27 @@ def blocks(source: AudioSource, sample_rate: int | None = None, size: int = BLOC
     """
     if size < 1:
         raise ValueError(f"size is {size}; accepted: at least 1 sample")
-    if isinstance(source, np.ndarray):
-        if sample_rate is None:
-            raise InvalidAudio("sample_rate is None; an array needs its rate in Hertz")
-        pieces, rate = _array_pieces(source, size), sample_rate
-        yield from _resampled(pieces, Resampler(rate))
-        return
-    if not isinstance(source, (str, os.PathLike)) and not hasattr(source, "read"):
-        raise InvalidAudio(f"the audio is a {type(source).__name__}; accepted: a path, an open binary file or an array")
-    if sample_rate is not None:
-        raise InvalidAudio(f"sample_rate is {sample_rate}, but a file knows its own; accepted: None")
-    name = _name(source)
-    try:
-        with _opened(name, source) as file:
-            _check_header(name, file)
-            yield from _resampled(_file_pieces(name, file, size), Resampler(file.samplerate))
-    except (soundfile.LibsndfileError, soundfile.SoundFileRuntimeError, OSError) as error:
-        raise UnreadableAudio(
-            f"{name} cannot be read as audio ({_reason(error)}); accepted: wav, flac, mp3, ogg, opus"
-        ) from error
+    rate = _array_rate(source, sample_rate)
+    if rate is not None:
+        yield from _resampled(_array_pieces(source, size), Resampler(rate))
+    else:
+        with _reading(source) as file:
+            yield from _resampled(_file_pieces(_name(source), file, size), Resampler(file.samplerate))
+
+
+def expected_samples(source: AudioSource, sample_rate: int | None = None) -> int:
+    """Samples that :func:`load` should give, as far as a header tells; 0 where it does not. Reads no audio.
+
+    Raises:
+        UnreadableAudio, TruncatedAudio, InvalidAudio: as :func:`load`, for what shows without reading.
+    """
+    rate = _array_rate(source, sample_rate)
+    if rate is not None:
+        _array_pieces(source, BLOCK)
+        Resampler(rate)
+        return -(-len(source) * SAMPLE_RATE // rate)  # type: ignore[arg-type]  # an array, then
+    with _reading(source) as file:
+        return -(-file.frames * SAMPLE_RATE // file.samplerate) if file.frames < _UNKNOWN_FRAMES else 0
 
 
 def scaled(samples: NDArray[Any]) -> NDArray[np.float32]:
@@ -141,19 +146,6 @@ def scaled(samples: NDArray[Any]) -> NDArray[np.float32]:
         zero = full if kind == "u" else 0.0  # unsigned audio rests at half scale
         return ((samples.astype(np.float64) - zero) / full).astype(np.float32)
     raise InvalidAudio(f"the array's type is {samples.dtype}; accepted: floats, and integers of 8, 16 and 32 bits")
-
-
-def statistics(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean and population variance of a whole clip, [2], summed in float64."""
-    count = len(samples)
-    mean = sum(float(part.sum(dtype=np.float64)) for part in _parts(samples, BLOCK)) / count
-    variance = sum(float(np.square(part - mean, dtype=np.float64).sum()) for part in _parts(samples, BLOCK)) / count
-    return np.array([mean, variance], np.float32)
-
-
-def _parts(samples: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:
-    """Views of ``samples``, so that long clips are not doubled in memory."""
-    return (samples[i : i + size] for i in range(0, len(samples), size))
 
 
 def _resampled(pieces: Iterator[NDArray[np.float32]], resampler: Resampler) -> Iterator[NDArray[np.float32]]:
@@ -181,14 +173,41 @@ def check_values(samples: NDArray[np.float32], place: int) -> None:
         raise AudioOutOfRange(f"the audio reaches {peak:g}; accepted: -1..1 (divide 16-bit integers by 32768)")
 
 
-def _array_pieces(array: NDArray[Any], size: int) -> Iterator[NDArray[np.float32]]:
+def _array_rate(source: AudioSource, sample_rate: int | None) -> int | None:
+    """The rate of an array; None for a file."""
+    if isinstance(source, np.ndarray):
+        if sample_rate is None:
+            raise InvalidAudio("sample_rate is None; an array needs its rate in Hertz")
+        return sample_rate
+    if not isinstance(source, (str, os.PathLike)) and not hasattr(source, "read"):
+        raise InvalidAudio(f"the audio is a {type(source).__name__}; accepted: a path, an open binary file or an array")
+    if sample_rate is not None:
+        raise InvalidAudio(f"sample_rate is {sample_rate}, but a file knows its own; accepted: None")
+    return None
+
+
+@contextmanager
+def _reading(source: Any) -> Iterator[soundfile.SoundFile]:
+    """The file, open; what libsndfile says against it, now or while it is read, is :class:`UnreadableAudio`."""
+    name = _name(source)
+    try:
+        with _opened(name, source) as file:
+            _check_header(name, file)
+            yield file
+    except (soundfile.LibsndfileError, soundfile.SoundFileRuntimeError, OSError) as error:
+        raise UnreadableAudio(
+            f"{name} cannot be read as audio ({_reason(error)}); accepted: wav, flac, mp3, ogg, opus"
+        ) from error
+
+
+def _array_pieces(array: Any, size: int) -> Iterator[NDArray[np.float32]]:
     if array.ndim not in (1, 2) or (array.ndim == 2 and not 1 <= array.shape[1] <= MAX_CHANNELS):
         raise InvalidAudio(
             f"the array has shape {list(array.shape)}; accepted: [samples] or [samples, channels] with at most "
             f"{MAX_CHANNELS} channels"
         )
     scaled(array[:0])  # the type is checked even where there is nothing to scale
-    return (np.ascontiguousarray(scaled(part)) for part in _parts(array, size))
+    return (np.ascontiguousarray(scaled(array[i : i + size])) for i in range(0, len(array), size))
 
 
 def _opened(name: str, source: str | os.PathLike[str] | BinaryIO) -> soundfile.SoundFile:

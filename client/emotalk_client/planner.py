@@ -2,7 +2,8 @@
 
 Rule that this module guards: **every frame of the clip counts in exactly one window.** All cuts lie on the grid of 3
 frames = 1600 samples, where frames, features and samples are whole. Pure arithmetic, no I/O: :func:`plan` for a clip
-whose length is known, :class:`Planner` (push, flush) for one that is still growing; the windows are the same.
+whose length is known, :class:`Planner` (push, flush) for one that is still growing. A clip of known length is cut into
+windows of about one length (:func:`balanced`).
 
 Theory of operation. Windows are of one length. Each carries, before its first frame that counts, ``before`` frames of
 the past, and after its last, ``after`` frames of the future, so that the encoders see context on both sides; neighbours
@@ -94,9 +95,24 @@ def plan(clip_samples: int, layout: Layout) -> Iterator[PlannedWindow]:
     Raises:
         AudioTooShort: fewer than 720.
     """
-    planner = Planner(layout)
+    planner = Planner(balanced(clip_samples, layout))
     yield from planner.push(clip_samples)
     yield planner.flush()
+
+
+def balanced(clip_samples: int, layout: Layout) -> Layout:
+    """``layout`` with the shortest window that cuts the clip into as many windows.
+
+    So all are of about one length: none is a short rest, which would know the least of its clip, and the server can
+    batch them.
+    """
+    frames = -(-clip_samples // GRID_SAMPLES) * GRID_FRAMES
+    shared = layout.before + layout.after
+    if frames <= layout.window:
+        return layout
+    count = -(-(frames - shared) // (layout.window - shared))
+    steps = -(-(frames + (count - 1) * shared) // (count * GRID_FRAMES))
+    return Layout(min(layout.window, steps * GRID_FRAMES), layout.before, layout.after)
 
 
 class Planner:
@@ -106,6 +122,11 @@ class Planner:
         self._layout = layout
         self._samples = 0
         self._first = 0
+
+    @property
+    def samples(self) -> int:
+        """Samples that were pushed."""
+        return self._samples
 
     @property
     def needed_from(self) -> int:

@@ -62,8 +62,9 @@ class FaceOptions(TypedDict, total=False):
 class AnimateOptions(FaceOptions, total=False):
     """Keywords of ``animate`` and ``stream``; the defaults are those of :class:`Settings`."""
 
-    window: float
-    """Seconds of one window, rounded up to the grid of 0.1 s; a clip that fits goes in one."""
+    window: float | None
+    """Seconds of one window, rounded up to the grid of 0.1 s; a clip that fits goes in one. None: what the served model
+    needs."""
     overlap: float | None
     """Seconds that neighbouring windows share, before and after in the proportion that the served model needs.
 
@@ -135,14 +136,14 @@ class FaceSettings:
 class Settings(FaceSettings):
     """One call's :class:`AnimateOptions`, checked."""
 
-    window: float = limits.WINDOW_S
+    window: float | None = None
     overlap: float | None = None
 
     def __post_init__(self) -> None:
         FaceSettings.__post_init__(self)  # super() does not survive slots=True
         for name in ("window", "overlap"):
-            if not (is_number(getattr(self, name)) or (name == "overlap" and self.overlap is None)):
-                raise InvalidWindow(f"the {name} is {getattr(self, name)!r}; accepted: seconds")
+            if not (getattr(self, name) is None or is_number(getattr(self, name))):
+                raise InvalidWindow(f"the {name} is {getattr(self, name)!r}; accepted: seconds, or None")
         self.layout(Recipe())
 
     def layout(self, recipe: Recipe) -> Layout:
@@ -152,13 +153,14 @@ class Settings(FaceSettings):
         is its context, and, for frames that are to be smoothed, the two neighbours that smoothing looks at: these must
         have their context too. It takes at most half of a window, so that short windows still move on.
         """
+        window = recipe.window_s if self.window is None else self.window
         before, after = recipe.context_before_s, recipe.look_ahead_s
         share = before / (before + after) if before + after else 0.5
         if self.overlap is not None:
-            return Layout.of_seconds(self.window, self.overlap * share, self.overlap * (1 - share))
+            return Layout.of_seconds(window, self.overlap * share, self.overlap * (1 - share))
         if self.smooth and not self.raw:
             before, after = before + SMOOTHING_S, after + SMOOTHING_S
-        whole = Layout.of_seconds(self.window, 0, 0)
+        whole = Layout.of_seconds(window, 0, 0)
         wanted = grid_ceil(before), grid_ceil(after)
         most = whole.window / FPS / 2
         if sum(wanted) > grid_floor(most):

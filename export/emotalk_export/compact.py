@@ -73,6 +73,8 @@ FRONTEND_PAST_SAMPLES = _HALF_SPECTRUM + (LOUDNESS_HOPS + LOUDNESS_SMOOTHING_HOP
 """What the frontend hears before a feature's own centre: audio of two clips must be further apart than that."""
 
 
+WINDOW_S = 25.0
+"""Seconds of a window when a clip is cut: any length gives the same face."""
 LIVE_CONTEXT_S = 1.5
 """Seconds of past that a live stream's windows carry: as near to the whole clip as all the 2 s that the network can see
 (`emotalk-perf equivalence`); from 1 s downwards it is not."""

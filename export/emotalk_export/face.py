@@ -118,6 +118,7 @@ class CompactFaceModel:
             self.recipe = Recipe(
                 **file.content["recipe"],
                 frontend_context_s=compact.FRONTEND_PAST_SAMPLES / SAMPLE_RATE,
+                window_s=compact.WINDOW_S,
                 live_context_s=compact.LIVE_CONTEXT_S,
                 live_look_ahead_s=file.content["recipe"]["look_ahead_s"],
             )

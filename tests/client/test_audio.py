@@ -7,7 +7,8 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emotalk_client.audio import Resampler, blocks, load, statistics
+from emotalk_client.audio import Resampler, blocks, load
+from emotalk_client.clip import Clip
 from emotalk_client.errors import InvalidAudio, TruncatedAudio, UnreadableAudio
 from emotalk_ensemble.contract.errors import AudioNotFinite, AudioOutOfRange
 
@@ -134,7 +135,9 @@ def test_a_files_rate_is_its_own():
 
 def test_statistics_are_the_whole_clips():
     clip = noise(3_000_000)[:, 0] + 0.25
-    np.testing.assert_allclose(statistics(clip), [clip.astype(float).mean(), clip.astype(float).var()], rtol=1e-6)
+    facts = Clip(clip, 16_000).facts()
+    assert facts.samples == len(clip)
+    np.testing.assert_allclose(facts.statistics, [clip.astype(float).mean(), clip.astype(float).var()], rtol=1e-6)
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "ogg"])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emotalk_client.errors import UnexpectedResponse
-from emotalk_client.planner import MAX_WINDOW_S, Layout, PlannedWindow, Planner, grid_ceil, grid_floor, plan
+from emotalk_client.planner import MAX_WINDOW_S, Layout, PlannedWindow, Planner, balanced, grid_ceil, grid_floor, plan
 from emotalk_client.stitcher import Stitcher
 from emotalk_ensemble.contract.errors import AudioTooShort, InvalidWindow
 from emotalk_ensemble.contract.limits import MAX_FRAMES, MIN_SAMPLES
@@ -32,7 +32,7 @@ def test_every_frame_counts_once_and_every_window_can_be_served(samples, steps):
         if window.start_frame > 0:
             assert window.first - window.start_frame >= layout.before
         if window.end < frames:
-            assert window.samples == layout.window * 1600 // 3  # one length, so that Triton can batch
+            assert window.samples == balanced(samples, layout).window * 1600 // 3  # one length: Triton can batch
             assert served - window.kept.stop == layout.after
         expected = window.end
     assert expected == frames
@@ -58,8 +58,23 @@ def test_a_clip_that_fits_is_one_window():
     assert list(plan(400_000, Layout.of_seconds(25, 2, 1))) == [PlannedWindow(0, 400_000, 0, 750)]
 
 
+@given(st.integers(MIN_SAMPLES, 40 * SAMPLE_RATE), layouts)
+def test_no_window_is_a_short_rest(samples, steps):
+    """As many windows as there have to be, of one length but for what the grid rounds up in each."""
+    layout = Layout(*(3 * s for s in steps))
+    windows = list(plan(samples, layout))
+    planner = Planner(layout)
+    assert len(windows) == len(planner.push(samples)) + 1
+    *others, last = [window.samples for window in windows]
+    assert all(other <= layout.window * 1600 // 3 for other in others)
+    assert all(last <= max(other, MIN_SAMPLES + 1600) for other in others)  # the last may have to reach back
+    assert all(other - last <= len(windows) * 1600 + MIN_SAMPLES for other in others)
+
+
 def test_a_tail_too_short_for_the_networks_reaches_back():
-    *_, last = plan(16_000 + 100, Layout(30, 0, 0))
+    planner = Planner(Layout(30, 0, 0))
+    assert len(planner.push(16_000 + 100)) == 1
+    last = planner.flush()
     assert last.first == 30
     assert last.samples >= MIN_SAMPLES
     assert last.end == frame_count(16_100)
@@ -107,7 +122,8 @@ def test_a_short_answer_a_double_and_a_gap_are_noticed():
 @settings(max_examples=300)
 def test_a_clip_that_grows_is_cut_like_one_that_is_known(pushes, steps):
     """Whatever the pushes: the same windows, none before all its samples are there, none that asks for what is gone."""
-    samples, layout = sum(pushes), Layout(*(3 * s for s in steps))
+    samples = sum(pushes)
+    layout = balanced(samples, Layout(*(3 * s for s in steps)))
     planner, windows, there = Planner(layout), [], 0
     for count in pushes:
         kept_from = planner.needed_from

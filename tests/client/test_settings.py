@@ -39,10 +39,9 @@ STYLE = [1.0] + [0.0] * 23
         ({"offsets": {"jawOpen": float("inf")}}, errors.InvalidOption, "inf"),
         ({"smooth": 1}, errors.InvalidOption, "smooth is 1"),
         ({"window": "25"}, errors.InvalidWindow, "window is '25'"),
-        ({"window": None}, errors.InvalidWindow, "window is None"),
         ({"window": 200.0}, errors.InvalidWindow, "200"),
         ({"overlap": -0.1}, errors.InvalidWindow, "overlap"),
-        ({"overlap": 25.0}, errors.InvalidWindow, "less than the window"),
+        ({"window": 25.0, "overlap": 25.0}, errors.InvalidWindow, "less than the window"),
         ({"overlap": "no"}, errors.InvalidWindow, "overlap is 'no'"),
     ],
 )
@@ -82,16 +81,28 @@ def test_the_margin_is_what_smoothing_looks_at():
 @pytest.mark.parametrize(
     ("options", "recipe", "layout"),
     [
-        ({}, Recipe(context_before_s=2.0, look_ahead_s=1.0), Layout(750, 63, 33)),  # with two neighbours, rounded up
-        ({"raw": True}, Recipe(context_before_s=2.0, look_ahead_s=1.0), Layout(750, 60, 30)),
-        ({"smooth": False}, Recipe(context_before_s=2.0, look_ahead_s=1.0), Layout(750, 60, 30)),
-        ({}, Recipe(context_before_s=2.0, look_ahead_s=0.0), Layout(750, 63, 3)),  # smoothing alone looks ahead
-        ({"raw": True}, Recipe(context_before_s=0.0, look_ahead_s=0.0), Layout(750, 0, 0)),
-        ({"overlap": 0.0}, Recipe(), Layout(750, 0, 0)),
-        ({"overlap": 3.0}, Recipe(context_before_s=2.0, look_ahead_s=1.0), Layout(750, 60, 30)),
-        ({"overlap": 0.1}, Recipe(context_before_s=2.0, look_ahead_s=1.0), Layout(750, 3, 3)),
-        ({"window": 2.0}, Recipe(context_before_s=9.0, look_ahead_s=3.0), Layout(60, 21, 6)),  # at most half of it
-        ({"window": 0.1}, Recipe(), Layout(3, 0, 0)),
+        (
+            {},
+            Recipe(window_s=25.0, context_before_s=2.0, look_ahead_s=1.0),
+            Layout(750, 63, 33),
+        ),  # with two neighbours, rounded up
+        ({"raw": True}, Recipe(window_s=25.0, context_before_s=2.0, look_ahead_s=1.0), Layout(750, 60, 30)),
+        ({"smooth": False}, Recipe(window_s=25.0, context_before_s=2.0, look_ahead_s=1.0), Layout(750, 60, 30)),
+        (
+            {},
+            Recipe(window_s=25.0, context_before_s=2.0, look_ahead_s=0.0),
+            Layout(750, 63, 3),
+        ),  # smoothing alone looks ahead
+        ({"raw": True}, Recipe(window_s=25.0, context_before_s=0.0, look_ahead_s=0.0), Layout(750, 0, 0)),
+        ({"overlap": 0.0}, Recipe(window_s=25.0), Layout(750, 0, 0)),
+        ({"overlap": 3.0}, Recipe(window_s=25.0, context_before_s=2.0, look_ahead_s=1.0), Layout(750, 60, 30)),
+        ({"overlap": 0.1}, Recipe(window_s=25.0, context_before_s=2.0, look_ahead_s=1.0), Layout(750, 3, 3)),
+        (
+            {"window": 2.0},
+            Recipe(window_s=25.0, context_before_s=9.0, look_ahead_s=3.0),
+            Layout(60, 21, 6),
+        ),  # at most half of it
+        ({"window": 0.1}, Recipe(window_s=25.0), Layout(3, 0, 0)),
     ],
 )
 def test_where_windows_lie(options, recipe, layout):

@@ -43,7 +43,9 @@ def animate(
     gain: Annotated[list[str] | None, typer.Option(metavar="NAME=FACTOR", help="Of one blendshape.")] = None,
     offset: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Of one blendshape.")] = None,
     emotion_audio: Annotated[Path | None, typer.Option(help="Take the emotion from this clip.")] = None,
-    window: Annotated[float, typer.Option(help="Seconds of one window.")] = limits.WINDOW_S,
+    window: Annotated[
+        float | None, typer.Option(help="Seconds of one window. Default: what the served model needs.")
+    ] = None,
     overlap: Annotated[
         float | None, typer.Option(help="Seconds that windows share. Default: what the served model needs.")
     ] = None,

@@ -1,4 +1,4 @@
-"""A stream's audio: blocks of any rate and size into 16 kHz, kept for as long as a window may need it."""
+"""A stream's audio: blocks of any rate and size into 16 kHz."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from emotalk_client.audio import MAX_CHANNELS, Resampler, check_values, scaled
 from emotalk_client.errors import InvalidAudio
+from emotalk_client.tail import AudioTail
 from emotalk_ensemble.timing import SAMPLE_RATE
 
 PRIOR_S = 2.0
@@ -43,7 +44,7 @@ class RunningStatistics:
 
 
 class SpokenAudio:
-    """Mono 16 kHz audio of a stream, from the first sample that is still needed to the last that was spoken.
+    """What a stream hears: its last seconds as mono 16 kHz, and the statistics of all of it.
 
     Args:
         rate: Hertz of what is pushed.
@@ -53,15 +54,8 @@ class SpokenAudio:
         self.rate = rate
         self._resampler = Resampler(rate)
         self._pushed = 0
-        self._kept = np.zeros(SAMPLE_RATE, np.float32)
-        self._first = 0
-        self._length = 0
+        self.tail = AudioTail()
         self.statistics = RunningStatistics()
-
-    @property
-    def held(self) -> int:
-        """Samples in memory."""
-        return self._length
 
     def push(self, block: NDArray[Any]) -> int:
         """Add ``block`` [n] or [n, channels]; returns how many samples at 16 kHz that gave.
@@ -82,26 +76,8 @@ class SpokenAudio:
         """Say that this was all; returns how many samples were still to come."""
         return self._add(self._resampler.flush())
 
-    def part(self, start: int, samples: int) -> NDArray[np.float32]:
-        """``samples`` samples from ``start``, with silence where nothing was spoken yet."""
-        out = np.zeros(samples, np.float32)
-        there = self._kept[start - self._first : self._length][:samples]
-        out[: len(there)] = there
-        return out
-
-    def forget(self, before: int) -> None:
-        """Let go of the samples before ``before``."""
-        gone = min(before - self._first, self._length)
-        if gone > len(self._kept) // 2:  # seldom, so that a push of one sample stays cheap
-            self._kept[: self._length - gone] = self._kept[gone : self._length].copy()
-            self._first += gone
-            self._length -= gone
-
     def _add(self, samples: NDArray[np.float32]) -> int:
         if len(samples):
             self.statistics.push(samples)
-            if self._length + len(samples) > len(self._kept):
-                self._kept = np.concatenate([self._kept, np.zeros(max(len(self._kept), len(samples)), np.float32)])
-            self._kept[self._length : self._length + len(samples)] = samples
-            self._length += len(samples)
+            self.tail.push(samples)
         return len(samples)

@@ -234,12 +234,12 @@ class AsyncLiveSession:
             self._windows += 1
             task = asyncio.create_task(self._fly(window, self._sent(window)))
             self._flying.add(task)
-            self._audio.forget(planner.needed_from)
+            self._audio.tail.forget(planner.needed_from)
 
     def _sent(self, window: PlannedWindow) -> dict[str, NDArray[Any]]:
         sent = {
             **self._inputs,
-            tensors.AUDIO.name: self._audio.part(window.start_sample, window.samples)[None],
+            tensors.AUDIO.name: self._audio.tail.part(window.start_sample, window.samples)[None],
             tensors.START_FRAME.name: np.array([[window.start_frame]], np.int64),
         }
         if self._normalises:

@@ -34,6 +34,3 @@ MAX_BATCH = 8
 """Items of one batch, on every model."""
 QUEUE_SIZE = 100
 """Requests inside the ensemble, computing and waiting; one more is rejected at once."""
-
-WINDOW_S = 25.0
-"""Seconds of one window when a client cuts a clip."""

@@ -33,9 +33,11 @@ class Recipe:
 
     normalisation: Normalisation = "clip"
     frame_grid: FrameGrid = "align_corners"
-    context_before_s: float = 2.0
+    window_s: float = 40.0
+    """Seconds of one window when a client cuts a clip."""
+    context_before_s: float = 3.5
     """Seconds of past that a window should carry before its first frame that counts."""
-    look_ahead_s: float = 1.0
+    look_ahead_s: float = 2.0
     """Seconds of future that it should carry after its last."""
     frontend_context_s: float = 0.0
     """Seconds that the convolutional frontend hears beyond a feature's own 25 ms (EmoTalk's: none)."""
@@ -58,12 +60,18 @@ class Recipe:
         return cls(
             normalisation=parameters["normalisation"],  # type: ignore[arg-type]  # checked in __post_init__
             frame_grid=parameters["frame_grid"],  # type: ignore[arg-type]  # likewise
+            window_s=float(parameters["window_s"]),
             context_before_s=float(parameters["context_before_s"]),
             look_ahead_s=float(parameters["look_ahead_s"]),
             frontend_context_s=float(parameters["frontend_context_s"]),
             live_context_s=float(parameters["live_context_s"]),
             live_look_ahead_s=float(parameters["live_look_ahead_s"]),
         )
+
+    @property
+    def knows_its_clip(self) -> bool:
+        """Whether a face depends on its whole clip's length or loudness: then they must be known before it starts."""
+        return self.normalisation == "clip" or self.frame_grid == "align_corners"
 
     def strings(self) -> dict[str, str]:
         """What :meth:`from_strings` reads."""
