@@ -19,6 +19,7 @@
     │   ├── UnknownFormat            a file suffix that is none of ours
     │   ├── UnreadableAnimation      a file that is no animation
     │   └── UnwritableFile           a file that cannot be written
+    ├── NoSoundDevice                no microphone to listen to
     ├── InvalidAddress               a URL that is no host:port
     ├── MissingExtra                 an optional part of this package is not installed
     ├── SessionEnded                 a live session used after its end
@@ -92,6 +93,10 @@ class UnreadableAnimation(FormatError):
 
 class UnwritableFile(FormatError):
     """A file that cannot be written: no such folder, no permission, no space."""
+
+
+class NoSoundDevice(EmoTalkError):
+    """There is no microphone to listen to."""
 
 
 class InvalidAddress(EmoTalkError):

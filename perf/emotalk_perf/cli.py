@@ -9,32 +9,72 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from emotalk_client import EmoTalkClient, EmoTalkError, InvalidRequest
+from emotalk_client import EmoTalkError, InvalidRequest
+from emotalk_client.aio import DEFAULT_URL
 from emotalk_client.audio import load
-from emotalk_perf.equivalence import markdown, measure
+from emotalk_perf import equivalence as equal
+from emotalk_perf import streams as live_streams
+from emotalk_perf.report import renew
 
 app = typer.Typer(
     help="Measure a running server.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
 
-OVERLAPS_S = (0.5, 1.5, 3.0, 7.5)
+OVERLAPS_S = (0.5, 3.0)
+LIVES_S = ((None, None), (1.0, None), (0.5, None))
+"""Context and look-ahead of the live streams that are compared."""
+COUNTS = (1, 2, 4, 8, 12, 16, 20, 24, 32, 40, 48, 64)
 
-
-@app.callback()
-def _commands() -> None:
-    pass  # makes typer keep the name of a single sub-command
+Audio = Annotated[list[Path], typer.Argument(help="Speech; several files are joined.")]
+Url = Annotated[str, typer.Option(metavar="HOST:PORT")]
+Page = Annotated[Path | None, typer.Option(help="Renew a block of this Markdown page instead of printing.")]
+Block = Annotated[str, typer.Option(help="Name of that block.")]
+Image = Annotated[Path | None, typer.Option("--plot", help="Also draw an image.")]
 
 
 @app.command()
 def equivalence(
-    audio: Annotated[list[Path], typer.Argument(help="Speech; several files are joined.")],
-    url: Annotated[str, typer.Option(metavar="HOST:PORT")] = "localhost:8001",
-    window: Annotated[float, typer.Option(help="Seconds.")] = 25.0,
+    audio: Audio,
+    url: Url = DEFAULT_URL,
+    raw: Annotated[bool, typer.Option("--raw/--smooth", help="Raw weights, or smoothed ones.")] = True,
+    repeat: Annotated[int, typer.Option(min=1, help="How often the speech is repeated.")] = 1,
+    live: Annotated[bool, typer.Option("--live/--no-live", help="Live streams too.")] = True,
+    page: Page = None,
+    block: Block = "equivalence",
+    image: Image = None,
 ) -> None:
-    """Compare windows with the whole clip; prints a table in Markdown."""
+    """Compare chunks, windows and live streams with the whole clip."""
+    clip = np.concatenate([load(path) for path in audio] * repeat)
+    windows: list[tuple[float | None, float | None]] = [(None, overlap) for overlap in OVERLAPS_S]
+    measured = equal.run(url, clip, raw=raw, windows=[*windows, (None, None)], lives=LIVES_S if live else ())
+    _put(equal.markdown(measured), page, block)
+    if image is not None:
+        equal.plot(measured, image)
+
+
+@app.command()
+def streams(
+    audio: Audio,
+    url: Url = DEFAULT_URL,
+    seconds: Annotated[float, typer.Option(min=2.0, help="Of each stream.")] = 20.0,
+    count: Annotated[list[int] | None, typer.Option(help="Streams at once; may be given several times.")] = None,
+    page: Page = None,
+    block: Block = "streams",
+    image: Image = None,
+) -> None:
+    """Run ever more paced live streams at once, until 95 % of frames are no longer in time."""
     clip = np.concatenate([load(path) for path in audio])
-    with EmoTalkClient(url) as client:
-        typer.echo(markdown(measure(client, clip, window, OVERLAPS_S)))
+    loads = live_streams.run(url, clip, count or COUNTS, seconds)
+    _put(live_streams.markdown(loads), page, block)
+    if image is not None:
+        live_streams.plot(loads, image)
+
+
+def _put(text: str, page: Path | None, block: str) -> None:
+    if page is None:
+        typer.echo(text)
+    else:
+        renew(page, block, text)
 
 
 def main() -> None:

@@ -32,6 +32,7 @@ def test_the_public_names_are_these_and_no_others():
         "LiveStatus",
         "MissingExtra",
         "ModelUnavailable",
+        "NoSoundDevice",
         "ServerBusy",
         "ServerError",
         "ServerNotStarted",

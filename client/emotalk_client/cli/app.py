@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
+import os
 import sys
 from typing import Annotated
 
 import typer
 
-from emotalk_client.cli import animate, health, plot
+from emotalk_client.cli import animate, health, live, plot
 from emotalk_client.errors import EmoTalkError
 from emotalk_ensemble.contract.errors import InvalidRequest
 
@@ -20,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("animate")(animate.animate)
+app.command("live")(live.live)
 app.command("health")(health.health)
 app.command("plot")(plot.plot)
 
@@ -48,6 +50,8 @@ def main() -> None:
     """Run the command; a mistake is one line and exit status 1, never a traceback."""
     try:
         app()
+    except BrokenPipeError:  # whoever read our output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (EmoTalkError, InvalidRequest) as error:
         typer.echo(f"emotalk: {type(error).__name__}: {error}", err=True)
         sys.exit(1)

@@ -6,17 +6,22 @@ import json
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emotalk_client.animation import Animation
 from emotalk_ensemble.arkit import BLENDSHAPE_COUNT
+
+
+def line(seconds: float, weights: NDArray[np.float32]) -> str:
+    """One frame, [52] weights, without the line's end."""
+    return json.dumps({"timecode": float(seconds), "blendshapes": [round(float(value), 7) for value in weights]})
 
 
 def write(animation: Animation, path: Path) -> None:
     """Write a line a frame."""
     with path.open("w", encoding="utf-8") as file:
         for seconds, row in zip(animation.timecodes, animation.weights, strict=True):
-            values = [round(float(value), 7) for value in row]
-            file.write(json.dumps({"timecode": float(seconds), "blendshapes": values}) + "\n")
+            file.write(line(seconds, row) + "\n")
 
 
 def read(path: Path) -> Animation:

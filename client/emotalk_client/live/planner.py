@@ -7,12 +7,13 @@ of the future. All windows that count equally many frames have one length, so th
 streams: at the start of a stream, where there is no past yet, the place is taken by silence *after* what has been
 spoken, beyond what any frame that counts looks at. Windows start on the grid of 3 frames; frames that count need not.
 
-Normally a window counts ``hop`` frames. One that comes late counts all that are there, in steps of a factor of two, up
-to ``most``: catching up costs fewer windows, and their lengths stay few.
+Normally a window counts ``hop`` frames. One that comes late counts more, up to ``most``, in the few sizes of
+:meth:`LiveLayout.sizes`: catching up costs fewer windows, and those of several late streams still have equal lengths.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from emotalk_client.planner import PlannedWindow
@@ -34,7 +35,16 @@ class LiveLayout:
     look_ahead: int
     """Samples after a frame's own moment that it waits for."""
     most: int
-    """Frames that count, at most: ``hop`` times a power of two."""
+    """Frames that count, at most."""
+
+    def sizes(self) -> Iterator[int]:
+        """How many frames a window may count: ``hop`` times 1, 1.5, 2, 3, 4, 6 … up to ``most``, where whole."""
+        size = self.hop
+        while size <= max(self.hop, self.most):
+            yield size
+            if size % 2 == 0 and size * 3 // 2 <= self.most:
+                yield size * 3 // 2
+            size *= 2
 
     def samples(self, frames: int) -> int:
         """Length of a window that counts ``frames`` frames."""
@@ -74,11 +84,9 @@ class LivePlanner:
         Its ``samples`` may reach beyond what was spoken: there it is to be filled with silence.
         """
         ready = self._ready() - self._next
-        frames = self._layout.hop
-        if ready < frames:
+        if ready < self._layout.hop:
             return None
-        while 2 * frames <= min(ready, self._layout.most):
-            frames *= 2
+        frames = max(size for size in self._layout.sizes() if size <= ready)
         return self._window(frames, self._layout.samples(frames))
 
     def flush(self) -> PlannedWindow | None:

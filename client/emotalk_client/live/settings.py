@@ -81,9 +81,7 @@ class LiveSettings(FaceSettings):
         if look_ahead is None:
             look_ahead = recipe.live_look_ahead_s + (SMOOTHING_S if self.smooth and not self.raw else 0.0)
         hop = max(1, round(self.hop * FPS))
-        most = hop
-        while 2 * most <= CATCH_UP_S * FPS:
-            most *= 2
+        most = round(CATCH_UP_S * FPS)
         layout = LiveLayout(grid_ceil(context), hop, math.ceil(look_ahead * SAMPLE_RATE - 1e-6), most)
         if layout.samples(most) > MAX_WINDOW_S * SAMPLE_RATE:
             raise InvalidWindow(

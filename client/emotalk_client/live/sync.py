@@ -15,7 +15,7 @@ Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
 class LiveSession:
-    """One live stream; made by :meth:`EmoTalkClient.live`. One thread pushes; the same or another may receive."""
+    """One live stream; made by :meth:`EmoTalkClient.live`. One thread may speak, and another listen."""
 
     def __init__(self, run: Run, session: AsyncLiveSession) -> None:
         self._run = run
@@ -39,10 +39,18 @@ class LiveSession:
         frames: list[Frame] = self._run(self._async.push(pcm))
         return frames
 
+    def feed(self, pcm: NDArray[Any]) -> None:
+        """See :meth:`AsyncLiveSession.feed`."""
+        self._run(self._async.feed(pcm))
+
     def receive(self) -> list[Frame]:
         """See :meth:`AsyncLiveSession.receive`."""
         frames: list[Frame] = self._run(self._async.receive())
         return frames
+
+    def finish(self) -> None:
+        """See :meth:`AsyncLiveSession.finish`."""
+        self._run(self._async.finish())
 
     def flush(self) -> list[Frame]:
         """See :meth:`AsyncLiveSession.flush`."""
