@@ -11,7 +11,7 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 TESTS   ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint configs docs parity clean
+.PHONY: help demo test lint configs docs figures parity clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -49,6 +49,15 @@ configs: $(VENV)/.demo  ## Write the generated config.pbtxt files again
 
 docs: demo configs  ## Draw the README's picture again
 	cp $(OUT)/voice.png docs/demo/voice.png
+
+figures: $(VENV)/.test  ## Measure docs/live.md's tables and plots again (5 minutes, with nothing else running)
+	$(BIN)/emotalk-perf streams $(SAMPLE) --page docs/live.md --block streams --plot docs/figures/streams.png
+	$(BIN)/emotalk-perf equivalence $(SAMPLE) --repeat 6 --smooth --page docs/live.md --block bundled
+	mkdir -p $(OUT)
+	$(BIN)/python tests/seeded.py small 7 $(OUT)/small.pth
+	$(BIN)/emotalk-export --checkpoint $(OUT)/small.pth --repository $(OUT)/small --attention-heads 4
+	$(BIN)/emotalk-perf equivalence $(SAMPLE) --repeat 6 --raw --repository $(OUT)/small --page docs/live.md --block emotalk \
+	  --plot docs/figures/equivalence.png
 
 parity: $(VENV)/.test  ## Every golden at the real size (builds a 2.5 GB checkpoint; 6 GB of memory, 15 minutes)
 	$(BIN)/python -m pytest -m full $(TESTS)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -10,15 +12,13 @@ import numpy as np
 import typer
 
 from emotalk_client import EmoTalkError, InvalidRequest
-from emotalk_client.aio import DEFAULT_URL
 from emotalk_client.audio import load
+from emotalk_ensemble.server import EmbeddedServer, ServerStartError
 from emotalk_perf import equivalence as equal
 from emotalk_perf import streams as live_streams
 from emotalk_perf.report import renew
 
-app = typer.Typer(
-    help="Measure a running server.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
-)
+app = typer.Typer(help="Measure a server.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 OVERLAPS_S = (0.5, 3.0)
 LIVES_S = ((None, None), (1.0, None), (0.5, None))
@@ -26,7 +26,8 @@ LIVES_S = ((None, None), (1.0, None), (0.5, None))
 COUNTS = (1, 2, 4, 8, 12, 16, 20, 24, 32, 40, 48, 64)
 
 Audio = Annotated[list[Path], typer.Argument(help="Speech; several files are joined.")]
-Url = Annotated[str, typer.Option(metavar="HOST:PORT")]
+Url = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="A running server. Default: one started for this.")]
+Repository = Annotated[Path | None, typer.Option(help="What the started server serves. Default: the bundled model.")]
 Page = Annotated[Path | None, typer.Option(help="Renew a block of this Markdown page instead of printing.")]
 Block = Annotated[str, typer.Option(help="Name of that block.")]
 Image = Annotated[Path | None, typer.Option("--plot", help="Also draw an image.")]
@@ -35,7 +36,8 @@ Image = Annotated[Path | None, typer.Option("--plot", help="Also draw an image."
 @app.command()
 def equivalence(
     audio: Audio,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
+    repository: Repository = None,
     raw: Annotated[bool, typer.Option("--raw/--smooth", help="Raw weights, or smoothed ones.")] = True,
     repeat: Annotated[int, typer.Option(min=1, help="How often the speech is repeated.")] = 1,
     live: Annotated[bool, typer.Option("--live/--no-live", help="Live streams too.")] = True,
@@ -46,7 +48,8 @@ def equivalence(
     """Compare chunks, windows and live streams with the whole clip."""
     clip = np.concatenate([load(path) for path in audio] * repeat)
     windows: list[tuple[float | None, float | None]] = [(None, overlap) for overlap in OVERLAPS_S]
-    measured = equal.run(url, clip, raw=raw, windows=[*windows, (None, None)], lives=LIVES_S if live else ())
+    with _server(url, repository) as address:
+        measured = equal.run(address, clip, raw=raw, windows=[*windows, (None, None)], lives=LIVES_S if live else ())
     _put(equal.markdown(measured), page, block)
     if image is not None:
         equal.plot(measured, image)
@@ -55,7 +58,8 @@ def equivalence(
 @app.command()
 def streams(
     audio: Audio,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
+    repository: Repository = None,
     seconds: Annotated[float, typer.Option(min=2.0, help="Of each stream.")] = 20.0,
     count: Annotated[list[int] | None, typer.Option(help="Streams at once; may be given several times.")] = None,
     page: Page = None,
@@ -64,10 +68,21 @@ def streams(
 ) -> None:
     """Run ever more paced live streams at once, until 95 % of frames are no longer in time."""
     clip = np.concatenate([load(path) for path in audio])
-    loads = live_streams.run(url, clip, count or COUNTS, seconds)
+    with _server(url, repository) as address:
+        loads = live_streams.run(address, clip, count or COUNTS, seconds)
     _put(live_streams.markdown(loads), page, block)
     if image is not None:
         live_streams.plot(loads, image)
+
+
+@contextmanager
+def _server(url: str | None, repository: Path | None) -> Iterator[str]:
+    """The address of the server to measure."""
+    if url is not None:
+        yield url
+    else:
+        with EmbeddedServer(repository) as server:
+            yield server.grpc_url
 
 
 def _put(text: str, page: Path | None, block: str) -> None:
@@ -81,7 +96,7 @@ def main() -> None:
     """Run the command; a mistake is one line and exit status 1."""
     try:
         app()
-    except (EmoTalkError, InvalidRequest, ValueError) as error:
+    except (EmoTalkError, InvalidRequest, ServerStartError, ValueError) as error:
         typer.echo(f"emotalk-perf: {type(error).__name__}: {error}", err=True)
         sys.exit(1)
 

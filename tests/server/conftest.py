@@ -20,6 +20,13 @@ def server(small_repository):
 
 
 @pytest.fixture(scope="session")
+def bundled_server():
+    """Triton serving the bundled face model."""
+    with EmbeddedServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
 def pipeline(small_repository) -> NumpyPipeline:
     """The same repository without Triton."""
     return NumpyPipeline(small_repository)

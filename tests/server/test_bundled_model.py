@@ -8,7 +8,6 @@ import pytest
 from emotalk_client import EmoTalkClient
 from emotalk_client.audio import load
 from emotalk_ensemble.arkit import BLENDSHAPES
-from emotalk_ensemble.server import EmbeddedServer
 
 VOICE = Path(__file__).parents[2] / "docs" / "demo" / "voice.flac"
 RATE = 16_000
@@ -16,8 +15,8 @@ MOUTH = [i for i, name in enumerate(BLENDSHAPES) if name.startswith(("mouth", "j
 
 
 @pytest.fixture(scope="module")
-def client():
-    with EmbeddedServer() as server, EmoTalkClient(server.grpc_url) as client:
+def client(bundled_server):
+    with EmoTalkClient(bundled_server.grpc_url) as client:
         yield client
 
 
