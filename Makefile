@@ -11,7 +11,7 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 TESTS   ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint configs docs parity clean
+.PHONY: help demo test lint configs docs head parity clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -49,6 +49,9 @@ configs: $(VENV)/.demo  ## Write the generated config.pbtxt files again
 
 docs: demo configs  ## Draw the README's picture again
 	cp $(OUT)/voice.png docs/demo/voice.png
+
+head: $(VENV)/.demo  ## Build the client's head again from MakeHuman's CC0 data (fetches 48 MB)
+	PYTHONPATH=tools $(BIN)/python -m head_builder
 
 parity: $(VENV)/.test  ## Every golden at the real size (builds a 2.5 GB checkpoint; 6 GB of memory, 15 minutes)
 	$(BIN)/python -m pytest -m full $(TESTS)
