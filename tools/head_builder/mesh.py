@@ -32,7 +32,7 @@ class Mesh:
             self.colours = np.ones((len(self.positions), 4))
 
     def normals(self, positions: Vectors | None = None) -> Vectors:
-        """[V, 3] unit vectors: the triangles' normals, weighted by their angles at the vertex (Thürmer & Wüthrich 1998)."""
+        """[V, 3] unit vectors: the triangles' normals, weighted by angle (Thürmer & Wüthrich 1998)."""
         points = self.positions if positions is None else positions
         out = np.zeros_like(points)
         corners = points[self.triangles]

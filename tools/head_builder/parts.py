@@ -93,7 +93,7 @@ def head(body: MakeHuman) -> list[Part]:
 
 NECK_M, NECK_CURVE = 0.178, 5.0
 BASE_M = np.array([0, -0.006, 0])
-"""The cut: metres below the eyes at the middle, and how fast it rises to the sides (1/m), as a bust's does; its base's middle."""
+"""The cut: metres below the eyes at the middle, how fast it rises to the sides (1/m), and how far its base bulges."""
 
 
 def _skin(body: MakeHuman, eye: _Eye) -> tuple[Mesh, list[int]]:
