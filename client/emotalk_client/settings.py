@@ -54,6 +54,7 @@ class AnimateOptions(TypedDict, total=False):
     clamp: bool
     raw: bool
     seed: int
+    emotions: Mapping[str, float] | None
     gains: Mapping[str, float] | None
     offsets: Mapping[str, float] | None
     """Post-processing: see :data:`emotalk_ensemble.contract.options.DESCRIPTIONS`."""
@@ -82,13 +83,14 @@ class Settings:
     clamp: bool = True
     raw: bool = False
     seed: int = limits.DEFAULT_SEED
+    emotions: Mapping[str, float] | None = field(default_factory=dict)
     gains: Mapping[str, float] | None = field(default_factory=dict)
     offsets: Mapping[str, float] | None = field(default_factory=dict)
     window: float = limits.WINDOW_S
     overlap: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("gains", "offsets"):
+        for name in ("emotions", "gains", "offsets"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, {})
         object.__setattr__(self, "seed", _integer(self.seed, InvalidOption, f"seed is {{}}; accepted: {_SEEDS}"))

@@ -60,6 +60,7 @@ def test_several_formats_into_a_folder(served, speech, tmp_path):
 
 def test_options_reach_the_server(served, speech, tmp_path):
     arguments = ["--level", "0.5", "--person", "4", "--seed", "3", "--no-smooth", "--no-blink", "--no-clamp"]
+    arguments += ["--emotion", "joy=0.8", "--emotion", "fear=0.1"]
     arguments += ["--gain", "jawOpen=1.5", "--offset", "mouthSmileLeft=-0.1", "--window", "0.5", "--overlap", "0.2"]
     assert run("animate", speech, "-o", tmp_path / "face.npy", *arguments).exit_code == 0
     inputs, parameters = served.sent[0]
@@ -69,6 +70,7 @@ def test_options_reach_the_server(served, speech, tmp_path):
         "smooth": False,
         "blink": False,
         "clamp": False,
+        "emotions": '{"joy": 0.8, "fear": 0.1}',
         "gains": '{"jawOpen": 1.5}',
         "offsets": '{"mouthSmileLeft": -0.1}',
     }
@@ -107,6 +109,8 @@ def test_several_files_need_a_folder(served, speech, tmp_path):
         (["-o", "out", "--format", "npy,bvh"], "UnknownFormat"),
         (["-o", "face.npy", "--level", "2"], "LevelOutOfRange: level is 2.0; accepted: 0..1"),
         (["-o", "face.npy", "--gain", "jaw=1"], "UnknownBlendshape"),
+        (["-o", "face.npy", "--emotion", "bliss=1"], "UnknownEmotion: emotions names 'bliss'; accepted: amazement"),
+        (["-o", "face.npy", "--emotion", "joy=2"], "EmotionOutOfRange: emotions['joy'] is 2.0; accepted: 0..1"),
     ],
 )
 def test_mistakes_are_one_line_and_no_traceback(served, speech, arguments, words, monkeypatch, capsys):

@@ -21,6 +21,7 @@ from emotalk_client.formats import FORMATS, format_of, make_folder_of
 from emotalk_client.settings import AnimateOptions
 from emotalk_ensemble.contract import limits
 from emotalk_ensemble.contract.errors import InvalidRequest
+from emotalk_ensemble.emotions import EMOTIONS
 
 WIDE = 10_000
 """Columns of a table that is not on a terminal."""
@@ -40,6 +41,9 @@ def animate(
     smooth: Annotated[bool, typer.Option("--smooth/--no-smooth", help="Smooth over time.")] = True,
     blink: Annotated[bool, typer.Option("--blink/--no-blink", help="Add blinks.")] = True,
     clamp: Annotated[bool, typer.Option("--clamp/--no-clamp", help="Clip to 0..1.")] = True,
+    emotion: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=AMOUNT", help=f"0..1 of {', '.join(EMOTIONS)}; repeatable.")
+    ] = None,
     gain: Annotated[list[str] | None, typer.Option(metavar="NAME=FACTOR", help="Of one blendshape.")] = None,
     offset: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Of one blendshape.")] = None,
     emotion_audio: Annotated[Path | None, typer.Option(help="Take the emotion from this clip.")] = None,
@@ -57,6 +61,7 @@ def animate(
         "smooth": smooth,
         "blink": blink,
         "clamp": clamp,
+        "emotions": by_name(emotion or [], "--emotion"),
         "gains": by_name(gain or [], "--gain"),
         "offsets": by_name(offset or [], "--offset"),
         "emotion_audio": emotion_audio,
