@@ -91,8 +91,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in ("emotions", "gains", "offsets"):
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, {})
+            object.__setattr__(self, name, _plain(getattr(self, name)))
         object.__setattr__(self, "seed", _integer(self.seed, InvalidOption, f"seed is {{}}; accepted: {_SEEDS}"))
         if not (_is_number(self.level) and 0 <= self.level <= 1):  # NaN fails too
             raise LevelOutOfRange(f"level is {self.level!r}; accepted: 0..1")
@@ -188,6 +187,11 @@ def _integer(value: object, error: type[InvalidRequest], said: str) -> int:
     if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
         raise error(said.format(repr(value)))
     return operator.index(value)
+
+
+def _plain(values: Mapping[str, float] | None) -> dict[str, float]:
+    """``values`` with NumPy's numbers as Python's, which is what JSON takes; what is no number stays, to be refused."""
+    return {name: float(value) if _is_number(value) else value for name, value in (values or {}).items()}
 
 
 def _is_number(value: object) -> bool:

@@ -8,10 +8,7 @@ Theory of operation. An emotion is a set of FACS action units with intensities 0
 Action Coding System, 2002; each :class:`Emotion` names its source). An action unit moves the ARKit blendshapes that
 Apple's documentation describes alike (ARFaceAnchor.BlendShapeLocation; the pairing is also Melinda Ozel's, "ARKit to
 FACS"). The sum is added to the weights: ``w[n] += sum_e amount_e * offset_e[n] * gate[n]``, with gates from the weights
-themselves.
-
-How far the lips are apart is estimated in millimetres, linearly: :data:`LIP_GAP_MM`. The numbers were measured on the
-head that the client carries; a test measures them again.
+themselves and from how far :mod:`~emotalk_ensemble.lips` says that they part the lips.
 """
 
 from __future__ import annotations
@@ -22,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emotalk_ensemble import lips
 from emotalk_ensemble.arkit import BLENDSHAPE_COUNT, INDEX
 
 
@@ -99,25 +97,11 @@ EMOTIONS: dict[str, Emotion] = {
 }
 """By name, the ten that Audio2Face knows."""
 
-LIP_GAP_REST_MM = -1.4
-"""Millimetres between the lips of a face at rest: they overlap."""
-LIP_GAP_MM = {
-    "jawOpen": 34.8, "mouthClose": -34.8, "mouthFunnel": 12.3, "mouthPucker": -2.4,
-    "mouthLowerDownLeft": 1.9, "mouthLowerDownRight": 1.9, "mouthUpperUpLeft": 2.5, "mouthUpperUpRight": 2.5,
-    "mouthShrugUpper": 3.5, "mouthShrugLower": -5.0, "mouthRollLower": -3.4, "mouthRollUpper": -1.7,
-    "mouthPressLeft": -1.2, "mouthPressRight": -1.2, "cheekPuff": -1.2,
-}  # fmt: skip
-"""What the weight 1 of a blendshape adds to it; the others add less than two."""
-
 OPEN_MM = 5.0
 """From this gap on an emotion opens the mouth, and does not press the lips, as much as it would by itself."""
 PRESSED = 0.3
 """From this mean weight of ``mouthPress`` on the lips count as closed, whatever the gap: not every rig's overlap."""
 
-_GAP = np.zeros(BLENDSHAPE_COUNT, np.float32)
-_GAP[[INDEX[name] for name in LIP_GAP_MM]] = list(LIP_GAP_MM.values())
-_OPENS = [INDEX[name] for name, gap in LIP_GAP_MM.items() if gap > 0]
-_CLOSES = [INDEX[name] for name, gap in LIP_GAP_MM.items() if gap < 0]
 _PRESS = [INDEX["mouthPressLeft"], INDEX["mouthPressRight"]]
 _WIDE = [INDEX["eyeWideLeft"], INDEX["eyeWideRight"]]
 _LIDS = [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]
@@ -141,8 +125,8 @@ def added(weights: NDArray[np.float32], amounts: Mapping[str, float]) -> NDArray
             wanted[INDEX[name]] += np.float32(amount * offset)
     gate = np.ones_like(weights)
     opened = lips_apart(weights)
-    gate[:, _OPENS] = opened[:, None]
-    gate[:, _CLOSES] = 1 - opened[:, None]
+    gate[:, lips.OPENING] = opened[:, None]
+    gate[:, lips.CLOSING] = 1 - opened[:, None]
     gate[:, _WIDE] = 1 - np.clip(weights[:, _LIDS], 0, 1)
     together: NDArray[np.float32] = weights + wanted * gate
     return together
@@ -150,8 +134,7 @@ def added(weights: NDArray[np.float32], amounts: Mapping[str, float]) -> NDArray
 
 def lips_apart(weights: NDArray[np.float32]) -> NDArray[np.float32]:
     """How far speech has opened the lips in each frame, [F]: 0 where they meet, 1 from :data:`OPEN_MM` on."""
-    shown = np.clip(weights, 0, 1)
-    gap = np.clip((LIP_GAP_REST_MM + shown @ _GAP) / OPEN_MM, 0, 1)
-    pressed = np.clip(shown[:, _PRESS].mean(axis=1) / PRESSED, 0, 1)
+    gap = np.clip(lips.gap_mm(weights) / OPEN_MM, 0, 1)
+    pressed = np.clip(weights[:, _PRESS].mean(axis=1) / PRESSED, 0, 1)
     apart: NDArray[np.float32] = gap * gap * (3 - 2 * gap) * (1 - pressed)
     return apart.astype(np.float32)

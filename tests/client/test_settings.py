@@ -66,6 +66,8 @@ def test_numpys_numbers_and_none_are_fine():
     )
     assert settings.inputs()["PERSON"].tolist() == [[3]]
     assert settings.options().parameters() == {"seed": 7}
+    halves = {"emotions": {"joy": np.float32(0.5)}, "gains": {"jawOpen": np.int64(2)}}
+    assert Settings(**halves).options().parameters() == {"emotions": '{"joy": 0.5}', "gains": '{"jawOpen": 2.0}'}
 
 
 def test_an_emotion_clip_must_fit_into_one_request():

@@ -8,16 +8,14 @@ from emotalk_ensemble.contract.options import Options
 from emotalk_ensemble.emotions import (
     ACTION_UNITS,
     EMOTIONS,
-    LIP_GAP_MM,
-    LIP_GAP_REST_MM,
     OPEN_MM,
     PRESSED,
     added,
     lips_apart,
     offsets,
 )
+from emotalk_ensemble.lips import GAP_MM, REST_MM
 from emotalk_ensemble.postprocess import face
-from lips import Lips
 
 REST = np.zeros((1, 52), np.float32)
 
@@ -67,18 +65,6 @@ def test_sides_may_differ_and_several_emotions_add_up():
     np.testing.assert_allclose(both, apart, atol=1e-6)
 
 
-def test_the_lip_gaps_are_those_of_the_head():
-    lips = Lips()
-    rest = lips.gap_mm(REST)[0]
-    assert rest == pytest.approx(LIP_GAP_REST_MM, abs=0.1)
-    for name in BLENDSHAPES:
-        change = lips.gap_mm(shown(**{name: 1.0}))[0] - rest
-        if name in LIP_GAP_MM:
-            assert change == pytest.approx(LIP_GAP_MM[name], abs=0.1), name
-        else:
-            assert change < 2, name  # nothing else opens the mouth
-
-
 @pytest.mark.parametrize(
     "closed",
     [
@@ -92,13 +78,13 @@ def test_the_lip_gaps_are_those_of_the_head():
 def test_lips_that_speech_closes_are_not_opened(emotion, closed):
     before = shown(**closed)
     after = added(before, {emotion: 1.0})
-    for name, gap in LIP_GAP_MM.items():
+    for name, gap in GAP_MM.items():
         if gap > 0:
             assert after[0, INDEX[name]] == before[0, INDEX[name]], name
 
 
 def test_an_open_mouth_is_not_pressed_and_opens_fully():
-    wide = shown(jawOpen=(OPEN_MM - LIP_GAP_REST_MM) / LIP_GAP_MM["jawOpen"] + 0.01)
+    wide = shown(jawOpen=(OPEN_MM - REST_MM) / GAP_MM["jawOpen"] + 0.01)
     assert added(wide, {"anger": 1.0})[0, INDEX["mouthPressLeft"]] == 0
     assert added(REST, {"anger": 1.0})[0, INDEX["mouthPressLeft"]] == offsets("anger")["mouthPressLeft"]
     gained = added(wide, {"amazement": 1.0})[0, INDEX["jawOpen"]] - wide[0, INDEX["jawOpen"]]
