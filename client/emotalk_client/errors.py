@@ -18,7 +18,8 @@
     ├── FormatError
     │   ├── UnknownFormat            a file suffix that is none of ours
     │   ├── UnreadableAnimation      a file that is no animation
-    │   └── UnwritableFile           a file that cannot be written
+    │   ├── UnwritableFile           a file that cannot be written
+    │   └── InvalidRate              a frame rate that no file can have
     ├── InvalidAddress               a URL that is no host:port
     ├── MissingExtra                 an optional part of this package is not installed
     └── ClientClosed                 used after close()
@@ -91,6 +92,10 @@ class UnreadableAnimation(FormatError):
 
 class UnwritableFile(FormatError):
     """A file that cannot be written: no such folder, no permission, no space."""
+
+
+class InvalidRate(FormatError):
+    """A frame rate that no file can have."""
 
 
 class InvalidAddress(EmoTalkError):

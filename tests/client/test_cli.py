@@ -79,6 +79,13 @@ def test_options_reach_the_server(served, speech, tmp_path):
     assert served.sent[-1][1] == {"raw": True}
 
 
+def test_files_at_another_rate(served, speech, tmp_path):
+    assert run("animate", speech, "-o", tmp_path / "out", "--format", "npy,glb,jsonl", "--fps", "60").exit_code == 0
+    assert np.load(tmp_path / "out" / "speech.npy").shape == (60, 52)
+    assert len((tmp_path / "out" / "speech.jsonl").read_text().splitlines()) == 60
+    assert (tmp_path / "out" / "speech.glb").read_bytes()[:4] == b"glTF"
+
+
 def test_a_bad_file_does_not_lose_the_others(served, speech, tmp_path):
     bad = tmp_path / "bad.wav"
     bad.write_text("no audio")
@@ -92,6 +99,13 @@ def test_a_bad_file_does_not_lose_the_others(served, speech, tmp_path):
 def test_two_inputs_of_one_name_are_refused_before_anything_is_written(served, speech, tmp_path):
     result = run("animate", speech, speech, "-o", tmp_path / "out")
     assert result.exit_code == 2
+    assert served.sent == []
+
+
+def test_a_missing_extra_is_said_before_anything_is_computed(served, speech, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pxr", None)
+    result = run("animate", speech, "-o", tmp_path / "face.usda")
+    assert isinstance(result.exception, MissingExtra)
     assert served.sent == []
 
 
@@ -109,6 +123,7 @@ def test_several_files_need_a_folder(served, speech, tmp_path):
         (["-o", "out", "--format", "npy,bvh"], "UnknownFormat"),
         (["-o", "face.npy", "--level", "2"], "LevelOutOfRange: level is 2.0; accepted: 0..1"),
         (["-o", "face.npy", "--gain", "jaw=1"], "UnknownBlendshape"),
+        (["-o", "face.npy", "--fps", "0"], "InvalidRate: fps is 0.0; accepted: 1..240"),
         (["-o", "face.npy", "--emotion", "bliss=1"], "UnknownEmotion: emotions names 'bliss'; accepted: amazement"),
         (["-o", "face.npy", "--emotion", "joy=2"], "EmotionOutOfRange: emotions['joy'] is 2.0; accepted: 0..1"),
     ],

@@ -98,8 +98,25 @@ class Container:
     def array(self, number: int) -> NDArray[Any]:
         """The values of a plain (dense, tightly packed) accessor, [N] or [N, width]."""
         accessor = self.document["accessors"][number]
-        view = self.document["bufferViews"][accessor["bufferView"]]
-        width = _WIDTHS[accessor["type"]]
-        start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
-        values = np.frombuffer(self._buffer, _DTYPES[accessor["componentType"]], accessor["count"] * width, start)
+        start = accessor.get("byteOffset", 0)
+        return self._values(
+            accessor["bufferView"], accessor["componentType"], accessor["count"], accessor["type"], start
+        )
+
+    def sparse(self, number: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The rows [S] that a sparse accessor names, and their values [S, width]; both may be empty."""
+        accessor = self.document["accessors"][number]
+        found = accessor.get("sparse")
+        if found is None:
+            return np.zeros(0, np.uint16), np.zeros((0, _WIDTHS[accessor["type"]]), np.float32)
+        indices, values = found["indices"], found["values"]
+        return (
+            self._values(indices["bufferView"], indices["componentType"], found["count"], "SCALAR"),
+            self._values(values["bufferView"], accessor["componentType"], found["count"], accessor["type"]),
+        )
+
+    def _values(self, view: int, component: int, count: int, kind: str, offset: int = 0) -> NDArray[Any]:
+        start = self.document["bufferViews"][view].get("byteOffset", 0) + offset
+        width = _WIDTHS[kind]
+        values = np.frombuffer(self._buffer, _DTYPES[component], count * width, start).copy()
         return values.reshape(-1, width) if width > 1 else values
