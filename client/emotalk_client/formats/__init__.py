@@ -46,7 +46,7 @@ class Format:
             self._write(animation, path)
 
     def read(self, path: Path, fps: float | None = None) -> Animation:
-        """The animation in ``path``, at ``fps`` where it says no rate; :class:`UnreadableAnimation` if there is none."""
+        """The animation in ``path``, at ``fps`` where it says none; :class:`UnreadableAnimation` if it has none."""
         try:
             return self._read(path, fps)
         except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError) as error:
