@@ -21,6 +21,7 @@
     │   ├── UnwritableFile           a file that cannot be written
     │   └── InvalidRate              a frame rate that no file can have
     ├── InvalidAddress               a URL that is no host:port
+    ├── OutputFailed                 a live output cannot send
     ├── MissingExtra                 an optional part of this package is not installed
     └── ClientClosed                 used after close()
 """
@@ -100,6 +101,10 @@ class InvalidRate(FormatError):
 
 class InvalidAddress(EmoTalkError):
     """A URL that is no ``host:port``."""
+
+
+class OutputFailed(EmoTalkError):
+    """A live output cannot send from this machine."""
 
 
 class MissingExtra(EmoTalkError):

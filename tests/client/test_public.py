@@ -29,6 +29,7 @@ def test_the_public_names_are_these_and_no_others():
         "InvalidRequest",
         "MissingExtra",
         "ModelUnavailable",
+        "OutputFailed",
         "ServerBusy",
         "ServerError",
         "ServerNotStarted",
