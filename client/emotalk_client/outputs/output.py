@@ -36,7 +36,7 @@ class UdpSender:
             raise InvalidAddress(
                 f"the host {address.host!r} cannot be found; accepted: a name or an IP address"
             ) from error
-        family, _, _, _, self._target = found
+        family, self._target = found[0], found[4]
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
 
