@@ -15,8 +15,17 @@ from emotalk_client.outputs import Address, LiveLinkOutput, Paced, VmcOutput, li
 from emotalk_ensemble.arkit import BLENDSHAPES
 
 APPLES = {
-    0: "eyeBlinkLeft", 7: "eyeBlinkRight", 15: "jawLeft", 16: "jawRight", 17: "jawOpen", 18: "mouthClose",
-    21: "mouthLeft", 22: "mouthRight", 23: "mouthSmileLeft", 35: "mouthPressLeft", 51: "tongueOut",
+    0: "eyeBlinkLeft",
+    7: "eyeBlinkRight",
+    15: "jawLeft",
+    16: "jawRight",
+    17: "jawOpen",
+    18: "mouthClose",
+    21: "mouthLeft",
+    22: "mouthRight",
+    23: "mouthSmileLeft",
+    35: "mouthPressLeft",
+    51: "tongueOut",
 }
 """Some places of Apple's order, as its documentation lists them."""
 

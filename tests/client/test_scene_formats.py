@@ -78,6 +78,16 @@ def test_the_head_is_closed_and_its_normals_are_of_unit_length():
         assert np.abs(part.points).max() < 0.25
 
 
+def test_a_container_keeps_its_arrays_aligned_and_reads_them_again():
+    container = head.Container({"asset": {"version": "2.0"}})
+    odd = container.add_array(np.arange(5, dtype=np.uint8), "SCALAR")
+    even = container.add_array(np.arange(6, dtype=np.float32).reshape(2, 3), "VEC3")
+    again = head.Container.unpacked(container.packed())
+    assert [view["byteOffset"] % 4 for view in again.document["bufferViews"]] == [0, 0]
+    np.testing.assert_array_equal(again.array(odd), np.arange(5))
+    np.testing.assert_array_equal(again.array(even), np.arange(6).reshape(2, 3))
+
+
 # glTF ------------------------------------------------------------------------------------------
 
 

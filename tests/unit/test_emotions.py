@@ -1,5 +1,8 @@
 """Emotions: what the table says, and that speech goes first. The lips are the client's own head's."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -46,6 +49,21 @@ def test_the_ten_emotions_are_built_of_units_that_move_the_52():
         assert emotion.source
         assert 0 < max(offsets(name).values()) <= 1
         assert min(offsets(name).values()) > 0
+
+
+def test_the_documentation_lists_the_same_units():
+    page = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
+    for name, emotion in EMOTIONS.items():
+        (listed,) = re.findall(rf"^\| {name} \| (.*) \|$", page, re.MULTILINE)
+        told = {}
+        for entry in listed.split(", "):
+            number, _, side = entry.partition(" ")
+            told[int(number)] = side
+        shown = {}
+        for number, intensity in emotion.units.items():
+            left, right = intensity if isinstance(intensity, tuple) else (intensity, intensity)
+            shown[number] = "" if left and right else "left" if left else "right"
+        assert told == shown, name
 
 
 def test_joy_is_cheeks_and_corners_and_half_of_it_is_half():
