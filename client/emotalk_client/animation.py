@@ -49,25 +49,54 @@ class Animation:
         """Weights [F] of the blendshape ``name``; KeyError if it is none of the 52."""
         return self.weights[:, INDEX[name]]
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a file in the format that its suffix says: .npy, .csv (Live Link Face), .json (Audio2Face), .jsonl.
+    def resampled(self, fps: float) -> Animation:
+        """The same clip at ``fps`` frames a second (1 to 240); the first frame stays where it is.
+
+        See :mod:`emotalk_client.resampling` for what lies between frames.
+
+        Raises:
+            InvalidRate: ``fps`` is no such number.
+        """
+        from emotalk_client.resampling import check_rate, resampled
+
+        fps = check_rate(fps)
+        if fps == self.fps:
+            return self
+        weights = resampled(self.weights, self.fps, fps)
+        first = self.timecodes[:1] if len(self) else np.zeros(1)
+        return Animation(weights, first + np.arange(len(weights)) / fps, fps, self.names)
+
+    def save(self, path: str | os.PathLike[str], *, fps: float | None = None) -> None:
+        """Write a file in the format that its suffix says, at ``fps`` frames a second (default: as they are).
+
+        ``.npy``, ``.csv`` (Live Link Face), ``.json`` (Audio2Face), ``.jsonl``, ``.glb`` (glTF: a head and its
+        animation), ``.usd``, ``.usda``, ``.usdc`` (the same; needs `emotalk-triton[formats]`).
 
         Raises:
             UnknownFormat: the suffix is none of these.
+            InvalidRate: ``fps`` is not in 1..240.
             UnwritableFile: there is no such folder, no permission or no space.
+            MissingExtra: the format needs a library that is not installed.
         """
         from emotalk_client.formats import format_of
 
-        format_of(Path(path)).write(self, Path(path))
+        animation = self if fps is None else self.resampled(fps)
+        format_of(Path(path)).write(animation, Path(path))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Animation:
+    def load(cls, path: str | os.PathLike[str], *, fps: float | None = None) -> Animation:
         """Read what :meth:`save` wrote.
+
+        ``fps`` is the rate of a file that does not say its own: ``.npy``, and ``.csv`` shorter than a second
+        (default: 30).
 
         Raises:
             UnknownFormat: the suffix is none of ours.
+            InvalidRate: ``fps`` is not in 1..240.
             UnreadableAnimation: the file is not what its suffix says.
+            MissingExtra: the format needs a library that is not installed.
         """
         from emotalk_client.formats import format_of
+        from emotalk_client.resampling import check_rate
 
-        return format_of(Path(path)).read(Path(path))
+        return format_of(Path(path)).read(Path(path), None if fps is None else check_rate(fps))

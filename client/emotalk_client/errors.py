@@ -18,9 +18,11 @@
     ├── FormatError
     │   ├── UnknownFormat            a file suffix that is none of ours
     │   ├── UnreadableAnimation      a file that is no animation
-    │   └── UnwritableFile           a file that cannot be written
+    │   ├── UnwritableFile           a file that cannot be written
+    │   └── InvalidRate              a frame rate that no file can have
     ├── NoSoundDevice                no microphone to listen to
     ├── InvalidAddress               a URL that is no host:port
+    ├── OutputFailed                 a live output cannot send
     ├── MissingExtra                 an optional part of this package is not installed
     ├── SessionEnded                 a live session used after its end
     └── ClientClosed                 used after close()
@@ -95,12 +97,20 @@ class UnwritableFile(FormatError):
     """A file that cannot be written: no such folder, no permission, no space."""
 
 
+class InvalidRate(FormatError):
+    """A frame rate that no file can have."""
+
+
 class NoSoundDevice(EmoTalkError):
     """There is no microphone to listen to."""
 
 
 class InvalidAddress(EmoTalkError):
     """A URL that is no ``host:port``."""
+
+
+class OutputFailed(EmoTalkError):
+    """A live output cannot send from this machine."""
 
 
 class MissingExtra(EmoTalkError):

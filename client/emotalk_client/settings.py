@@ -54,6 +54,7 @@ class FaceOptions(TypedDict, total=False):
     clamp: bool
     raw: bool
     seed: int
+    emotions: Mapping[str, float] | None
     gains: Mapping[str, float] | None
     offsets: Mapping[str, float] | None
     """Post-processing: see :data:`emotalk_ensemble.contract.options.DESCRIPTIONS`."""
@@ -88,13 +89,13 @@ class FaceSettings:
     clamp: bool = True
     raw: bool = False
     seed: int = limits.DEFAULT_SEED
+    emotions: Mapping[str, float] | None = field(default_factory=dict)
     gains: Mapping[str, float] | None = field(default_factory=dict)
     offsets: Mapping[str, float] | None = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("gains", "offsets"):
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, {})
+        for name in ("emotions", "gains", "offsets"):
+            object.__setattr__(self, name, _plain(getattr(self, name)))
         object.__setattr__(self, "seed", _integer(self.seed, InvalidOption, f"seed is {{}}; accepted: {_SEEDS}"))
         if not (is_number(self.level) and 0 <= self.level <= 1):  # NaN fails too
             raise LevelOutOfRange(f"level is {self.level!r}; accepted: 0..1")
@@ -202,6 +203,11 @@ def _integer(value: object, error: type[InvalidRequest], said: str) -> int:
     if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
         raise error(said.format(repr(value)))
     return operator.index(value)
+
+
+def _plain(values: Mapping[str, float] | None) -> dict[str, float]:
+    """``values`` with NumPy's numbers as Python's, which is what JSON takes; what is no number stays, to be refused."""
+    return {name: float(value) if is_number(value) else value for name, value in (values or {}).items()}
 
 
 def is_number(value: object) -> bool:

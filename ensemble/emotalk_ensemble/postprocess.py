@@ -1,4 +1,4 @@
-"""Raw weights into a face: smoothing, blinks, gains and offsets, clamp. Pure functions on arrays."""
+"""Raw weights into a face: smoothing, blinks, emotions, gains and offsets, clamp. Pure functions on arrays."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from emotalk_ensemble.arkit import INDEX
 from emotalk_ensemble.blinks import blink_weights
 from emotalk_ensemble.contract import tensors
 from emotalk_ensemble.contract.options import Options
+from emotalk_ensemble.emotions import added
 from emotalk_ensemble.smoothing import smoothed
 from emotalk_ensemble.timing import timecodes
 
@@ -38,7 +39,7 @@ def postprocess(inputs: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any
 
 
 def face(raw: NDArray[np.float32], first_frame: int, options: Options) -> NDArray[np.float32]:
-    """``raw`` [F, 52] with ``options`` applied, in their order: smooth, blink, gains, offsets, clamp.
+    """``raw`` [F, 52] with ``options`` applied, in their order: smooth, blink, emotions, gains, offsets, clamp.
 
     ``first_frame`` is the absolute frame of the first row. Smoothing takes the array's ends for the clip's, so of a
     window's frames those within :data:`~emotalk_ensemble.smoothing.REACH` of a cut are only final in the next window.
@@ -48,6 +49,8 @@ def face(raw: NDArray[np.float32], first_frame: int, options: Options) -> NDArra
     weights = smoothed(raw) if options.smooth else raw.copy()
     if options.blink:
         weights[:, _LIDS] = blink_weights(options.seed, first_frame, len(weights))[:, None]
+    if options.emotions:
+        weights = added(weights, options.emotions)
     for name, gain in options.gains.items():
         weights[:, INDEX[name]] *= gain
     for name, offset in options.offsets.items():

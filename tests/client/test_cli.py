@@ -60,6 +60,7 @@ def test_several_formats_into_a_folder(served, speech, tmp_path):
 
 def test_options_reach_the_server(served, speech, tmp_path):
     arguments = ["--level", "0.5", "--person", "4", "--seed", "3", "--no-smooth", "--no-blink", "--no-clamp"]
+    arguments += ["--emotion", "joy=0.8", "--emotion", "fear=0.1"]
     arguments += ["--gain", "jawOpen=1.5", "--offset", "mouthSmileLeft=-0.1", "--window", "0.5", "--overlap", "0.2"]
     assert run("animate", speech, "-o", tmp_path / "face.npy", *arguments).exit_code == 0
     inputs, parameters = served.sent[0]
@@ -69,12 +70,20 @@ def test_options_reach_the_server(served, speech, tmp_path):
         "smooth": False,
         "blink": False,
         "clamp": False,
+        "emotions": '{"joy": 0.8, "fear": 0.1}',
         "gains": '{"jawOpen": 1.5}',
         "offsets": '{"mouthSmileLeft": -0.1}',
     }
     assert len(served.sent) == 4
     assert run("animate", speech, "-o", tmp_path / "face.npy", "--raw").exit_code == 0
     assert served.sent[-1][1] == {"raw": True}
+
+
+def test_files_at_another_rate(served, speech, tmp_path):
+    assert run("animate", speech, "-o", tmp_path / "out", "--format", "npy,glb,jsonl", "--fps", "60").exit_code == 0
+    assert np.load(tmp_path / "out" / "speech.npy").shape == (60, 52)
+    assert len((tmp_path / "out" / "speech.jsonl").read_text().splitlines()) == 60
+    assert (tmp_path / "out" / "speech.glb").read_bytes()[:4] == b"glTF"
 
 
 def test_a_bad_file_does_not_lose_the_others(served, speech, tmp_path):
@@ -93,6 +102,13 @@ def test_two_inputs_of_one_name_are_refused_before_anything_is_written(served, s
     assert served.sent == []
 
 
+def test_a_missing_extra_is_said_before_anything_is_computed(served, speech, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pxr", None)
+    result = run("animate", speech, "-o", tmp_path / "face.usda")
+    assert isinstance(result.exception, MissingExtra)
+    assert served.sent == []
+
+
 def test_several_files_need_a_folder(served, speech, tmp_path):
     other = speech.with_name("other.wav")
     other.write_bytes(speech.read_bytes())
@@ -107,6 +123,9 @@ def test_several_files_need_a_folder(served, speech, tmp_path):
         (["-o", "out", "--format", "npy,bvh"], "UnknownFormat"),
         (["-o", "face.npy", "--level", "2"], "LevelOutOfRange: level is 2.0; accepted: 0..1"),
         (["-o", "face.npy", "--gain", "jaw=1"], "UnknownBlendshape"),
+        (["-o", "face.npy", "--fps", "0"], "InvalidRate: fps is 0.0; accepted: 1..240"),
+        (["-o", "face.npy", "--emotion", "bliss=1"], "UnknownEmotion: emotions names 'bliss'; accepted: amazement"),
+        (["-o", "face.npy", "--emotion", "joy=2"], "EmotionOutOfRange: emotions['joy'] is 2.0; accepted: 0..1"),
     ],
 )
 def test_mistakes_are_one_line_and_no_traceback(served, speech, arguments, words, monkeypatch, capsys):

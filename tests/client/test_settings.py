@@ -36,6 +36,9 @@ STYLE = [1.0] + [0.0] * 23
         ({"style": {24: 1.0}}, errors.PersonOutOfRange, "style is 24"),
         ({"style": STYLE, "person": 3}, errors.InvalidStyle, "one of them"),
         ({"gains": {"jaw": 1.0}}, errors.UnknownBlendshape, "'jaw'"),
+        ({"emotions": {"bliss": 1.0}}, errors.UnknownEmotion, "'bliss'; accepted: amazement"),
+        ({"emotions": {"joy": 1.5}}, errors.EmotionOutOfRange, r"1\.5; accepted: 0\.\.1"),
+        ({"emotions": {"joy": "1"}}, errors.EmotionOutOfRange, "'1'"),
         ({"offsets": {"jawOpen": float("inf")}}, errors.InvalidOption, "inf"),
         ({"smooth": 1}, errors.InvalidOption, "smooth is 1"),
         ({"window": "25"}, errors.InvalidWindow, "window is '25'"),
@@ -52,10 +55,18 @@ def test_a_mistake_has_its_class_and_its_value(options, kind, words):
 
 def test_numpys_numbers_and_none_are_fine():
     settings = Settings(
-        person=np.int64(3), seed=np.uint8(7), level=np.float32(0.5), window=np.float64(5), gains=None, offsets=None
+        person=np.int64(3),
+        seed=np.uint8(7),
+        level=np.float32(0.5),
+        window=np.float64(5),
+        gains=None,
+        offsets=None,
+        emotions=None,
     )
     assert settings.inputs()["PERSON"].tolist() == [[3]]
     assert settings.options().parameters() == {"seed": 7}
+    halves = {"emotions": {"joy": np.float32(0.5)}, "gains": {"jawOpen": np.int64(2)}}
+    assert Settings(**halves).options().parameters() == {"emotions": '{"joy": 0.5}', "gains": '{"jawOpen": 2.0}'}
 
 
 def test_an_emotion_clip_must_fit_into_one_request():

@@ -44,7 +44,7 @@ def test_steps_hand_on_what_the_next_ones_take():
 
 
 def test_options_survive_the_journey_as_parameters():
-    options = Options(smooth=False, seed=9, gains={"jawOpen": 1.5}, offsets={"tongueOut": -0.25})
+    options = Options(smooth=False, seed=9, emotions={"joy": 0.5}, gains={"jawOpen": 1.5}, offsets={"tongueOut": -0.25})
     assert Options.parse(options.parameters()) == options
     assert Options().parameters() == {}
     assert Options.parse({"smooth": "false", "seed": "9", "blink": 1}) == Options(smooth=False, seed=9)
@@ -66,6 +66,13 @@ def test_options_survive_the_journey_as_parameters():
         ({"gains": '{"jawOpen": NaN}'}, errors.InvalidOption, "nan"),
         ({"offsets": '{"jawOpen": 1e9}'}, errors.InvalidOption, "-1000..1000"),
         ({"offsets": '{"jaw": 1}'}, errors.UnknownBlendshape, "'jaw'"),
+        ({"emotions": "joy"}, errors.InvalidOption, r"'joy', which is no JSON; accepted: \{\"joy\": 0\.8\}"),
+        ({"emotions": '["joy"]'}, errors.InvalidOption, "JSON object"),
+        ({"emotions": '{"bliss": 1}'}, errors.UnknownEmotion, "'bliss'; accepted: amazement, anger.*sadness"),
+        ({"emotions": '{"joy": 1.01}'}, errors.EmotionOutOfRange, r"emotions\['joy'\] is 1\.01; accepted: 0\.\.1"),
+        ({"emotions": '{"joy": -0.1}'}, errors.EmotionOutOfRange, r"-0\.1"),
+        ({"emotions": '{"joy": NaN}'}, errors.EmotionOutOfRange, "nan"),
+        ({"emotions": '{"joy": true}'}, errors.EmotionOutOfRange, "True"),
     ],
 )
 def test_bad_options_have_their_own_errors(parameters, kind, words):

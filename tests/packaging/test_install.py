@@ -49,6 +49,7 @@ def test_the_wheel_holds_the_repository_and_no_tests(wheel):
             assert f"emotalk_ensemble/model_repository/{path.relative_to(repository)}" in names
     assert not [n for n in names if n.startswith(("tests/", "docs/")) or n.endswith((".pth", ".pyc"))]
     assert "emotalk_client/py.typed" in names
+    assert "emotalk_client/head/head.glb" in names
 
 
 def test_without_extras_the_client_is_thin(wheel, tmp_path):

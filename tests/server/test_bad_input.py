@@ -31,6 +31,8 @@ BAD = {
     "style": (errors.InvalidStyle, {}, {"AUDIO": clip(), "STYLE": np.ones((1, 24), np.float32)}),
     "window": (errors.InvalidWindow, {}, {"AUDIO": clip(), "START_FRAME": np.array([[1]], np.int64)}),
     "blendshape": (errors.UnknownBlendshape, {"gains": '{"jawOpne": 1}'}, {"AUDIO": clip()}),
+    "emotion": (errors.UnknownEmotion, {"emotions": '{"bliss": 1}'}, {"AUDIO": clip()}),
+    "amount": (errors.EmotionOutOfRange, {"emotions": '{"joy": 2}'}, {"AUDIO": clip()}),
     "option": (errors.UnknownOption, {"smoothing": True}, {"AUDIO": clip()}),
     "value": (errors.InvalidOption, {"seed": -5}, {"AUDIO": clip()}),
 }

@@ -8,6 +8,9 @@ import pytest
 from emotalk_client import EmoTalkClient
 from emotalk_client.audio import load
 from emotalk_ensemble.arkit import BLENDSHAPES
+from emotalk_ensemble.emotions import EMOTIONS
+from emotalk_ensemble.server import EmbeddedServer
+from head_lips import Lips
 
 VOICE = Path(__file__).parents[2] / "docs" / "demo" / "voice.flac"
 RATE = 16_000
@@ -75,3 +78,28 @@ def test_emotion_may_come_from_another_clip(client, voice, face):
     )
     np.testing.assert_allclose(silent.channel("jawOpen"), face.channel("jawOpen"), atol=1e-4)
     assert silent.channel("browInnerUp").max() < 0.5 * face.channel("browInnerUp").max()
+
+
+@pytest.mark.parametrize("emotion", EMOTIONS)
+def test_closed_lips_stay_closed_under_every_emotion(client, voice, face, emotion):
+    """Seen on the head's own mesh: where the voice brings the lips together, the emotion keeps them so."""
+    lips = Lips()
+    felt = client.animate(voice, sample_rate=RATE, emotions={emotion: 1.0})
+    closed = lips.gap_mm(face.weights) <= 0
+    assert closed.sum() > 60
+    assert lips.gap_mm(felt.weights)[closed].max() < 0.35  # of a millimetre: stretched corners pull that much
+    pressed = face.channel("mouthPressLeft") > 0.35
+    assert pressed.sum() > 20
+    assert (felt.channel("jawOpen") - face.channel("jawOpen"))[pressed].max() < 1e-5
+    assert np.abs(felt.weights - face.weights).max() > 0.3
+    talking = np.corrcoef(felt.channel("jawOpen"), face.channel("jawOpen"))[0, 1]
+    assert talking > 0.9
+
+
+def test_windows_feel_what_the_whole_feels(client, voice):
+    emotions = {"fear": 0.8, "outofbreath": 0.5}
+    whole = client.animate(voice, sample_rate=RATE, emotions=emotions)
+    frames = list(client.stream(voice, sample_rate=RATE, emotions=emotions, window=6.0))
+    assert [frame.index for frame in frames] == list(range(len(whole)))
+    np.testing.assert_allclose([frame.weights for frame in frames], whole.weights, rtol=0, atol=2e-3)
+    assert whole.channel("browInnerUp").min() > 0.5

@@ -18,9 +18,12 @@ from emotalk_client.cli.connection import Url, connect
 from emotalk_client.client import EmoTalkClient
 from emotalk_client.errors import EmoTalkError, ModelUnavailable, ServerError, ServerUnavailable
 from emotalk_client.formats import FORMATS, format_of, make_folder_of
+from emotalk_client.resampling import check_rate
 from emotalk_client.settings import AnimateOptions
 from emotalk_ensemble.contract import limits
 from emotalk_ensemble.contract.errors import InvalidRequest
+from emotalk_ensemble.emotions import EMOTIONS
+from emotalk_ensemble.timing import FPS
 
 WIDE = 10_000
 """Columns of a table that is not on a terminal."""
@@ -31,7 +34,10 @@ def animate(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="A file, or a folder for several.")],
     url: Url = None,
     format: Annotated[  # noqa: A002  # the option's name
-        str | None, typer.Option(help="Formats for a folder, such as npy,csv,json,jsonl. Default: npy.")
+        str | None, typer.Option(help="Formats for a folder, such as npy,csv,json,glb. Default: npy.")
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option(help=f"Frames a second of the files. Default: {FPS}, the network's own.")
     ] = None,
     level: Annotated[float, typer.Option(help="Emotion level, 0..1.")] = limits.DEFAULT_LEVEL,
     person: Annotated[int, typer.Option(help=f"Speaking style, 0..{limits.PERSONS - 1}.")] = limits.DEFAULT_PERSON,
@@ -40,6 +46,9 @@ def animate(
     smooth: Annotated[bool, typer.Option("--smooth/--no-smooth", help="Smooth over time.")] = True,
     blink: Annotated[bool, typer.Option("--blink/--no-blink", help="Add blinks.")] = True,
     clamp: Annotated[bool, typer.Option("--clamp/--no-clamp", help="Clip to 0..1.")] = True,
+    emotion: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=AMOUNT", help=f"0..1 of {', '.join(EMOTIONS)}; repeatable.")
+    ] = None,
     gain: Annotated[list[str] | None, typer.Option(metavar="NAME=FACTOR", help="Of one blendshape.")] = None,
     offset: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Of one blendshape.")] = None,
     emotion_audio: Annotated[Path | None, typer.Option(help="Take the emotion from this clip.")] = None,
@@ -50,7 +59,7 @@ def animate(
         float | None, typer.Option(help="Seconds that windows share. Default: what the served model needs.")
     ] = None,
 ) -> None:
-    """Animate audio files; the suffix of OUT says the format (.npy, .csv, .json, .jsonl)."""
+    """Animate audio files; the suffix of OUT says the format."""
     options: AnimateOptions = {
         "level": level,
         "person": person,
@@ -59,6 +68,7 @@ def animate(
         "smooth": smooth,
         "blink": blink,
         "clamp": clamp,
+        "emotions": by_name(emotion or [], "--emotion"),
         "gains": by_name(gain or [], "--gain"),
         "offsets": by_name(offset or [], "--offset"),
         "emotion_audio": emotion_audio,
@@ -66,6 +76,8 @@ def animate(
         "overlap": overlap,
     }
     jobs = plan_jobs(inputs, output, format)
+    if fps is not None:
+        check_rate(fps)
     said = Console(stderr=True, highlight=False)
     done: list[Done] = []
     failed = 0
@@ -73,7 +85,7 @@ def animate(
     with connect(url) as client:
         for job in jobs:
             try:
-                done.append(run(client, job, options, said))
+                done.append(run(client, job, options, said, fps))
             except (ServerUnavailable, ModelUnavailable) as error:
                 stopped = error  # the next file would fare no better
                 break
@@ -110,13 +122,13 @@ class Done:
 def plan_jobs(inputs: list[Path], output: Path, formats: str | None) -> list[Job]:
     """What to write for each input; mistakes are found before anything is computed."""
     if output.suffix and not output.is_dir() and len(inputs) == 1 and formats is None:
-        format_of(output)
+        format_of(output).check()
         return [Job(inputs[0], (output,))]
     if output.suffix in FORMATS and not output.is_dir():
         raise typer.BadParameter(f"{output} is one file; several need a folder", param_hint="-o")
     suffixes = [f".{name.strip().lstrip('.')}" for name in (formats or "npy").split(",")]
     for suffix in suffixes:
-        format_of(Path(f"x{suffix}"))
+        format_of(Path(f"x{suffix}")).check()
     jobs = [Job(source, tuple(output / f"{source.stem}{suffix}" for suffix in suffixes)) for source in inputs]
     if len({job.targets for job in jobs}) < len(jobs):
         raise typer.BadParameter("two inputs have one name, and would write one file", param_hint="IN...")
@@ -135,8 +147,8 @@ def by_name(pairs: list[str], option: str) -> dict[str, float]:
     return values
 
 
-def run(client: EmoTalkClient, job: Job, options: AnimateOptions, said: Console) -> Done:
-    """Animate one file and write its targets."""
+def run(client: EmoTalkClient, job: Job, options: AnimateOptions, said: Console, fps: float | None) -> Done:
+    """Animate one file and write its targets, at ``fps`` frames a second."""
     began = time.perf_counter()
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=said, transient=True, disable=not said.is_terminal) as bar:
@@ -147,7 +159,7 @@ def run(client: EmoTalkClient, job: Job, options: AnimateOptions, said: Console)
     seconds = time.perf_counter() - began
     for target in job.targets:
         make_folder_of(target)
-        face.save(target)
+        face.save(target, fps=fps)
     return Done(job, face, seconds)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from emotalk_client.animation import Animation
 from emotalk_client.errors import UnknownFormat, UnreadableAnimation, UnwritableFile
-from emotalk_client.formats import audio2face, jsonl, livelink, npy
+from emotalk_client.formats import audio2face, gltf, jsonl, livelink, npy, usd
 
 
 @contextmanager
@@ -33,28 +33,38 @@ class Format:
 
     name: str
     _write: Callable[[Animation, Path], None]
-    _read: Callable[[Path], Animation]
+    _read: Callable[[Path, float | None], Animation]
+    _check: Callable[[], None] = lambda: None
+
+    def check(self) -> None:
+        """Raise :class:`MissingExtra` if a library that this format needs is not installed."""
+        self._check()
 
     def write(self, animation: Animation, path: Path) -> None:
         """Write ``animation`` into ``path``; :class:`UnwritableFile` if that cannot be."""
         with writing(path):
             self._write(animation, path)
 
-    def read(self, path: Path) -> Animation:
-        """The animation in ``path``; :class:`UnreadableAnimation` if there is none."""
+    def read(self, path: Path, fps: float | None = None) -> Animation:
+        """The animation in ``path``, at ``fps`` where it says none; :class:`UnreadableAnimation` if it has none."""
         try:
-            return self._read(path)
+            return self._read(path, fps)
         except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError) as error:
             raise UnreadableAnimation(
                 f"{path} is no {self.name} file of this project ({type(error).__name__}: {error})"
             ) from error
 
 
+_USD = Format("OpenUSD", usd.write, usd.read, usd.check)
 FORMATS = {
     ".npy": Format("NumPy", npy.write, npy.read),
     ".csv": Format("Live Link Face", livelink.write, livelink.read),
     ".json": Format("Audio2Face", audio2face.write, audio2face.read),
     ".jsonl": Format("JSON lines", jsonl.write, jsonl.read),
+    ".glb": Format("glTF", gltf.write, gltf.read),
+    ".usd": _USD,
+    ".usda": _USD,
+    ".usdc": _USD,
 }
 """By suffix."""
 

@@ -28,7 +28,7 @@ def write(animation: Animation, path: Path) -> None:
     path.write_text(json.dumps(content) + "\n", "utf-8")
 
 
-def read(path: Path) -> Animation:
+def read(path: Path, _: float | None = None) -> Animation:
     """Read an export; its columns by name."""
     content = json.loads(path.read_text("utf-8"))
     names = content["facsNames"]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from emotalk_client.animation import Animation
 from emotalk_ensemble.arkit import BLENDSHAPE_COUNT
+from emotalk_ensemble.timing import FPS
 
 
 def line(seconds: float, weights: NDArray[np.float32]) -> str:
@@ -24,10 +25,12 @@ def write(animation: Animation, path: Path) -> None:
             file.write(line(seconds, row) + "\n")
 
 
-def read(path: Path) -> Animation:
-    """Read the lines."""
+def read(path: Path, fps: float | None = None) -> Animation:
+    """Read the lines; the rate is that of their timecodes, or ``fps`` where there is only one."""
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
     if not lines:
         raise ValueError("it is empty")
     weights = np.array([line["blendshapes"] for line in lines], np.float32).reshape(-1, BLENDSHAPE_COUNT)
-    return Animation(weights, np.array([line["timecode"] for line in lines], np.float64))
+    seconds = np.array([line["timecode"] for line in lines], np.float64)
+    rate = (len(seconds) - 1) / (seconds[-1] - seconds[0]) if len(seconds) > 1 else fps or FPS
+    return Animation(weights, seconds, round(float(rate), 6))

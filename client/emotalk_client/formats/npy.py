@@ -1,4 +1,4 @@
-"""``.npy``: weights [F, 52] float32 in EmoTalk order, 30 fps from 0."""
+"""``.npy``: weights [F, 52] float32 in EmoTalk order, and nothing else: the rate is the reader's to know."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from emotalk_client.animation import Animation
 from emotalk_ensemble.arkit import BLENDSHAPE_COUNT
-from emotalk_ensemble.timing import timecodes
+from emotalk_ensemble.timing import FPS
 
 
 def write(animation: Animation, path: Path) -> None:
@@ -17,9 +17,10 @@ def write(animation: Animation, path: Path) -> None:
         np.save(file, animation.weights)
 
 
-def read(path: Path) -> Animation:
-    """Read weights; ValueError if the array is no [F, 52]."""
+def read(path: Path, fps: float | None = None) -> Animation:
+    """Read weights, at ``fps`` (default 30) from 0; ValueError if the array is no [F, 52]."""
     weights = np.load(path, allow_pickle=False)
     if weights.ndim != 2 or weights.shape[1] != BLENDSHAPE_COUNT:
         raise ValueError(f"the array has shape {list(weights.shape)}; accepted: [frames, {BLENDSHAPE_COUNT}]")
-    return Animation(weights.astype(np.float32), timecodes(0, len(weights)))
+    rate = fps or FPS
+    return Animation(weights.astype(np.float32), np.arange(len(weights)) / rate, rate)

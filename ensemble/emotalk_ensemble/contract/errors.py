@@ -15,7 +15,9 @@
     ├── InvalidStatistics     a mean or variance that no clip has
     ├── UnknownOption         a parameter that is no option
     ├── InvalidOption         an option's value of the wrong type or range
-    └── UnknownBlendshape     a name that is none of the 52
+    ├── UnknownBlendshape     a name that is none of the 52
+    ├── UnknownEmotion        a name that is none of the ten
+    └── EmotionOutOfRange     an amount of an emotion outside 0..1
 
 The server sends ``[ClassName] message``, and :func:`from_message` finds the class again on the other side.
 """
@@ -83,6 +85,14 @@ class InvalidOption(InvalidRequest):
 
 class UnknownBlendshape(InvalidRequest):
     """A name that is none of the 52."""
+
+
+class UnknownEmotion(InvalidRequest):
+    """An emotion's name that is none of the ten."""
+
+
+class EmotionOutOfRange(InvalidRequest):
+    """An amount of an emotion outside 0..1."""
 
 
 _CLASSES = {cls.__name__: cls for cls in InvalidRequest.__subclasses__()}

@@ -27,6 +27,10 @@ MAX_SEED = 2**63 - 1
 MAX_GAIN = 1000.0
 """Largest factor or offset of a blendshape, either sign."""
 
+MIN_EXPORT_FPS = 1
+MAX_EXPORT_FPS = 240
+"""Frames per second that a client may resample to."""
+
 NORMALISATION_EPSILON = 1e-7
 """Added to the variance: (x - mean) / sqrt(var + 1e-7), as wav2vec 2.0 was trained."""
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from emotalk_ensemble.contract import errors, limits, tensors
 from emotalk_ensemble.contract.options import DESCRIPTIONS, Options
 from emotalk_ensemble.contract.tensors import Tensor
+from emotalk_ensemble.emotions import ACTION_UNITS, EMOTIONS, Emotion
 from emotalk_ensemble.timing import FPS, GRID_FRAMES, GRID_SAMPLES, SAMPLE_RATE
 
 
@@ -19,6 +20,11 @@ def protocol() -> str:
     )
     mistakes = "\n".join(
         f"| `{cls.__name__}` | {(cls.__doc__ or '').strip()} |" for cls in errors.InvalidRequest.__subclasses__()
+    )
+    feelings = "\n".join(f"| `{name}` | {_units(emotion)} | {emotion.source} |" for name, emotion in EMOTIONS.items())
+    units = "\n".join(
+        f"| {number} | {unit.name} | {', '.join(f'`{name}`' for name in (*unit.left, *unit.right))} |"
+        for number, unit in ACTION_UNITS.items()
     )
     return f"""\
 <!-- Generated from emotalk_ensemble.contract by `make configs`; do not edit. -->
@@ -46,6 +52,20 @@ Audio: {limits.MIN_SAMPLES} to {limits.MAX_SAMPLES} samples at {SAMPLE_RATE} Hz
 |---|---|---|
 {options}
 
+### Emotions
+
+At 1, an emotion adds these FACS action units (intensity 0..1; left / right where the sides differ), several together
+their sum. Units that open the lips count only where speech has opened them, units that press them only where it has
+not, and a lid raiser not in a blink: see `emotalk_ensemble.emotions`.
+
+| name | action units | source |
+|---|---|---|
+{feelings}
+
+| unit | | blendshapes |
+|---|---|---|
+{units}
+
 ## Errors
 
 INVALID_ARGUMENT (HTTP 400), the message being `[Class] what was wrong, the value, what is accepted`:
@@ -57,6 +77,15 @@ INVALID_ARGUMENT (HTTP 400), the message being `[Class] what was wrong, the valu
 A full server ({limits.QUEUE_SIZE} requests inside, computing and waiting) answers UNAVAILABLE at once, with
 "Exceeds maximum queue size".
 """
+
+
+def _units(emotion: Emotion) -> str:
+    return ", ".join(
+        f"{number}: {' / '.join(f'{side:g}' for side in intensity)}"
+        if isinstance(intensity, tuple)
+        else f"{number}: {intensity:g}"
+        for number, intensity in emotion.units.items()
+    )
 
 
 def _table(entries: Iterable[Tensor]) -> str:
