@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from emotalk_client.audio import AudioSource, blocks, expected_samples
 from emotalk_client.planner import PlannedWindow, Planner
+from emotalk_client.retry import Deadline
 from emotalk_client.tail import AudioTail
 
 
@@ -54,19 +55,27 @@ class Clip:
         self._rewind()
         return expected_samples(self._source, self._rate)
 
-    def facts(self) -> ClipFacts:
-        """Read all of it once; see :func:`emotalk_client.audio.load` for the errors.
+    async def facts(self, deadline: Deadline) -> ClipFacts:
+        """Read all of it once.
 
         Blocks are merged as Chan, Golub & LeVeque do (The American Statistician 37 (1983) 242), in float64.
+
+        Raises:
+            the errors of :func:`emotalk_client.audio.load`, and DeadlineExceeded.
         """
         count, mean, squares = 0, 0.0, 0.0
-        for block in self._blocks():
-            wide = block.astype(np.float64)
-            new, new_mean = len(wide), float(wide.mean())
-            gap = new_mean - mean
-            squares += float(np.square(wide - new_mean).sum()) + gap * gap * count * new / (count + new)
-            count += new
-            mean += gap * new / count
+        reader = self._blocks()
+        try:
+            while (block := await _in_thread(next, reader, None)) is not None:
+                deadline.remaining()
+                wide = block.astype(np.float64)
+                new, new_mean = len(wide), float(wide.mean())
+                gap = new_mean - mean
+                squares += float(np.square(wide - new_mean).sum()) + gap * gap * count * new / (count + new)
+                count += new
+                mean += gap * new / count
+        finally:
+            reader.close()
         return ClipFacts(count, np.array([mean, squares / count if count else 0.0], np.float32))
 
     async def windows(self, planner: Planner) -> AsyncGenerator[tuple[PlannedWindow, NDArray[np.float32]], None]:
