@@ -191,7 +191,7 @@ class AsyncEmoTalkClient:
         settings = Settings(**options)
         deadline = Deadline.after(self._timeout_s)
         clip = Clip(audio, sample_rate)
-        expected = await asyncio.to_thread(clip.expected_samples)
+        expected = await clip.expected_samples()
         inputs = await asyncio.to_thread(settings.inputs)
         parameters = settings.options().parameters()
         recipe = await self._recipe(deadline)

@@ -234,7 +234,24 @@ def _opened(name: str, source: str | os.PathLike[str] | BinaryIO) -> soundfile.S
         raise InvalidAudio(f"{name} was opened as text; accepted: an open binary file")
     if not (hasattr(source, "seekable") and source.seekable()):
         source = io.BytesIO(source.read())  # a pipe or a socket: libsndfile has to seek
-    return soundfile.SoundFile(source)
+    return soundfile.SoundFile(_Rest(source) if source.tell() else source)
+
+
+class _Rest:
+    """An open file from where it is: libsndfile seeks to absolute places, and finds no flac behind something else."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._start = file.tell()
+
+    def read(self, size: int) -> bytes:
+        return self._file.read(size)
+
+    def tell(self) -> int:
+        return self._file.tell() - self._start
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset + self._start if whence == os.SEEK_SET else offset, whence) - self._start
 
 
 def _check_header(name: str, file: soundfile.SoundFile) -> None:

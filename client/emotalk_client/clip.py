@@ -50,10 +50,11 @@ class Clip:
         self._source: Any = source
         self._rate = sample_rate
 
-    def expected_samples(self) -> int:
+    async def expected_samples(self) -> int:
         """Samples at 16 kHz that there should be; 0 where only reading tells. What shows without reading is raised."""
         self._rewind()
-        return expected_samples(self._source, self._rate)
+        expected: int = await _in_thread(expected_samples, self._source, self._rate)
+        return expected
 
     async def facts(self, deadline: Deadline) -> ClipFacts:
         """Read all of it once.
@@ -109,7 +110,7 @@ class Clip:
 async def _in_thread(work: Any, *arguments: Any) -> Any:
     """What ``work`` returns; decoding takes its time, and the loop goes on meanwhile.
 
-    A caller that is cancelled waits for it: a generator cannot be closed while a thread is in it.
+    A caller that is cancelled waits for it: a generator cannot be closed, nor a file read, while a thread is in it.
     """
     future = asyncio.get_running_loop().run_in_executor(None, work, *arguments)
     try:
