@@ -108,6 +108,6 @@ def starts(analyzer: Analyzer) -> bool:
 
 
 def _last_lines(text: str, count: int = 3) -> str:
-    """The end of what a program said, in one line."""
-    lines = [line.strip() for line in text.splitlines()]
+    """The end of what a program said, in one line; of an option that it refuses, not its whole manual."""
+    lines = [line.strip() for line in text.split("\nUsage:")[0].splitlines()]
     return " ".join([line for line in lines if line][-count:])

@@ -15,6 +15,8 @@ from emotalk_perf.report import table
 
 PARTS = ("queue", "input", "infer", "output")
 """Of a step's time, as Triton splits it."""
+MARKERS = ("o", "s", "^", "D")
+"""Of the precisions in the picture; colours are the windows', dashes the protocols'."""
 
 
 def markdown(rows: Sequence[Row], remark: str) -> str:
@@ -131,29 +133,35 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 4.5), dpi=100, layout="constrained")
+    figure = Figure(figsize=(11, 5), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     throughput, latency = figure.subplots(1, 2)
-    curves: dict[str, list[Row]] = {}
+    curves: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         if row.figures is not None:
-            precision, window, protocol, _ = _head(row)
-            curves.setdefault(f"{precision}, {window}, {protocol}", []).append(row)
-    for number, (name, points) in enumerate(curves.items()):
-        colour, style = COLOURS[number // 2 % len(COLOURS)], ("-", "--")[number % 2]
+            curves.setdefault(tuple(_head(row)[:-1]), []).append(row)
+    precisions, lengths = (list(dict.fromkeys(name[axis] for name in curves)) for axis in (0, 1))
+    for name, points in curves.items():
+        precision, length, protocol = name
+        look = {
+            "color": COLOURS[lengths.index(length) % len(COLOURS)],
+            "linestyle": "-" if protocol == "grpc" else "--",
+            "marker": MARKERS[precisions.index(precision) % len(MARKERS)],
+            "markersize": 4,
+        }
         at_once = [row.asked.concurrency for row in points]
-        throughput.plot(at_once, [row.speech_per_s for row in points], style, color=colour, marker="o", label=name)
-        for share, width in ((50, 1.5), (95, 0.7)):
+        throughput.plot(at_once, [row.speech_per_s for row in points], label=", ".join(name), **look)
+        for share, width in ((50, 1.5), (95, 0.6)):
             values = [row.figures.percentiles[PERCENTILES.index(share)] for row in points if row.figures]
-            latency.plot(at_once, values, style, color=colour, marker=".", linewidth=width)
+            latency.plot(at_once, values, linewidth=width, **look)
     throughput.set_ylabel("seconds of speech a second")
     throughput.set_ylim(bottom=0)
     latency.set_ylabel("latency of a window, ms: p50 (bold) and p95")
     latency.set_yscale("log")
     for axis in (throughput, latency):
         axis.set_xlabel("requests at once")
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(color="#e6e6e6", linewidth=0.7)
-    if curves:
-        throughput.legend(frameon=False, fontsize=8)
+    figure.legend(loc="outside lower center", ncols=max(len(lengths), 1), frameon=False, fontsize=8)
     with writing(path):
         figure.savefig(path)
