@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from emotalk_perf.errors import AnalyzerFailed, AnalyzerTimeout, AnalyzerUnusabl
 NAME = "perf_analyzer"
 PROOF_TIMEOUT_S = 20.0
 """Seconds within which ``--version`` must have answered; it takes some hundredths."""
+GRACE_S = 10.0
+"""Seconds that it has to end after its time is up."""
 _UNSTABLE = "Failed to obtain stable measurement"
 
 
@@ -76,17 +79,33 @@ class Analyzer:
         raise AnalyzerFailed(f"exit status {ended.returncode}: {_last_lines(ended.stderr or ended.stdout)}")
 
     def _ended(self, arguments: Sequence[str], folder: Path, timeout_s: float) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+        with subprocess.Popen(
             [str(self.binary), *arguments],
             cwd=folder,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            timeout=timeout_s,
-            check=False,
-        )
+        ) as process:
+            try:
+                said, complained = process.communicate(timeout=timeout_s)
+            except BaseException:
+                _end(process)
+                raise
+        return subprocess.CompletedProcess(process.args, process.returncode, said, complained)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End it, after its requests in flight if it can wait for them, as it does when interrupted: Triton up to 25.02 may
+    crash when a gRPC call ends while it computes.
+    """
+    process.send_signal(signal.SIGINT)
+    try:
+        process.communicate(timeout=GRACE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def on_path() -> Analyzer | None:

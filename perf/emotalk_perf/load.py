@@ -84,8 +84,8 @@ class Figures:
     percentiles: tuple[float, ...]
     """Milliseconds, at :data:`PERCENTILES`."""
     steps: dict[str, Step]
-    """By the model's name, in the ensemble's order. The two encoders run side by side, so that the sum of the steps
-    may be more than the latency.
+    """By the model's name, in the ensemble's order. Their sum may be more than the latency: the two encoders run
+    side by side, and a step begins while the one before still hands out its result (``output``).
     """
 
 

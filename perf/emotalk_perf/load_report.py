@@ -31,8 +31,9 @@ def markdown(rows: Sequence[Row], remark: str) -> str:
         parts.append("Without figures:\n\n" + "\n".join(failures))
     steps = [model.name for model in tensors.STEPS]
     parts += [
-        "Milliseconds of one request in each step, waiting + computing, by Triton's own clock (the two encoders run "
-        "side by side):",
+        "Milliseconds of one request in each step, waiting + computing, by Triton's own clock. The two encoders run "
+        "side by side, and a step begins while the one before still hands out its result, so that the sum may be more "
+        "than the latency:",
         table([*_NAMES, *(f"`{name}`" for name in steps)], (_steps(row, steps) for row in rows if row.figures)),
         remark,
         "<details><summary>The command lines</summary>\n\n```bash\n"
