@@ -12,7 +12,7 @@ TESTS   ?= tests
 GLTF    := tests/gltf
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint configs docs figures head parity clean
+.PHONY: help demo test lint configs docs figures bench head parity clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -64,6 +64,9 @@ figures: $(VENV)/.test  ## Measure docs/live.md's tables and plots again (5 minu
 	$(BIN)/emotalk-perf equivalence $(SAMPLE) --repeat 6 --raw --repository $(OUT)/small --page docs/live.md --block emotalk \
 	  --live default,default --live 4,1 --live 8,2 --live 0,100 \
 	  --plot docs/figures/equivalence.png
+
+bench: $(VENV)/.test  ## Measure docs/performance.md's tables again (minutes, with nothing else running)
+	$(BIN)/emotalk-perf load $(SAMPLE) --page docs/performance.md --block load --plot docs/figures/load.png
 
 head: $(VENV)/.demo  ## Build the client's head again from MakeHuman's CC0 data (fetches 48 MB)
 	PYTHONPATH=tools $(BIN)/python -m head_builder

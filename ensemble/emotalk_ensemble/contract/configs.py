@@ -179,5 +179,6 @@ def _ensemble(manifest: Manifest) -> Message:
             for model in tensors.STEPS
         ]
     }
-    message["parameters"] = _parameters({"model": manifest.model} | manifest.recipe.strings())
+    about = {"model": manifest.model, "precision": manifest.precision}
+    message["parameters"] = _parameters(about | manifest.recipe.strings())
     return message
