@@ -102,8 +102,8 @@ def with_outliers(weights: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[
         ("final_layer_norm", ("feed_forward.intermediate_dense",)),
         ("feed_forward.intermediate_dense", ("feed_forward.output_dense",)),
     )
-    layers = [key[: -len("layer_norm.weight")] for key in out if ".layers." in key and key.endswith("layer_norm.weight")]
-    for layer in (name for name in layers if name.endswith(".")):
+    norm = ".layer_norm.weight"
+    for layer in [key[: 1 - len(norm)] for key in out if ".encoder.layers." in key and key.endswith(norm)]:
         for maker, takers in pairs:
             gain = out[f"{layer}{maker}.weight"]
             rng = np.random.Generator(np.random.PCG64([SEED, zlib.crc32((layer + maker).encode())]))

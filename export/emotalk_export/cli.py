@@ -116,10 +116,11 @@ def _report_speech(manifest: Manifest) -> None:
         return
     by_channel: dict[str, float] = speech["mean_error_by_blendshape"]
     worst = sorted(by_channel, key=lambda name: -by_channel[name])[:WORST]
+    named = ", ".join(f"{name} ({by_channel[name]:g})" for name in worst)
     kept = [f"{model}: {name}" for model, names in manifest.provenance["kept_in_fp32"].items() for name in names]
     _console.print(
         f"int8 on {speech['seconds']:g} s of speech: weights off by {speech['mean_error']:g} on average, by "
-        f"{speech['largest_error']:g} at most; most in {', '.join(f'{name} ({by_channel[name]:g})' for name in worst)}. "
+        f"{speech['largest_error']:g} at most; most in {named}. "
         f"Left in float32: {', '.join(kept) or 'nothing'}.",
         markup=False,
         soft_wrap=True,
@@ -128,7 +129,7 @@ def _report_speech(manifest: Manifest) -> None:
     if speech["mean_error"] > WARN_MEAN or high:
         _console.print(
             f"emotalk-export: warning: with int8 these weights are off by more than {WARN_MEAN:g} on average, or "
-            f"{WARN_CHANNEL:g} in one blendshape; look at the face before you use it, calibrate on speech of your own "
+            f"{WARN_CHANNEL:g} in one blendshape; look at the face before you use it, calibrate on your own speech "
             "(--calibration), or stay with fp32",
             style="yellow",
             markup=False,

@@ -104,7 +104,9 @@ def export(
     spoken = []
     if precision == "int8":
         if tool:
-            raise UnsupportedPrecision("int8 graphs are for CPUs, and TensorRT takes none of them; accepted: fp32, fp16")
+            raise UnsupportedPrecision(
+                "int8 graphs are for CPUs, and TensorRT takes none of them; accepted: fp32, fp16"
+            )
         spoken = speech_trials(pieces(calibration or [sample_voice()]), face.widths, face.recipe)
     try:
         with replacing(repository) as folder:

@@ -65,7 +65,7 @@ def prepare(module: nn.Module, inputs: Sequence[tuple[Tensor, ...]]) -> Plan:
         return Plan((), ())
     for stack in _all(module, ConvStack):
         for convolution in stack.convolutions:
-            convolution.as_product()  # type: ignore[operator]  # a Convolution; ModuleList does not say
+            convolution.as_product()
     for trunk in _all(module, Trunk):
         _smooth(trunk, _peaks(module, inputs))
     errors = _errors(module, inputs)
@@ -170,8 +170,7 @@ def _errors(module: nn.Module, inputs: Iterable[tuple[Tensor, ...]]) -> dict[str
     sums = {layer: np.zeros(2) for layer in layers.values()}
     weights: dict[nn.Module, Tensor] = {}
 
-    def record(layer: nn.Module, taken: tuple[Tensor, ...], _: Tensor) -> None:
-        assert isinstance(layer, Half)
+    def record(layer: Half, taken: tuple[Tensor, ...], _: Tensor) -> None:
         if layer not in weights:
             whole, scale = quantised(layer.weight.numpy())
             weights[layer] = torch.from_numpy(whole * scale)
@@ -204,9 +203,7 @@ def _replace(graph: ir.Graph, name: str, product: ir.Node, integers: dict[str, t
     taps = _taps(x)
     if taps:
         number, x_scale, zero = _quantised_source(graph, taps, integers)
-        new = ir.node(
-            "MatMulIntegerToFloat", [number, stored[0], x_scale, stored[1], zero, None, bias], domain=DOMAIN
-        )
+        new = ir.node("MatMulIntegerToFloat", [number, stored[0], x_scale, stored[1], zero, None, bias], domain=DOMAIN)
     else:
         new = ir.node("DynamicQuantizeMatMul", [x, *stored, None, bias], domain=DOMAIN)
     new.outputs[0].name = f"{name}.product"
@@ -231,8 +228,7 @@ def _quantised_source(
     """Integers before they are sliced and joined: a quarter of the bytes to move. Returns them joined, scale, zero."""
     source = taps[0].inputs[0]
     join = next(iter(taps[0].outputs[0].uses())).node
-    assert source is not None
-    key = str(source.name)
+    key = str(source.name) if source is not None else ""
     if key not in integers:
         node = ir.node("DynamicQuantizeLinear", [source], num_outputs=3)
         for output, suffix in zip(node.outputs, ("int8", "scale", "zero"), strict=True):

@@ -73,8 +73,8 @@ def export_graph(
 ) -> GraphFiles:
     """Write ``module`` as ``folder/model.onnx``, with ``model``'s names, dynamic in batch and every named axis.
 
-    Weights of more than ``inline_limit`` bytes go to ``folder/model.onnx.data``. ``rewrite`` may change the graph before
-    it is written.
+    Weights of more than ``inline_limit`` bytes go to ``folder/model.onnx.data``. ``rewrite`` may change the graph
+    before it is written.
 
     Raises:
         GraphExportFailed: torch cannot export the module, or folds an axis that must vary.

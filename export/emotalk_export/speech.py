@@ -45,7 +45,7 @@ def pieces(paths: Sequence[Path]) -> list[NDArray[np.float32]]:
         found += [clip[i : i + size] for i in range(0, len(clip) - size + 1, size)]
     if not found:
         names = ", ".join(path.name for path in paths)
-        raise CalibrationUnreadable(f"{names}: no {PIECE_S:g} s of speech in one piece; accepted: files of at least that")
+        raise CalibrationUnreadable(f"{names}: less than {PIECE_S:g} s of speech; accepted: a file of at least that")
     chosen = np.unique(np.linspace(0, len(found) - 1, min(MOST_PIECES, len(found))).round().astype(int))
     return [found[i] for i in chosen]
 
@@ -55,7 +55,7 @@ def _read(path: Path) -> NDArray[np.float32]:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (OSError, soundfile.SoundFileError) as error:
         raise CalibrationUnreadable(f"{path} cannot be read as audio: {error}") from error
-    clip = soxr.resample(samples.mean(1), rate, SAMPLE_RATE).astype(np.float32)
+    clip: NDArray[np.float32] = soxr.resample(samples.mean(1), rate, SAMPLE_RATE).astype(np.float32)
     if not np.isfinite(clip).all():
         raise CalibrationUnreadable(f"{path} has samples that are no numbers; accepted: -1..1")
     return clip

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -100,23 +101,39 @@ def _trial(
 ) -> Trial:
     """``audio`` [B, samples] before the networks."""
     batch = len(audio)
+    level = generator.uniform(size=(batch, 1))
+    style = generator.uniform(size=(batch, PERSONS)) ** 4
+    given = clip_inputs(audio, window, recipe, level, style / style.sum(1, keepdims=True))
+    steps = given[tensors.EMOTION_POSITIONS.name].shape[1]
+    sizes = axis_sizes(window.samples, widths) | {"frames": window.frames, "steps": steps}
+    return Trial(sizes, batch, dict(given), dict(given))
+
+
+def clip_inputs(
+    audio: NDArray[np.float32],
+    window: Window,
+    recipe: Recipe,
+    level: NDArray[np.floating[Any]],
+    style: NDArray[np.floating[Any]],
+) -> Arrays:
+    """What ``emotalk_preprocess`` hands to the networks for ``audio`` [B, samples], the whole of each clip's sound.
+
+    ``level`` is [B, 1], ``style`` [B, 24], the share of each person.
+    """
+    batch = len(audio)
     if recipe.normalisation == "clip":
         wide = audio.astype(np.float64)
         mean, variance = wide.mean(1, keepdims=True), wide.var(1, keepdims=True)
         audio = ((audio - mean) / np.sqrt(variance + NORMALISATION_EPSILON)).astype(np.float32)
     grid = frame_grid(window, recipe.frame_grid)
-    level = generator.uniform(size=(batch, 1))
-    style = generator.uniform(size=(batch, PERSONS)) ** 4
-    given = {
+    return {
         tensors.NETWORK_AUDIO.name: audio,
         tensors.CONTENT_POSITIONS.name: np.tile(grid.content, (batch, 1)),
         tensors.EMOTION_POSITIONS.name: np.tile(grid.emotion, (batch, 1)),
         tensors.EMOTION_FRAME_POSITIONS.name: np.tile(grid.emotion_frame, (batch, 1)),
         tensors.LEVEL_CODE.name: np.concatenate([1 - level, level], 1).astype(np.float32),
-        tensors.STYLE_CODE.name: (style / style.sum(1, keepdims=True)).astype(np.float32),
+        tensors.STYLE_CODE.name: style.astype(np.float32),
     }
-    sizes = axis_sizes(window.samples, widths) | {"frames": window.frames, "steps": len(grid.emotion)}
-    return Trial(sizes, batch, dict(given), dict(given))
 
 
 def _murmur(generator: np.random.Generator, batch: int, samples: int) -> NDArray[np.float32]:

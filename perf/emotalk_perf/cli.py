@@ -17,6 +17,7 @@ from emotalk_client import EmoTalkError, InvalidRequest
 from emotalk_client.audio import load
 from emotalk_client.formats import make_folder_of
 from emotalk_ensemble.server import EmbeddedServer, ServerStartError
+from emotalk_perf import compare as comparison
 from emotalk_perf import equivalence as equal
 from emotalk_perf import install, load_report
 from emotalk_perf import load as loads
@@ -84,6 +85,28 @@ def streams(
     _put(live_streams.markdown(loads), page, block)
     if image is not None:
         live_streams.plot(loads, image)
+
+
+@app.command("compare")
+def against_eager(
+    audio: Audio,
+    checkpoint: Annotated[Path, typer.Option(help="EmoTalk.pth, for eager PyTorch.")],
+    repository: Annotated[list[Path], typer.Option(help="What was exported from it; several times: all of them.")],
+    attention_heads: Annotated[int, typer.Option(help="Heads of the checkpoint's encoders.")] = 16,
+    seconds: Annotated[str, typer.Option(metavar="S,S…", help="Of speech.")] = "1,5,25",
+    rounds: Annotated[int, typer.Option(min=1, help="How often every way is run.")] = 5,
+    page: Page = None,
+    block: Block = "compare",
+) -> None:
+    """Compare eager PyTorch with the served ensemble and with the bare sessions, in turn, in one run."""
+    lengths = _list(seconds, float, "--seconds")
+    if page is not None:
+        check(page, block)
+    clip = np.concatenate([load(path) for path in audio])
+    measured = comparison.run(
+        checkpoint, attention_heads, repository, clip, lengths, rounds, told=lambda text: typer.echo(text, err=True)
+    )
+    _put(comparison.markdown(measured), page, block)
 
 
 @app.command("install-analyzer")
