@@ -92,6 +92,10 @@ def export(
     Raises:
         ExportError: the subclass that says what is wrong; ``repository`` is then as it was.
     """
+    if precision == "int8" and tensorrt:
+        raise UnsupportedPrecision("int8 graphs are for CPUs, and TensorRT takes none of them; accepted: fp32, fp16")
+    if precision != "int8" and calibration:
+        raise UnsupportedPrecision(f"speech was given for {precision}, which needs none; only int8 is calibrated")
     tool = _tool() if tensorrt else None
     steps = _Steps(progress, 2 + (3 if tool else 2) * len(tensors.GRAPHS))
     extras = _foreign_files(repository)
@@ -103,10 +107,6 @@ def export(
         )
     spoken = []
     if precision == "int8":
-        if tool:
-            raise UnsupportedPrecision(
-                "int8 graphs are for CPUs, and TensorRT takes none of them; accepted: fp32, fp16"
-            )
         spoken = speech_trials(pieces(calibration or [sample_voice()]), face.widths, face.recipe)
     try:
         with replacing(repository) as folder:

@@ -109,6 +109,27 @@ def against_eager(
     _put(comparison.markdown(measured), page, block)
 
 
+@app.command("lengths")
+def by_length(
+    audio: Audio,
+    repository: Annotated[list[Path], typer.Option(help="What is served; several times: one after the other.")],
+    seconds: Annotated[str, typer.Option(metavar="S,S…", help="Of clips.")] = "1,10,60,600",
+    rounds: Annotated[int, typer.Option(min=1, help="How often every clip is animated.")] = 3,
+    page: Page = None,
+    block: Block = "lengths",
+) -> None:
+    """Measure what a second of speech costs in clips of different lengths."""
+    lengths = _list(seconds, float, "--seconds")
+    if page is not None:
+        check(page, block)
+    clip = np.concatenate([load(path) for path in audio])
+    found = [
+        comparison.cost_by_length(each, clip, lengths, rounds, told=lambda text: typer.echo(text, err=True))
+        for each in repository
+    ]
+    _put(comparison.cost_markdown(repository, lengths, found), page, block)
+
+
 @app.command("install-analyzer")
 def install_analyzer() -> None:
     """Bring a perf_analyzer that runs here into the user's cache, unless one is there or on PATH."""

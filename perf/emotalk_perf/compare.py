@@ -107,6 +107,37 @@ def run(
     return Comparison(tuple(lengths), tuple(by_length), tuple(flops), peak, memory)
 
 
+def cost_by_length(
+    repository: Path, speech: NDArray[np.float32], lengths: Sequence[float], rounds: int, told: Callable[[str], None]
+) -> list[list[float]]:
+    """Seconds of every round for clips of ``lengths`` seconds, cut into windows as clients cut them, by length.
+
+    Raises:
+        ServerStartError, EmoTalkError: what could not be run.
+    """
+    found: list[list[float]] = [[] for _ in lengths]
+    with EmbeddedServer(repository) as server, EmoTalkClient(server.grpc_url, timeout_s=TIMEOUT_S) as client:
+        client.animate(speech, sample_rate=SAMPLE_RATE)
+        for number in range(rounds):
+            for seconds, length in zip(found, lengths, strict=True):
+                told(f"{length:g} s, round {number + 1} of {rounds}")
+                clip = np.resize(speech, round(length * SAMPLE_RATE))
+                began = time.perf_counter()
+                client.animate(clip, sample_rate=SAMPLE_RATE)
+                seconds.append(time.perf_counter() - began)
+    return found
+
+
+def cost_markdown(repositories: Sequence[Path], lengths: Sequence[float], found: Sequence[list[list[float]]]) -> str:
+    """A table of real-time factors, by repository and length."""
+    rows = []
+    for repository, costs in zip(repositories, found, strict=True):
+        manifest = Manifest.load(repository)
+        factors = [float(np.median(seconds)) / length for seconds, length in zip(costs, lengths, strict=True)]
+        rows.append([f"{manifest.model}, {manifest.precision}", *(f"{factor:.3f}" for factor in factors)])
+    return table(["seconds for each second of speech", *(f"{length:g} s" for length in lengths)], rows)
+
+
 def _round(ways: Sequence[Way], runs: Sequence[Run], clip: NDArray[np.float32], counts: bool) -> None:
     expected: NDArray[np.float32] | None = None
     for way, each in zip(ways, runs, strict=True):

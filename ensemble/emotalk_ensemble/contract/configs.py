@@ -41,6 +41,10 @@ WARM_UP_SAMPLES = SAMPLE_RATE
 GPU_QUEUE_DELAY_US = 2_000
 """How long a request waits for others to share a batch with, on a GPU (batches gain little on a CPU)."""
 
+CACHED = (tensors.FRONTEND, tensors.CONTENT_ENCODER, tensors.EMOTION_ENCODER)
+"""Models that know nothing of level, person and style: where the server has a response cache, the same speech in
+another style runs the decoder only (docs/performance.md has what that saves)."""
+
 _TYPES = {"FP32": "TYPE_FP32", "FP64": "TYPE_FP64", "INT32": "TYPE_INT32", "INT64": "TYPE_INT64"}
 
 
@@ -163,6 +167,8 @@ def _network(model: Model, manifest: Manifest, profile: Profile) -> Message:
     )
     message = _PROFILES[profile](_signature(model, manifest.widths, **head))
     message["model_warmup"] = [_warm_up(model, manifest.widths)]
+    if model in CACHED:
+        message["response_cache"] = {"enable": True}
     return message
 
 

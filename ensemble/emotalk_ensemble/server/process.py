@@ -54,6 +54,8 @@ class ServerSettings:
     address: str = LOOPBACK
     profile: Profile = "cpu"
     start_timeout_s: float = 600.0
+    cache_bytes: int = 0
+    """What the encoders gave may be kept in so much memory: the same speech in another style then costs a decoder."""
 
 
 class TritonProcess:
@@ -108,6 +110,8 @@ class TritonProcess:
             f"--backend-config=onnxruntime,shm-region-prefix-name={self._name}",
             "--exit-timeout-secs=2",
         ]
+        if settings.cache_bytes:
+            command += [f"--cache-directory={triton.caches}", f"--cache-config=local,size={settings.cache_bytes}"]
         if settings.profile != "cpu":
             command.append(f"--model-config-name={settings.profile}")
         logger.debug("starting %s", " ".join(command).replace(self._secret, "..."))
