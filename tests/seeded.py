@@ -4,7 +4,7 @@ The trained weights may not be redistributed, so the goldens in ``data/`` were c
 weights that are a function of (key, shape, seed) alone, through NumPy's PCG64. The arithmetic here must not change by
 a bit: the goldens belong to it.
 
-    python tests/seeded.py {full|small} SEED OUT.pth [--outliers]
+    python tests/seeded.py {full|small} SEED OUT.pth [--outliers] [--one-frontend]
 """
 
 from __future__ import annotations
@@ -115,16 +115,34 @@ def with_outliers(weights: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[
     return out
 
 
-def checkpoint(size: Size, seed: int, path: Path, outliers: bool = False) -> Path:
+def with_one_frontend(weights: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """The same with the content encoder's convolutions in both encoders, as after training with them frozen."""
+    content, emotion = "audio_encoder_cont.feature_extractor.", "audio_encoder_emo.wav2vec2.feature_extractor."
+    return {
+        key: weights[content + key.removeprefix(emotion)] if key.startswith(emotion) else value
+        for key, value in weights.items()
+    }
+
+
+def checkpoint(size: Size, seed: int, path: Path, outliers: bool = False, one_frontend: bool = False) -> Path:
     """Write the checkpoint of ``size`` to ``path`` in the released layout, and return ``path``."""
     import torch  # only here: the server's tests want the signal alone
 
     weights = state(shapes(size), seed)
     if outliers:
         weights = with_outliers(weights)
+    if one_frontend:
+        weights = with_one_frontend(weights)
     torch.save({key: torch.from_numpy(value) for key, value in weights.items()}, path)
     return path
 
 
 if __name__ == "__main__":
-    checkpoint(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), "--outliers" in sys.argv[4:])  # type: ignore[arg-type]
+    flags = sys.argv[4:]
+    checkpoint(
+        sys.argv[1],  # type: ignore[arg-type]  # a word of Size
+        int(sys.argv[2]),
+        Path(sys.argv[3]),
+        outliers="--outliers" in flags,
+        one_frontend="--one-frontend" in flags,
+    )

@@ -9,8 +9,7 @@ wrong by more than :data:`KEPT_FROM` on the given speech stays in float32, and s
 ends in the weights themselves.
 
 The convolutions of the frontend become products too: the taps of the kernel side by side, times one matrix. A scale for
-every frame of a tensor was tried as well: not more exact once channels are even, and slower than the product it serves
-(docs/performance.md has the figures).
+every frame of a tensor, which needs operators of its own around every product, was tried and was slower.
 """
 
 from __future__ import annotations

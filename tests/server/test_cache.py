@@ -8,6 +8,7 @@ from emotalk_client import EmoTalkClient
 from emotalk_ensemble.contract.configs import CACHED
 from emotalk_ensemble.server import EmbeddedServer
 from emotalk_ensemble.server.cli import parser
+from emotalk_ensemble.server.probe import probe
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +40,11 @@ def test_another_style_of_the_same_speech_runs_no_encoder(caching, bundled_serve
 
 def test_a_health_check_is_never_answered_by_the_cache(caching):
     with EmoTalkClient(caching.grpc_url) as client:
-        client.health()
-        before = computed(caching)
-        client.health()
-    assert computed(caching) == [count + 1 for count in before]
+        for check in (client.health, lambda: probe(f"http://{caching.http_url}", 10)):
+            check()
+            before = computed(caching)
+            check()
+            assert computed(caching) == [count + 1 for count in before]
 
 
 def test_without_a_cache_everything_runs_again(bundled_server, speech):

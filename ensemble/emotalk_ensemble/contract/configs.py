@@ -23,6 +23,13 @@ Message: TypeAlias = dict[str, Any]
 
 HEADER = "# Generated from emotalk_ensemble.contract; do not edit. `make configs` writes it again.\n"
 
+PROFILE_PATHS: dict[Profile, str] = {
+    "cpu": "config.pbtxt",
+    "gpu": "configs/gpu.pbtxt",
+    "tensorrt": "configs/tensorrt.pbtxt",
+}
+"""Where a network's config for each profile lies, in its folder."""
+
 CPU_SESSION = {
     "intra_op_thread_count": "0",  # all cores
     "inter_op_thread_count": "1",
@@ -72,12 +79,10 @@ def config_files(manifest: Manifest, queue_size: int = QUEUE_SIZE) -> dict[PureP
     for model in (tensors.PREPROCESS, tensors.POSTPROCESS):
         files[PurePosixPath(model.name, "config.pbtxt")] = _python_model(model, manifest, queue_size)
     for model in tensors.GRAPHS:
-        for profile, path in (
-            ("cpu", "config.pbtxt"),
-            ("gpu", "configs/gpu.pbtxt"),
-            ("tensorrt", "configs/tensorrt.pbtxt"),
-        ):
-            files[PurePosixPath(model.name, path)] = _network(model, manifest, profile)  # type: ignore[arg-type]  # a literal above
+        for profile, path in PROFILE_PATHS.items():
+            if profile != "cpu" and manifest.precision == "int8":
+                continue  # its operators are the CPU's
+            files[PurePosixPath(model.name, path)] = _network(model, manifest, profile)
     files[PurePosixPath(tensors.ENSEMBLE.name, "config.pbtxt")] = _ensemble(manifest)
     return {path: HEADER + dumps(message) for path, message in sorted(files.items())}
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from emotalk_ensemble import admission
 from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.contract.configs import Profile
+from emotalk_ensemble.contract.configs import PROFILE_PATHS, Profile
 from emotalk_ensemble.repository import VERSION
 from emotalk_ensemble.server.errors import (
     InvalidRepository,
@@ -30,6 +30,7 @@ from emotalk_ensemble.server.errors import (
     ModelFailedToLoad,
     ServerStartError,
     StartTimeout,
+    UnsupportedProfile,
 )
 from emotalk_ensemble.server.installation import find_triton
 from emotalk_ensemble.server.log import LogReader
@@ -198,6 +199,7 @@ def check_repository(repository: Path, profile: Profile) -> None:
 
     Raises:
         InvalidRepository: the folder is no repository of this project.
+        UnsupportedProfile: the repository is not for ``profile``.
         MissingGraph: a network's file is missing.
     """
     for model in (*tensors.STEPS, tensors.ENSEMBLE):
@@ -206,6 +208,10 @@ def check_repository(repository: Path, profile: Profile) -> None:
                 f"{repository} is no EmoTalk model repository: {model.name}/config.pbtxt is missing. "
                 "`emotalk-export --repository DIR` writes one"
             )
+    if not all((repository / model.name / PROFILE_PATHS[profile]).is_file() for model in tensors.GRAPHS):
+        raise UnsupportedProfile(
+            f"{repository} has no configs for the profile {profile}: int8 graphs are for CPUs; accepted: --profile cpu"
+        )
     graph = "model.plan" if profile == "tensorrt" else "model.onnx"
     for model in tensors.GRAPHS:
         path = repository / model.name / VERSION / graph
