@@ -135,6 +135,22 @@ class AsyncEmoTalkClient:
         finally:
             await blocks.aclose()
 
+    async def stream_blocks(
+        self,
+        audio: AudioSource,
+        *,
+        sample_rate: int | None = None,
+        progress: Progress | None = None,
+        **options: Unpack[AnimateOptions],
+    ) -> AsyncGenerator[Animation, None]:
+        """The frames of :meth:`stream`, a window's at a time; their timecodes are the clip's."""
+        blocks = self._blocks(audio, sample_rate, progress, options)
+        try:
+            async for first, rows in blocks:
+                yield Animation(rows, timecodes(first, len(rows)))
+        finally:
+            await blocks.aclose()
+
     def live(self, *, sample_rate: int, **options: Unpack[LiveOptions]) -> AsyncLiveSession:
         """A live stream: speech goes in as it is spoken, frames come out as soon as they are final.
 
