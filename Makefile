@@ -62,6 +62,7 @@ figures: $(VENV)/.test  ## Measure docs/live.md's tables and plots again (5 minu
 	$(BIN)/python tests/seeded.py small 7 $(OUT)/small.pth
 	$(BIN)/emotalk-export --checkpoint $(OUT)/small.pth --repository $(OUT)/small --attention-heads 4
 	$(BIN)/emotalk-perf equivalence $(SAMPLE) --repeat 6 --raw --repository $(OUT)/small --page docs/live.md --block emotalk \
+	  --live default,default --live 4,1 --live 8,2 --live 0,100 \
 	  --plot docs/figures/equivalence.png
 
 head: $(VENV)/.demo  ## Build the client's head again from MakeHuman's CC0 data (fetches 48 MB)

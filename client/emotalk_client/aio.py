@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
+import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +58,8 @@ class AsyncEmoTalkClient:
         timeout_s: seconds that one call may take, retries included; of :meth:`stream`, without the caller's own between
             two frames.
         concurrency: windows of one call in flight at once.
-        retries: how often a window is sent again after a failure that may pass.
+        retries: how often a window is sent again after a failure that may pass; a live stream's again and again, until
+            its ``timeout_s`` have passed. 0: never.
     """
 
     def __init__(
@@ -71,8 +75,10 @@ class AsyncEmoTalkClient:
         self._timeout_s = timeout_s
         self._concurrency = max(1, concurrency)
         self._retry = Retry(attempts=max(0, retries) + 1)
+        self._persistence = Retry(attempts=sys.maxsize) if retries > 0 else self._retry
         self._transport = transport
         self._parameters: dict[str, str] | None = None
+        self._sessions: weakref.WeakSet[AsyncLiveSession] = weakref.WeakSet()
         self._closed = False
 
     async def __aenter__(self) -> AsyncEmoTalkClient:
@@ -84,8 +90,10 @@ class AsyncEmoTalkClient:
         await self.close()
 
     async def close(self) -> None:
-        """Let go of the connection; does nothing the second time."""
+        """End live streams and let go of the connection; does nothing the second time."""
         self._closed = True
+        for session in tuple(self._sessions):
+            await session.close()
         transport, self._transport = self._transport, None
         if transport is not None:
             await transport.close()
@@ -162,7 +170,14 @@ class AsyncEmoTalkClient:
             AudioError, InvalidRequest: the rate or an option is out of range.
         """
         self._check_open()
-        return AsyncLiveSession(self._exchange, self._recipe, sample_rate, LiveSettings(**options))
+        session = AsyncLiveSession(
+            partial(self._exchange, retry=self._persistence),
+            partial(self._recipe, retry=self._persistence),
+            sample_rate,
+            LiveSettings(**options),
+        )
+        self._sessions.add(session)
+        return session
 
     async def describe(self) -> dict[str, str]:
         """What the server says of the model it serves, its parameters by name; asked once, and not inferred.
@@ -192,14 +207,14 @@ class AsyncEmoTalkClient:
         settings = Settings(**options)
         deadline = Deadline.after(self._timeout_s)
         clip = Clip(audio, sample_rate)
-        expected = await asyncio.to_thread(clip.expected_samples)
+        expected = await clip.expected_samples()
         inputs = await asyncio.to_thread(settings.inputs)
         parameters = settings.options().parameters()
         recipe = await self._recipe(deadline)
         layout = settings.layout(recipe)
         facts: ClipFacts | None = None
         if recipe.knows_its_clip:
-            facts = await asyncio.to_thread(clip.facts)
+            facts = await clip.facts(deadline)
             layout = balanced(facts.samples, layout)
             inputs[tensors.CLIP_SAMPLES.name] = np.array([[facts.samples]], np.int64)
             inputs[tensors.CLIP_STATS.name] = facts.statistics[None]
@@ -243,14 +258,16 @@ class AsyncEmoTalkClient:
         parameters: dict[str, Parameter],
         window: Window,
         deadline: Deadline,
+        retry: Retry | None = None,
     ) -> NDArray[np.float32]:
         """Weights [F, 52] of all frames of ``window``."""
         transport = self._connected()
-        outputs = await self._retry.run(lambda left: transport.infer(inputs, parameters, left), deadline)
+        retry = retry or self._retry
+        outputs = await retry.run(lambda left: transport.infer(inputs, parameters, left), deadline)
         return checked(outputs, window.frames, window.start_frame)
 
-    async def _recipe(self, deadline: Deadline) -> Recipe:
-        parameters = await self._model_parameters(deadline)
+    async def _recipe(self, deadline: Deadline, retry: Retry | None = None) -> Recipe:
+        parameters = await self._model_parameters(deadline, retry)
         try:
             return Recipe.from_strings(parameters)
         except (KeyError, ValueError) as error:
@@ -259,10 +276,10 @@ class AsyncEmoTalkClient:
                 f"({type(error).__name__}: {error})"
             ) from error
 
-    async def _model_parameters(self, deadline: Deadline) -> dict[str, str]:
+    async def _model_parameters(self, deadline: Deadline, retry: Retry | None = None) -> dict[str, str]:
         if self._parameters is None:
             transport = self._connected()
-            self._parameters = await self._retry.run(transport.model_parameters, deadline)
+            self._parameters = await (retry or self._retry).run(transport.model_parameters, deadline)
         return self._parameters
 
     def _check_open(self) -> None:

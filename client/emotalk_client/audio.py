@@ -140,7 +140,8 @@ def scaled(samples: NDArray[Any]) -> NDArray[np.float32]:
     """Integers of full scale into float32 -1..1; floats as they are."""
     kind = samples.dtype.kind
     if kind == "f":
-        return samples.astype(np.float32)
+        with np.errstate(over="ignore"):  # what overflows is infinite, which check_values refuses
+            return samples.astype(np.float32)
     if kind in "iu" and samples.dtype.itemsize <= 4:
         full = 2.0 ** (8 * samples.dtype.itemsize - 1)
         zero = full if kind == "u" else 0.0  # unsigned audio rests at half scale
@@ -148,11 +149,20 @@ def scaled(samples: NDArray[Any]) -> NDArray[np.float32]:
     raise InvalidAudio(f"the array's type is {samples.dtype}; accepted: floats, and integers of 8, 16 and 32 bits")
 
 
+def mixed(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The mean [n] of the channels of ``samples`` [n] or [n, channels]."""
+    if samples.ndim == 1:
+        return samples
+    with np.errstate(over="ignore", invalid="ignore"):  # likewise
+        mean: NDArray[np.float32] = np.ascontiguousarray(samples).mean(axis=1)
+    return mean
+
+
 def _resampled(pieces: Iterator[NDArray[np.float32]], resampler: Resampler) -> Iterator[NDArray[np.float32]]:
     """``pieces`` [n] or [n, channels], mixed, checked and resampled."""
     place = 0
     for piece in pieces:
-        samples = piece if piece.ndim == 1 else piece.mean(axis=1)
+        samples = mixed(piece)
         check_values(samples, place)
         place += len(samples)
         if len(out := resampler.push(samples)):
@@ -200,12 +210,17 @@ def _reading(source: Any) -> Iterator[soundfile.SoundFile]:
         ) from error
 
 
-def _array_pieces(array: Any, size: int) -> Iterator[NDArray[np.float32]]:
+def check_shape(array: NDArray[Any], name: str) -> None:
+    """Raise :class:`InvalidAudio` for an array that is neither [samples] nor [samples, channels]."""
     if array.ndim not in (1, 2) or (array.ndim == 2 and not 1 <= array.shape[1] <= MAX_CHANNELS):
         raise InvalidAudio(
-            f"the array has shape {list(array.shape)}; accepted: [samples] or [samples, channels] with at most "
+            f"the {name} has shape {list(array.shape)}; accepted: [samples] or [samples, channels] with at most "
             f"{MAX_CHANNELS} channels"
         )
+
+
+def _array_pieces(array: Any, size: int) -> Iterator[NDArray[np.float32]]:
+    check_shape(array, "array")
     scaled(array[:0])  # the type is checked even where there is nothing to scale
     return (np.ascontiguousarray(scaled(array[i : i + size])) for i in range(0, len(array), size))
 
@@ -219,7 +234,24 @@ def _opened(name: str, source: str | os.PathLike[str] | BinaryIO) -> soundfile.S
         raise InvalidAudio(f"{name} was opened as text; accepted: an open binary file")
     if not (hasattr(source, "seekable") and source.seekable()):
         source = io.BytesIO(source.read())  # a pipe or a socket: libsndfile has to seek
-    return soundfile.SoundFile(source)
+    return soundfile.SoundFile(_Rest(source) if source.tell() else source)
+
+
+class _Rest:
+    """An open file from where it is: libsndfile seeks to absolute places, and finds no flac behind something else."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._start = file.tell()
+
+    def read(self, size: int) -> bytes:
+        return self._file.read(size)
+
+    def tell(self) -> int:
+        return self._file.tell() - self._start
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset + self._start if whence == os.SEEK_SET else offset, whence) - self._start
 
 
 def _check_header(name: str, file: soundfile.SoundFile) -> None:

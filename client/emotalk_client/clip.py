@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from emotalk_client.audio import AudioSource, blocks, expected_samples
 from emotalk_client.planner import PlannedWindow, Planner
+from emotalk_client.retry import Deadline
 from emotalk_client.tail import AudioTail
 
 
@@ -49,24 +50,33 @@ class Clip:
         self._source: Any = source
         self._rate = sample_rate
 
-    def expected_samples(self) -> int:
+    async def expected_samples(self) -> int:
         """Samples at 16 kHz that there should be; 0 where only reading tells. What shows without reading is raised."""
         self._rewind()
-        return expected_samples(self._source, self._rate)
+        expected: int = await _in_thread(expected_samples, self._source, self._rate)
+        return expected
 
-    def facts(self) -> ClipFacts:
-        """Read all of it once; see :func:`emotalk_client.audio.load` for the errors.
+    async def facts(self, deadline: Deadline) -> ClipFacts:
+        """Read all of it once.
 
         Blocks are merged as Chan, Golub & LeVeque do (The American Statistician 37 (1983) 242), in float64.
+
+        Raises:
+            the errors of :func:`emotalk_client.audio.load`, and DeadlineExceeded.
         """
         count, mean, squares = 0, 0.0, 0.0
-        for block in self._blocks():
-            wide = block.astype(np.float64)
-            new, new_mean = len(wide), float(wide.mean())
-            gap = new_mean - mean
-            squares += float(np.square(wide - new_mean).sum()) + gap * gap * count * new / (count + new)
-            count += new
-            mean += gap * new / count
+        reader = self._blocks()
+        try:
+            while (block := await _in_thread(next, reader, None)) is not None:
+                deadline.remaining()
+                wide = block.astype(np.float64)
+                new, new_mean = len(wide), float(wide.mean())
+                gap = new_mean - mean
+                squares += float(np.square(wide - new_mean).sum()) + gap * gap * count * new / (count + new)
+                count += new
+                mean += gap * new / count
+        finally:
+            reader.close()
         return ClipFacts(count, np.array([mean, squares / count if count else 0.0], np.float32))
 
     async def windows(self, planner: Planner) -> AsyncGenerator[tuple[PlannedWindow, NDArray[np.float32]], None]:
@@ -100,7 +110,7 @@ class Clip:
 async def _in_thread(work: Any, *arguments: Any) -> Any:
     """What ``work`` returns; decoding takes its time, and the loop goes on meanwhile.
 
-    A caller that is cancelled waits for it: a generator cannot be closed while a thread is in it.
+    A caller that is cancelled waits for it: a generator cannot be closed, nor a file read, while a thread is in it.
     """
     future = asyncio.get_running_loop().run_in_executor(None, work, *arguments)
     try:

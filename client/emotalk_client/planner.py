@@ -51,8 +51,8 @@ class Layout:
         if not 0 < window_s <= MAX_WINDOW_S:  # NaN fails too
             raise InvalidWindow(f"the window is {window_s} s; accepted: more than 0, at most {MAX_WINDOW_S:g} s")
         for name, seconds in (("before", before_s), ("after", after_s)):
-            if not 0 <= seconds < math.inf:
-                raise InvalidWindow(f"the overlap {name} is {seconds} s; accepted: 0 or more")
+            if not 0 <= seconds <= MAX_WINDOW_S:
+                raise InvalidWindow(f"the overlap {name} is {seconds} s; accepted: 0..{MAX_WINDOW_S:g} s")
         return cls(grid_ceil(window_s), grid_ceil(before_s), grid_ceil(after_s))
 
 

@@ -65,7 +65,8 @@ class Retry:
             try:
                 return await attempt(deadline.remaining())
             except PASSING as error:
-                pause = min(self.first_s * 2**number, self.longest_s) * random.uniform(0.5, 1)  # noqa: S311  # no secret
+                longest = min(self.first_s * 2 ** min(number, 32), self.longest_s)  # 32: far beyond, and no overflow
+                pause = longest * random.uniform(0.5, 1)  # noqa: S311  # no secret
                 if number == self.attempts - 1 or pause >= deadline.at - asyncio.get_running_loop().time():
                     raise
                 logger.info("trying again in %.2f s: %s", pause, error)

@@ -27,7 +27,7 @@ class Stitcher:
         Raises:
             UnexpectedResponse: the answer has too few frames, or frames that are here already.
         """
-        kept = weights[window.kept]
+        kept = weights[window.kept].copy()  # a view would keep the whole answer in memory for as long as a frame
         if len(kept) != window.end - window.first:
             raise UnexpectedResponse(
                 f"the window from frame {window.start_frame} came back with {len(weights)} frames; "

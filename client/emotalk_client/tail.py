@@ -15,6 +15,7 @@ class AudioTail:
         self._kept = np.zeros(SAMPLE_RATE, np.float32)
         self._first = 0
         self._length = 0
+        self._needed = 0
 
     @property
     def end(self) -> int:
@@ -29,7 +30,10 @@ class AudioTail:
     def push(self, samples: NDArray[np.float32]) -> None:
         """Add ``samples`` [n]."""
         if self._length + len(samples) > len(self._kept):
-            self._kept = np.concatenate([self._kept, np.zeros(max(len(self._kept), len(samples)), np.float32)])
+            self._let_go()
+            # With just enough room every push would move everything.
+            if self._length + len(samples) > len(self._kept) * 7 // 8:
+                self._kept = np.concatenate([self._kept, np.zeros(max(len(self._kept), len(samples)), np.float32)])
         self._kept[self._length : self._length + len(samples)] = samples
         self._length += len(samples)
 
@@ -48,8 +52,12 @@ class AudioTail:
 
     def forget(self, before: int) -> None:
         """Let go of the samples before ``before``."""
-        gone = min(before - self._first, self._length)
-        if gone > len(self._kept) // 2:  # seldom, so that a push of one sample stays cheap
-            self._kept[: self._length - gone] = self._kept[gone : self._length].copy()
-            self._first += gone
-            self._length -= gone
+        self._needed = max(self._needed, before)
+        if self._needed - self._first > len(self._kept) // 2:  # seldom, so that a push of one sample stays cheap
+            self._let_go()
+
+    def _let_go(self) -> None:
+        gone = min(self._needed - self._first, self._length)
+        self._kept[: self._length - gone] = self._kept[gone : self._length].copy()
+        self._first += gone
+        self._length -= gone

@@ -66,7 +66,9 @@ class Admission:
     def open_door(self, limit: int) -> None:
         """Called by the first step, once: from now on ``limit`` requests may be inside."""
         self._limit = limit
-        self._counts[:] = 0, WARM_UPS, self._clock_ns()
+        # Numbers go on: a request from before a restart of this step must not count for those after it.
+        issued = max(self._counts[_ISSUED], self._counts[_DONE])
+        self._counts[:] = issued, issued + WARM_UPS, self._clock_ns()
 
     def enter(self) -> int:
         """The number of one more request.

@@ -21,7 +21,7 @@ from emotalk_perf.report import renew
 app = typer.Typer(help="Measure a server.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 OVERLAPS_S = (0.5, 3.0)
-LIVES_S = ((None, None), (1.0, None), (0.5, None))
+LIVES = ("default,default", "1,default", "0.5,default")
 """Context and look-ahead of the live streams that are compared."""
 COUNTS = (1, 2, 4, 8, 12, 16, 20, 24, 32, 40, 48, 64)
 
@@ -40,7 +40,10 @@ def equivalence(
     repository: Repository = None,
     raw: Annotated[bool, typer.Option("--raw/--smooth", help="Raw weights, or smoothed ones.")] = True,
     repeat: Annotated[int, typer.Option(min=1, help="How often the speech is repeated.")] = 1,
-    live: Annotated[bool, typer.Option("--live/--no-live", help="Live streams too.")] = True,
+    live: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CONTEXT,LOOK_AHEAD", help="Of a live stream, in seconds, or default; several times."),
+    ] = None,
     page: Page = None,
     block: Block = "equivalence",
     image: Image = None,
@@ -49,7 +52,9 @@ def equivalence(
     clip = np.concatenate([load(path) for path in audio] * repeat)
     windows: list[tuple[float | None, float | None]] = [(None, overlap) for overlap in OVERLAPS_S]
     with _server(url, repository) as address:
-        measured = equal.run(address, clip, raw=raw, windows=[*windows, (None, None)], lives=LIVES_S if live else ())
+        measured = equal.run(
+            address, clip, raw=raw, windows=[*windows, (None, None)], lives=[_pair(text) for text in live or LIVES]
+        )
     _put(equal.markdown(measured), page, block)
     if image is not None:
         equal.plot(measured, image)
@@ -73,6 +78,15 @@ def streams(
     _put(live_streams.markdown(loads), page, block)
     if image is not None:
         live_streams.plot(loads, image)
+
+
+def _pair(text: str) -> tuple[float | None, float | None]:
+    """``"4,default"`` as (4.0, None)."""
+    try:
+        context, look_ahead = (None if part == "default" else float(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r}; accepted: CONTEXT,LOOK_AHEAD", param_hint="--live") from None
+    return context, look_ahead
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from emotalk_client.audio import Resampler, blocks, load
 from emotalk_client.clip import Clip
 from emotalk_client.errors import InvalidAudio, TruncatedAudio, UnreadableAudio
+from emotalk_client.retry import Deadline
 from emotalk_ensemble.contract.errors import AudioNotFinite, AudioOutOfRange
 
 RATES = [8_000, 11_025, 16_000, 22_050, 44_100, 48_000]
@@ -133,9 +134,9 @@ def test_a_files_rate_is_its_own():
         load("x.wav", 16_000)
 
 
-def test_statistics_are_the_whole_clips():
+async def test_statistics_are_the_whole_clips():
     clip = noise(3_000_000)[:, 0] + 0.25
-    facts = Clip(clip, 16_000).facts()
+    facts = await Clip(clip, 16_000).facts(Deadline.after(60))
     assert facts.samples == len(clip)
     np.testing.assert_allclose(facts.statistics, [clip.astype(float).mean(), clip.astype(float).var()], rtol=1e-6)
 

@@ -133,6 +133,8 @@ def test_glb_goes_by_the_meshs_own_order(tmp_path, face, monkeypatch):
     ("damage", "words"),
     [
         (lambda data: data[:1000], "ends within a chunk"),
+        (lambda data: data[:14], "ends within a chunk's head"),
+        (lambda data: data.replace(b'"extras":{"fps":30}', b'"extras":["fps",30]'), "AttributeError"),
         (lambda data: b"\0\0\0\0" + data[4:], "does not start with glTF"),
         (lambda data: head.read(), "no animation of morph weights"),
     ],
@@ -143,6 +145,19 @@ def test_a_damaged_glb_says_what_is_wrong(tmp_path, face, damage, words):
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(UnreadableAnimation, match=words):
         Animation.load(path)
+
+
+def test_a_glb_that_says_no_rate_is_read_at_that_of_its_times(tmp_path, face):
+    def unsaid(animation):
+        animation.save(tmp_path / "face.glb", fps=24)
+        data = (tmp_path / "face.glb").read_bytes()
+        (tmp_path / "face.glb").write_bytes(data.replace(b'"extras":{"fps":24.0}', b'"extras":{"fbs":24.0}'))
+        return tmp_path / "face.glb"
+
+    assert Animation.load(unsaid(face)).fps == pytest.approx(24, abs=1e-3)
+    one = Animation(face.weights[:1], face.timecodes[:1])
+    assert Animation.load(unsaid(one)).fps == 30
+    assert Animation.load(unsaid(one), fps=24).fps == 24
 
 
 # USD -------------------------------------------------------------------------------------------

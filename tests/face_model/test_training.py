@@ -2,6 +2,8 @@
 
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -219,3 +221,22 @@ def test_lips_are_labelled_as_pressed_before_the_burst_where_an_engine_starts_at
     assert early[0].end == early[1].start
     assert early[2:] == spoken[2:]  # no pause before that p: its closure is its own
     assert pressed_early("flite-slt", spoken) == spoken
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["fit", "--corpus", "nowhere"], "nowhere is no corpus"),
+        (["evaluate", "--corpus", "nowhere"], "face.pt is no file"),
+        (["calibrate", "face.pt", "--corpus", "{speech}"], "no voice that is held back"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_clear_error(
+    speech: Path, tmp_path: Path, options: list[str], words: str
+) -> None:
+    arguments = [option.format(speech=speech) for option in options]
+    command = [sys.executable, "-m", "emotalk_training.cli", *arguments]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert said.returncode == 1
+    assert words in said.stdout
+    assert "Traceback" not in said.stdout + said.stderr

@@ -9,7 +9,6 @@ from emotalk_client import EmoTalkClient
 from emotalk_client.audio import load
 from emotalk_ensemble.arkit import BLENDSHAPES
 from emotalk_ensemble.emotions import EMOTIONS
-from emotalk_ensemble.server import EmbeddedServer
 from head_lips import Lips
 
 VOICE = Path(__file__).parents[2] / "docs" / "demo" / "voice.flac"

@@ -2,15 +2,19 @@
 
 import json
 import os
+import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from emotalk_client import EmoTalkClient
 from emotalk_client.audio import load
+from emotalk_ensemble.arkit import APPLE_ORDER, BLENDSHAPES
 
 VOICE = Path(__file__).parents[2] / "docs" / "demo" / "voice.flac"
 
@@ -80,3 +84,30 @@ def test_a_reader_that_has_enough_is_no_error(bundled_server):
     said = subprocess.run(["/bin/bash", "-o", "pipefail", "-c", pipe], env=environment, capture_output=True, timeout=60)
     assert len(said.stdout.splitlines()) == 3
     assert b"Traceback" not in said.stderr
+
+
+def test_frames_also_go_out_as_live_link_packets(bundled_server, whole, tmp_path):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unreal:
+        unreal.bind(("127.0.0.1", 0))
+        unreal.settimeout(5)
+        soundfile.write(tmp_path / "second.wav", load(VOICE)[:16_000], 16_000)
+        address = f"127.0.0.1:{unreal.getsockname()[1]}"
+        said = command(
+            bundled_server.grpc_url, str(tmp_path / "second.wav"), "--livelink", address, "--emotion", "joy=1"
+        )
+        assert said.returncode == 0, said.stderr
+        packets = [unreal.recv(2048) for _ in range(30)]
+    face = weights(said.stdout.decode())
+    assert face.shape == (30, 52)
+    assert (
+        face[:, BLENDSHAPES.index("mouthSmileLeft")].mean()
+        > whole[:30, BLENDSHAPES.index("mouthSmileLeft")].mean() + 0.1
+    )
+    jaws = [struct.unpack(">61f", packet[-61 * 4 :])[APPLE_ORDER.index("jawOpen")] for packet in packets]
+    np.testing.assert_allclose(jaws, face[:, BLENDSHAPES.index("jawOpen")], atol=1e-6)
+
+
+def test_an_address_that_is_none_is_one_clear_error(bundled_server):
+    said = command(bundled_server.grpc_url, str(VOICE), "--vmc", "host:port:x")
+    assert said.returncode == 1
+    assert b"InvalidAddress" in said.stderr

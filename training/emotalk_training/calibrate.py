@@ -16,6 +16,8 @@ import numpy as np
 import torch
 
 from emotalk_training import augment
+from emotalk_training.corpus import CorpusError
+from emotalk_training.dataset import VALIDATION_VOICES
 from emotalk_training.graphs import load_checkpoint
 from emotalk_training.metrics import accuracy
 from emotalk_training.predict import Validation, activities, composed
@@ -38,9 +40,17 @@ class Choice:
 
 
 def calibrate(checkpoint: Path, folder: Path) -> Choice:
-    """Choose, and write the choice into the checkpoint file."""
-    model = load_checkpoint(checkpoint)
+    """Choose, and write the choice into the checkpoint file.
+
+    Raises:
+        CorpusError: the corpora have none of the held-back voices.
+    """
     validation = Validation.load(folder)
+    if not validation.clips:
+        raise CorpusError(
+            f"the corpora have no voice that is held back for choices; accepted: {', '.join(sorted(VALIDATION_VOICES))}"
+        )
+    model = load_checkpoint(checkpoint)
     rng = np.random.default_rng(5)
     rough = []
     for clip in validation.clips:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,9 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-app = typer.Typer(help="Train and evaluate the bundled face model.", no_args_is_help=True)
+app = typer.Typer(
+    help="Train and evaluate the bundled face model.", no_args_is_help=True, pretty_exceptions_enable=False
+)
 console = Console()
 
 CorpusOption = Annotated[
@@ -173,8 +176,17 @@ def card(
 
 
 def main() -> Any:
-    """Entry point."""
-    return app()
+    """Run the command; a mistake is one line and exit status 1, never a traceback."""
+    from emotalk_export.errors import ExportError
+    from emotalk_training.corpus import CorpusError
+    from emotalk_training.sources import MissingSourceError
+    from emotalk_training.text import MissingTextError
+
+    try:
+        return app()
+    except (CorpusError, ExportError, MissingSourceError, MissingTextError) as error:
+        console.print(f"emotalk-train: {type(error).__name__}: {error}", markup=False, soft_wrap=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

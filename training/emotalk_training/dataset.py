@@ -25,7 +25,7 @@ from emotalk_training.articulation import (
     score,
     visemes,
 )
-from emotalk_training.corpus import SAMPLE_RATE, Utterance, utterances
+from emotalk_training.corpus import SAMPLE_RATE, CorpusError, Utterance, utterances
 from emotalk_training.pitch import semitones_over_median
 
 log = logging.getLogger(__name__)
@@ -85,6 +85,9 @@ def prepare(corpora: Sequence[Path], cache: Path, progress: Callable[[int, int],
     Returns:
         The folder that :class:`Examples` opens.
     """
+    for corpus in corpora:
+        if not (corpus / "index.jsonl").is_file():
+            raise CorpusError(f"{corpus} is no corpus: it has no index.jsonl; `emotalk-train corpus` makes one")
     key = zlib.crc32(b"".join((c / "index.jsonl").read_bytes() for c in corpora), RULES_VERSION)
     folder = cache / f"prepared-{key:08x}"
     if (folder / "items.json").is_file():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, TextIO
@@ -13,6 +13,7 @@ from typing import Annotated, TextIO
 import typer
 
 from emotalk_client.animation import Frame
+from emotalk_client.cli.animate import by_name
 from emotalk_client.cli.connection import Url, connect
 from emotalk_client.formats import jsonl, writing
 from emotalk_client.live.latency import LatencyMeter
@@ -20,7 +21,11 @@ from emotalk_client.live.session import LiveStatus
 from emotalk_client.live.settings import LiveSettings
 from emotalk_client.live.sources import PCM_TYPES, Block, file_blocks, microphone, paced, pcm_blocks
 from emotalk_client.live.sync import LiveSession
+from emotalk_client.outputs import Address, LiveLinkOutput, Output, Paced, VmcOutput
+from emotalk_client.outputs import livelink as livelink_format
+from emotalk_client.outputs import vmc as vmc_format
 from emotalk_ensemble.contract import limits
+from emotalk_ensemble.emotions import EMOTIONS
 from emotalk_ensemble.timing import FPS, SAMPLE_RATE
 
 SHOWN_EVERY_S = 0.25
@@ -44,6 +49,13 @@ def live(
     level: Annotated[float, typer.Option(help="Emotion level, 0..1.")] = limits.DEFAULT_LEVEL,
     person: Annotated[int, typer.Option(help="Speaking style, 0..23.")] = limits.DEFAULT_PERSON,
     seed: Annotated[int, typer.Option(help="Of the blinks.")] = limits.DEFAULT_SEED,
+    emotion: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=AMOUNT", help=f"0..1 of {', '.join(EMOTIONS)}; repeatable.")
+    ] = None,
+    livelink: Annotated[
+        str | None, typer.Option(metavar="HOST[:PORT]", help="Also send to Unreal's Live Link Face.")
+    ] = None,
+    vmc: Annotated[str | None, typer.Option(metavar="HOST[:PORT]", help="Also send by VMC (OSC).")] = None,
     hop: Annotated[float, typer.Option(help="Seconds between two windows.")] = DEFAULTS.hop,
     context: Annotated[float | None, typer.Option(help="Seconds of past. Default: what the model needs.")] = None,
     look_ahead: Annotated[float | None, typer.Option(help="Seconds to wait. Default: what the model needs.")] = None,
@@ -73,6 +85,7 @@ def live(
                 level=level,
                 person=person,
                 seed=seed,
+                emotions=by_name(emotion or [], "--emotion"),
                 hop=hop,
                 context=context,
                 look_ahead=look_ahead,
@@ -80,8 +93,14 @@ def live(
                 timeout_s=timeout,
             )
         )
-        out = stack.enter_context(_lines(output))
-        run(session, blocks, rate, out)
+        outputs: list[Output] = [_Lines(stack.enter_context(_lines(output)))]
+        if livelink is not None:
+            outputs.append(Paced(LiveLinkOutput(Address.parse(livelink, livelink_format.DEFAULT_PORT))))
+        if vmc is not None:
+            outputs.append(Paced(VmcOutput(Address.parse(vmc, vmc_format.DEFAULT_PORT))))
+        for one in outputs:
+            stack.callback(one.close)
+        run(session, blocks, rate, outputs)
 
 
 @contextmanager
@@ -95,9 +114,23 @@ def _lines(output: Path | None) -> Iterator[TextIO]:
         yield file
 
 
-def run(session: LiveSession, blocks: Iterator[Block], rate: int, out: TextIO) -> None:
-    """Speak ``blocks`` into ``session`` here, and write its frames from a thread of their own."""
-    listener = Listener(session, out)
+class _Lines:
+    """JSON lines as an output."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def send(self, frame: Frame) -> None:
+        self._file.write(jsonl.line(frame.timecode, frame.weights) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Nothing to do: whoever opened the file closes it."""
+
+
+def run(session: LiveSession, blocks: Iterator[Block], rate: int, outputs: Sequence[Output]) -> None:
+    """Speak ``blocks`` into ``session`` here, and send its frames to ``outputs`` from a thread of their own."""
+    listener = Listener(session, outputs)
     listener.start()
     spoken = 0
     try:
@@ -121,14 +154,14 @@ def run(session: LiveSession, blocks: Iterator[Block], rate: int, out: TextIO) -
 
 
 class Listener(threading.Thread):
-    """Writes frames as they come, and shows how the session is doing on a terminal."""
+    """Sends frames on as they come, and shows how the session is doing on a terminal."""
 
-    def __init__(self, session: LiveSession, out: TextIO) -> None:
+    def __init__(self, session: LiveSession, outputs: Sequence[Output]) -> None:
         super().__init__(name="emotalk-live", daemon=True)
         self.meter = LatencyMeter()
         self.failed: list[Exception] = []
         self._session = session
-        self._out = out
+        self._outputs = outputs
         self._shown_at = 0.0
         self._worst = 0.0
         self._frames = 0
@@ -146,8 +179,9 @@ class Listener(threading.Thread):
     def _write(self, frames: list[Frame]) -> None:
         for frame in frames:
             self._worst = max(self._worst, self.meter.arrived(frame))
-            self._out.write(jsonl.line(frame.timecode, frame.weights) + "\n")
-        self._out.flush()
+        for output in self._outputs:
+            for frame in frames:
+                output.send(frame)
         self._frames += len(frames)
         now = time.monotonic()
         if sys.stderr.isatty() and now - self._shown_at >= SHOWN_EVERY_S:

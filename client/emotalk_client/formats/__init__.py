@@ -49,7 +49,7 @@ class Format:
         """The animation in ``path``, at ``fps`` where it says none; :class:`UnreadableAnimation` if it has none."""
         try:
             return self._read(path, fps)
-        except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError) as error:
+        except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             raise UnreadableAnimation(
                 f"{path} is no {self.name} file of this project ({type(error).__name__}: {error})"
             ) from error

@@ -12,6 +12,7 @@ import numpy as np
 
 from emotalk_client import head
 from emotalk_client.animation import Animation
+from emotalk_client.formats.rates import rate_of
 from emotalk_client.head.container import Container
 from emotalk_ensemble.arkit import BLENDSHAPES, columns
 
@@ -42,8 +43,8 @@ def content(animation: Animation) -> bytes:
     return container.packed()
 
 
-def read(path: Path, _: float | None = None) -> Animation:
-    """Read the first animation of morph weights; its targets by name."""
+def read(path: Path, fps: float | None = None) -> Animation:
+    """Read the first animation of morph weights, its targets by name; ``fps`` where nothing tells its rate."""
     container = Container.unpacked(path.read_bytes())
     document = container.document
     animation, channel = next(
@@ -64,6 +65,7 @@ def read(path: Path, _: float | None = None) -> Animation:
         raise ValueError("its weights are cubic splines; accepted: LINEAR or STEP")
     seconds = container.array(sampler["input"]).astype(np.float64)
     weights = container.array(sampler["output"]).reshape(len(seconds), len(names))
-    fps = animation.get("extras", {}).get("fps") or (len(seconds) - 1) / (seconds[-1] - seconds[0])
+    said = animation.get("extras", {}).get("fps")
+    rate = rate_of(seconds, fps) if said is None else float(said)
     order = [names.index(name) for name in BLENDSHAPES]
-    return Animation(weights[:, order].astype(np.float32), seconds, float(fps))
+    return Animation(weights[:, order].astype(np.float32), seconds, rate)

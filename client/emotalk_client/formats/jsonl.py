@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotalk_client.animation import Animation
+from emotalk_client.formats.rates import rate_of
 from emotalk_ensemble.arkit import BLENDSHAPE_COUNT
-from emotalk_ensemble.timing import FPS
 
 
 def line(seconds: float, weights: NDArray[np.float32]) -> str:
@@ -32,5 +32,4 @@ def read(path: Path, fps: float | None = None) -> Animation:
         raise ValueError("it is empty")
     weights = np.array([line["blendshapes"] for line in lines], np.float32).reshape(-1, BLENDSHAPE_COUNT)
     seconds = np.array([line["timecode"] for line in lines], np.float64)
-    rate = (len(seconds) - 1) / (seconds[-1] - seconds[0]) if len(seconds) > 1 else fps or FPS
-    return Animation(weights, seconds, round(float(rate), 6))
+    return Animation(weights, seconds, rate_of(seconds, fps))

@@ -36,6 +36,8 @@ class Container:
             raise ValueError("it does not start with glTF")
         document, buffer, place = None, b"", 12
         while place < len(content):
+            if len(content) < place + 8:
+                raise ValueError("it ends within a chunk's head")
             size, kind = struct.unpack_from("<I4s", content, place)
             chunk = content[place + 8 : place + 8 + size]
             if len(chunk) < size:

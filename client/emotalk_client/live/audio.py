@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_client.audio import MAX_CHANNELS, Resampler, check_values, scaled
+from emotalk_client.audio import Resampler, check_shape, check_values, mixed, scaled
 from emotalk_client.errors import InvalidAudio
 from emotalk_client.tail import AudioTail
 from emotalk_ensemble.timing import SAMPLE_RATE
@@ -57,18 +57,25 @@ class SpokenAudio:
         self.tail = AudioTail()
         self.statistics = RunningStatistics()
 
-    def push(self, block: NDArray[Any]) -> int:
-        """Add ``block`` [n] or [n, channels]; returns how many samples at 16 kHz that gave.
+    def checked(self, block: NDArray[Any]) -> NDArray[np.float32]:
+        """``block`` [n] or [n, channels] as what :meth:`push` takes. Nothing is heard yet: of a block with a mistake
+        in it, no part is.
 
         Raises:
             InvalidAudio: the block is no audio.
             AudioNotFinite, AudioOutOfRange: its samples are none.
         """
-        if block.ndim not in (1, 2) or (block.ndim == 2 and not 1 <= block.shape[1] <= MAX_CHANNELS):
-            raise InvalidAudio(f"the block has shape {list(block.shape)}; accepted: [samples] or [samples, channels]")
-        samples = scaled(block)
-        mono = samples if samples.ndim == 1 else samples.mean(axis=1)
+        if not isinstance(block, np.ndarray):
+            raise InvalidAudio(
+                f"the block is a {type(block).__name__}; accepted: an array (of raw PCM, np.frombuffer makes one)"
+            )
+        check_shape(block, "block")
+        mono = mixed(scaled(block))
         check_values(mono, self._pushed)
+        return mono
+
+    def push(self, mono: NDArray[np.float32]) -> int:
+        """Hear ``mono`` [n]; returns how many samples at 16 kHz that gave."""
         self._pushed += len(mono)
         return self._add(self._resampler.push(mono))
 

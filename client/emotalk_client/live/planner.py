@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from emotalk_client.planner import PlannedWindow
+from emotalk_ensemble.contract.errors import InvalidWindow
 from emotalk_ensemble.contract.limits import MIN_SAMPLES
 from emotalk_ensemble.timing import FPS, GRID_FRAMES, GRID_SAMPLES, SAMPLE_RATE, frame_count, frame_to_sample
 
@@ -33,9 +34,13 @@ class LiveLayout:
     hop: int
     """Frames that count, when on time."""
     look_ahead: int
-    """Samples after a frame's own moment that it waits for."""
+    """Samples from a frame's own moment on that it waits for; at least 1, for before that there is no such frame."""
     most: int
     """Frames that count, at most."""
+
+    def __post_init__(self) -> None:
+        if self.before < 0 or self.hop < 1 or self.look_ahead < 1:
+            raise InvalidWindow(f"{self} cannot be; accepted: before of 0 or more, a hop and a look-ahead of 1 or more")
 
     def sizes(self) -> Iterator[int]:
         """How many frames a window may count: ``hop`` times 1, 1.5, 2, 3, 4, 6 … up to ``most``, where whole."""

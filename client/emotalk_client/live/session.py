@@ -3,10 +3,10 @@
 Rule that this module guards: **every frame comes out once, in order, or the session ends with a typed error.** Windows
 that fail for a passing reason are sent again; a window that takes too long ends the session; nothing waits for ever.
 
-Theory of operation. All state lives on one event loop, so there are no locks: :meth:`~AsyncLiveSession.push` and the
-end of each exchange both call ``_advance``, which cuts and sends whatever is ready, at most :data:`IN_FLIGHT` windows
-at once. A slow server thus gets fewer and larger windows (see :mod:`emotalk_client.live.planner`), and once
-``backlog`` seconds of speech wait, ``push`` waits too.
+Theory of operation. All state lives on one event loop, so nothing is locked but the order in which tasks speak:
+:meth:`~AsyncLiveSession.feed` and the end of each exchange both call ``_advance``, which cuts and sends whatever is
+ready, at most :data:`IN_FLIGHT` windows at once. A slow server thus gets fewer and larger windows (see
+:mod:`emotalk_client.live.planner`), and once ``backlog`` seconds of speech wait, ``feed`` waits too.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ from emotalk_client.animation import Frame
 from emotalk_client.errors import DeadlineExceeded, SessionEnded
 from emotalk_client.live.audio import SpokenAudio
 from emotalk_client.live.planner import LiveLayout, LivePlanner
-from emotalk_client.live.settings import LiveSettings
+from emotalk_client.live.settings import LONGEST_FADE_S, LiveSettings
 from emotalk_client.planner import PlannedWindow
 from emotalk_client.retry import Deadline
+from emotalk_client.settings import is_number
 from emotalk_client.stitcher import Stitcher
 from emotalk_ensemble.contract import tensors
+from emotalk_ensemble.contract.errors import InvalidOption
 from emotalk_ensemble.contract.options import Parameter
 from emotalk_ensemble.contract.recipe import Recipe
 from emotalk_ensemble.timing import FPS, SAMPLE_RATE, Window, frame_count
@@ -41,6 +43,8 @@ LATE_S = 0.5
 """Seconds of speech waiting, beyond what every frame has to wait for, from which on a session is late."""
 PIECE_S = 1.0
 """Seconds that a longer push is taken in by, so that it cannot outgrow the backlog."""
+OVERRUN_S = 1.0
+"""Seconds after its deadline at which an exchange that ignores it is given up."""
 
 
 class Exchange(Protocol):
@@ -101,12 +105,13 @@ class AsyncLiveSession:
         self._normalises = False
         self._layout: LiveLayout | None = None
         self._planner: LivePlanner | None = None
-        self._starting = asyncio.Lock()
+        self._starting: asyncio.Task[None] | None = None
+        self._speaking = asyncio.Lock()
         self._ready: list[Frame] = []
         self._last: Frame | None = None
         self._flying: set[asyncio.Task[None]] = set()
         self._change = asyncio.Event()
-        self._error: BaseException | None = None
+        self._error: Exception | None = None
         self._ended: str | None = None
         self._flushing = False
         self._divisor = 1
@@ -145,10 +150,15 @@ class AsyncLiveSession:
 
         Raises:
             SessionEnded: after :meth:`flush`, :meth:`cancel` or :meth:`close`.
-            AudioError, InvalidRequest: the block is no audio; the session goes on without it.
-            ServerError: its subclass says how the server failed; the session is over.
+            AudioError, InvalidRequest: the block is no audio; the session goes on without any of it.
+            ServerError: its subclass says how the server failed; the session is over. Frames that were there before
+                are handed out first.
         """
-        await self.feed(pcm)
+        try:
+            await self.feed(pcm)
+        except Exception as error:
+            if error is not self._error or not self._ready:
+                raise
         return self._take()
 
     async def feed(self, pcm: NDArray[Any]) -> None:
@@ -156,14 +166,17 @@ class AsyncLiveSession:
         listens. Its errors are those of :meth:`push`.
         """
         self._check_open()
-        pcm = np.asarray(pcm)
-        planner = await self._started()
-        piece = max(1, round(PIECE_S * self._audio.rate))
-        for start in range(0, max(1, len(pcm)) if pcm.ndim else 1, piece):
-            await self._room()
+        async with self._speaking:  # the pieces of two blocks must not mix
             self._check_open()
-            planner.push(self._audio.push(pcm[start : start + piece] if pcm.ndim else pcm))
-            self._advance()
+            mono = self._audio.checked(pcm)
+            planner = await self._started()
+            piece = max(1, round(PIECE_S * self._audio.rate))
+            for start in range(0, len(mono), piece):
+                await self._room()
+                self._check_open()
+                planner.push(self._audio.push(mono[start : start + piece]))
+                self._advance()
+                await asyncio.sleep(0)  # a caller that never waits must let the window leave
 
     async def receive(self) -> list[Frame]:
         """Wait until there is a frame; [] when there will be none any more.
@@ -180,25 +193,29 @@ class AsyncLiveSession:
 
         Raises:
             SessionEnded: after an earlier end.
-            ServerError: as :meth:`push`.
+            ServerError: as :meth:`feed`.
         """
         self._check_open()
-        planner = await self._started()
-        self._flushing = True
-        planner.push(self._audio.flush())
-        self._advance()
-        self._change.set()
+        async with self._speaking:
+            planner = await self._started()
+            self._check_open()
+            self._flushing = True
+            planner.push(self._audio.flush())
+            self._advance()
+            self._tell()
 
     async def flush(self) -> list[Frame]:
         """Say that the speech is over, and wait for all frames that are left: ceil(30 * seconds) in all.
 
         Raises:
-            SessionEnded: after an earlier end.
-            ServerError: as :meth:`push`.
+            SessionEnded: after an earlier end, or one that came meanwhile.
+            ServerError: as :meth:`push`; :meth:`receive` hands out the frames that were there before.
         """
         await self.finish()
         while self._error is None and self._ended is None and not self._complete():
             await self._changed()
+        if self._ended is not None or not self._complete():
+            self._check_open()
         frames = self._take()
         self._end("flushed")
         return frames
@@ -210,14 +227,20 @@ class AsyncLiveSession:
             fade_s: seconds in which the face goes to rest from the last frame that was handed out.
 
         Returns:
-            the frames of that fade, which follow on that last frame; [] where there is none or ``fade_s`` is 0.
+            the frames of that fade, which follow on that last frame; [] where there is none, where the face is at rest
+            since an earlier cancel, or where ``fade_s`` is 0.
+
+        Raises:
+            InvalidOption: ``fade_s`` is out of range; the session goes on.
         """
-        if self._ended is None:
-            self._ready.clear()
+        if not (is_number(fade_s) and 0 <= fade_s <= LONGEST_FADE_S):  # NaN fails too
+            raise InvalidOption(f"fade_s is {fade_s!r}; accepted: 0..{LONGEST_FADE_S:g} seconds")
+        self._ready.clear()
         await self._stop("cancelled")
         last = self._last
-        if last is None or not fade_s > 0:
+        if last is None or fade_s == 0:
             return []
+        self._last = None
         steps = math.ceil(fade_s * FPS)
         rest = (0.5 + 0.5 * math.cos(math.pi * step / steps) for step in range(1, steps + 1))
         return [
@@ -230,15 +253,28 @@ class AsyncLiveSession:
         await self._stop("closed")
 
     async def _started(self) -> LivePlanner:
-        """Ask once what the served model needs, and prepare what goes with every window."""
-        async with self._starting:
-            if self._planner is None:
-                recipe = await self._recipe(Deadline.after(self._settings.timeout_s))
-                self._inputs = await asyncio.to_thread(self._settings.inputs)
-                self._normalises = recipe.normalisation == "clip"
-                self._layout = self._settings.layout(recipe)
-                self._planner = LivePlanner(self._layout)
+        """The planner, once it is known what the served model needs."""
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start())
+        while self._planner is None:
+            self._check_open()
+            await self._changed()
         return self._planner
+
+    async def _start(self) -> None:
+        """Ask what the served model needs, and prepare what goes with every window."""
+        try:
+            recipe = await self._recipe(Deadline.after(self._settings.timeout_s))
+            self._inputs = await asyncio.to_thread(self._settings.inputs)
+            self._normalises = recipe.normalisation == "clip"
+            self._layout = self._settings.layout(recipe)
+            self._planner = LivePlanner(self._layout)
+            self._tell()
+        except Exception as error:  # noqa: BLE001  # handed to the caller by whatever is called next
+            self._fail(error)
+        except asyncio.CancelledError:
+            self._end("closed")  # by us, or with the loop
+            raise
 
     def _advance(self) -> None:
         """Cut and send all that is ready and allowed."""
@@ -267,20 +303,24 @@ class AsyncLiveSession:
         return sent
 
     async def _fly(self, window: PlannedWindow, sent: dict[str, NDArray[Any]]) -> None:
+        allowed_s = self._settings.timeout_s
         try:
             place = Window(window.samples, window.start_frame)
-            rows = await self._exchange(sent, self._parameters, place, Deadline.after(self._settings.timeout_s))
+            answer = self._exchange(sent, self._parameters, place, Deadline.after(allowed_s))
+            rows = await asyncio.wait_for(answer, allowed_s + OVERRUN_S)
             if self._ended is None:
                 self._keep(self._stitcher.push(window, rows))
+        except asyncio.TimeoutError:  # the exchange ignored its deadline
+            self._fail(DeadlineExceeded(f"a window took longer than its {allowed_s:g} s"))
+        except Exception as error:  # noqa: BLE001  # handed to the caller by whatever is called next
+            self._fail(error)
         except asyncio.CancelledError:
+            self._end("closed")  # by us, or with the loop
             raise
-        except BaseException as error:  # noqa: BLE001  # handed to the caller by whatever is called next
-            if self._error is None:
-                self._error = error
         finally:
             self._flying.discard(asyncio.current_task())
             self._advance()
-            self._change.set()
+            self._tell()
 
     def _keep(self, blocks: list[tuple[int, NDArray[np.float32]]]) -> None:
         for first, rows in blocks:
@@ -301,22 +341,23 @@ class AsyncLiveSession:
         frames, self._ready = self._ready, []
         if frames:
             self._last = frames[-1]
-        elif self._error is not None:
+        elif self._error is not None and self._ended is None:
             raise self._error
         return frames
 
     async def _room(self) -> None:
         """Wait until the backlog has room, or the session cannot go on."""
-        while self._backlog_s() >= self._settings.backlog and self._error is None and self._ended is None:
+        while self._overdue_s() >= self._settings.backlog and self._error is None and self._ended is None:
             await self._changed()
 
     async def _changed(self) -> None:
-        """Wait for something to happen; every window in flight ends within ``timeout_s``."""
-        self._change.clear()
-        try:
-            await asyncio.wait_for(self._change.wait(), 2 * self._settings.timeout_s)
-        except asyncio.TimeoutError:  # only if an exchange ignores its deadline
-            self._error = DeadlineExceeded(f"nothing happened for {2 * self._settings.timeout_s:g} s")
+        """Wait for :meth:`_tell`. Whoever waits for a window waits no longer than that may take."""
+        await self._change.wait()
+
+    def _tell(self) -> None:
+        """Wake all who wait now; who comes later waits for the next time."""
+        change, self._change = self._change, asyncio.Event()
+        change.set()
 
     def _spoken(self) -> int:
         return self._planner.samples if self._planner is not None else 0
@@ -327,25 +368,34 @@ class AsyncLiveSession:
     def _backlog_s(self) -> float:
         return max(0.0, self._spoken() / SAMPLE_RATE - self._stitcher.next_frame / FPS)
 
-    def _late(self) -> bool:
+    def _overdue_s(self) -> float:
+        """Seconds of speech waiting, beyond what every frame has to wait for: positive only while a window flies."""
         if self._layout is None:
-            return False
-        usual = self._layout.look_ahead / SAMPLE_RATE + self._layout.hop / FPS
-        return self._backlog_s() > usual + LATE_S
+            return 0.0
+        return self._backlog_s() - self._layout.look_ahead / SAMPLE_RATE - self._layout.hop / FPS
+
+    def _late(self) -> bool:
+        return self._overdue_s() > LATE_S
 
     def _check_open(self) -> None:
-        if self._error is not None and not self._ready:
+        if self._error is not None and self._ended is None:
             raise self._error
         if self._ended is not None or self._flushing:
             raise SessionEnded(f"this session was {self._ended or 'flushed'}; make a new one")
 
+    def _fail(self, error: Exception) -> None:
+        if self._error is None:
+            self._error = error
+        self._tell()
+
     def _end(self, how: str) -> None:
         if self._ended is None:
             self._ended = how
-        self._change.set()
+        self._tell()
 
     async def _stop(self, how: str) -> None:
         self._end(how)
-        for task in tuple(self._flying):
+        tasks = [*self._flying, *([self._starting] if self._starting is not None else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._flying, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -23,6 +23,7 @@ CATCH_UP_S = 2.0
 """Seconds of frames that one late window counts at most."""
 LONGEST_HOP_S = 1.0
 LONGEST_BACKLOG_S = 600.0
+LONGEST_FADE_S = 10.0
 
 
 class LiveOptions(FaceOptions, total=False):
@@ -35,7 +36,8 @@ class LiveOptions(FaceOptions, total=False):
     look_ahead: float | None
     """Seconds of the future that a frame waits for; None: what the served model needs, and a frame for smoothing."""
     backlog: float
-    """Seconds of speech that may wait for their frames; then ``push`` waits, so that memory cannot grow."""
+    """Seconds of speech that may wait for their frames, beyond what every frame has to wait for; then ``push`` waits,
+    so that memory cannot grow."""
     min_fps: float
     """Frames per second down to which the rate may fall while the server is late; 30: no frame is ever left out."""
     timeout_s: float
@@ -66,8 +68,8 @@ class LiveSettings(FaceSettings):
                 raise kind(f"{name} is {value!r}; accepted: {least:.3g}..{most:g}")
         for name in ("context", "look_ahead"):
             value = getattr(self, name)
-            if not (value is None or (is_number(value) and 0 <= value < math.inf)):
-                raise InvalidWindow(f"{name} is {value!r}; accepted: 0 seconds or more, or None")
+            if not (value is None or (is_number(value) and 0 <= value <= MAX_WINDOW_S)):
+                raise InvalidWindow(f"{name} is {value!r}; accepted: 0..{MAX_WINDOW_S:g} seconds, or None")
         self.layout(Recipe())
 
     def layout(self, recipe: Recipe) -> LiveLayout:
@@ -82,7 +84,7 @@ class LiveSettings(FaceSettings):
             look_ahead = recipe.live_look_ahead_s + (SMOOTHING_S if self.smooth and not self.raw else 0.0)
         hop = max(1, round(self.hop * FPS))
         most = round(CATCH_UP_S * FPS)
-        layout = LiveLayout(grid_ceil(context), hop, math.ceil(look_ahead * SAMPLE_RATE - 1e-6), most)
+        layout = LiveLayout(grid_ceil(context), hop, max(1, math.ceil(look_ahead * SAMPLE_RATE - 1e-6)), most)
         if layout.samples(most) > MAX_WINDOW_S * SAMPLE_RATE:
             raise InvalidWindow(
                 f"context {context:g} s, look-ahead {look_ahead:g} s and {most / FPS:g} s of frames are more than one "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from emotalk_client.animation import Frame
+from emotalk_client.errors import ClientClosed
 from emotalk_client.live.session import AsyncLiveSession, LiveStatus
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -64,4 +66,5 @@ class LiveSession:
 
     def close(self) -> None:
         """See :meth:`AsyncLiveSession.close`."""
-        self._run(self._async.close())
+        with contextlib.suppress(ClientClosed):  # the session ended with its client
+            self._run(self._async.close())
