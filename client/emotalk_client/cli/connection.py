@@ -32,8 +32,8 @@ def given_url(url: str | None) -> str | None:
 
 
 @contextmanager
-def connect(url: str | None) -> Iterator[EmoTalkClient]:
-    """A client for the server that the user named, or that is there, or that is started now.
+def address(url: str | None) -> Iterator[str]:
+    """The server that the user named, or that is there, or that is started now.
 
     Raises:
         MissingExtra: a server would have to be started, and the extra for that is not installed.
@@ -41,14 +41,19 @@ def connect(url: str | None) -> Iterator[EmoTalkClient]:
     """
     named = given_url(url)
     if named is not None:
-        with EmoTalkClient(named) as client:
-            yield client
+        yield named
     elif _is_there(DEFAULT_URL):
-        with EmoTalkClient(DEFAULT_URL) as client:
-            yield client
+        yield DEFAULT_URL
     else:
-        with _embedded() as started, EmoTalkClient(started) as client:
-            yield client
+        with _embedded() as started:
+            yield started
+
+
+@contextmanager
+def connect(url: str | None) -> Iterator[EmoTalkClient]:
+    """A client for the server at :func:`address`, whose errors these are."""
+    with address(url) as found, EmoTalkClient(found) as client:
+        yield client
 
 
 def _is_there(url: str) -> bool:
