@@ -42,7 +42,7 @@ def gateway(
         "request_timeout_s": request_timeout_s,
     }
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
-    with listen(host, port) as listening, address(url) as triton:
+    with listen(host, port) as listening, address(url, supervised=True) as triton:
         client = AsyncEmoTalkClient(triton, timeout_s=settings.request_timeout_s)
         said = f"emotalk gateway is ready: {address_of(listening)}, faces from {triton}"
         Server(create_app(settings, client), lambda: typer.echo(said)).run(sockets=[listening])
