@@ -32,10 +32,10 @@ def gateway_to(triton):
     """``with gateway_to(max_audio_s=5) as gateway``: one with these settings."""
 
     @contextmanager
-    def running(url=triton.grpc_url, **settings):
+    def running(url=triton.grpc_url, retries=1, **settings):
         settings = GatewaySettings(**settings)
         wire = RecordingTransport(url)
-        client = AsyncEmoTalkClient(url, timeout_s=settings.request_timeout_s, retries=1, transport=wire)
+        client = AsyncEmoTalkClient(url, timeout_s=settings.request_timeout_s, retries=retries, transport=wire)
         app = create_app(settings, client)
         ready = threading.Event()
         with listen("127.0.0.1", 0) as listening:

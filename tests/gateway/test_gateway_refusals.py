@@ -12,11 +12,12 @@ import psutil
 import pytest
 import soundfile
 from asking import CHUNKS, STREAM, events, face, form
-from conftest import RATE, VOICE
 
+from conftest import RATE
 from emotalk_client.gateway.errors import STATUSES
 
 CONVERT = "/api/v1/convert"
+TOKEN = "open sesame"
 
 
 @pytest.fixture
@@ -101,7 +102,11 @@ def test_audio_that_cannot_be_used(gateway, wav, second):
         (b"", {}, "multipart/form-data"),
         (b"no form", {"Content-Type": "multipart/form-data"}, "boundary"),
         (b"no form", {"Content-Type": "multipart/form-data; boundary=x"}, ""),
-        (b"--x\r\nContent-Disposition: form-data\r\n\r\n\r\n--x--", {"Content-Type": "multipart/form-data; boundary=x"}, ""),
+        (
+            b"--x\r\nContent-Disposition: form-data\r\n\r\n\r\n--x--",
+            {"Content-Type": "multipart/form-data; boundary=x"},
+            "",
+        ),
     ],
 )
 def test_a_body_that_is_no_form(gateway, body, headers, words):
@@ -301,8 +306,13 @@ def test_a_caller_that_leaves_in_mid_upload_is_forgotten(gateway, second):
 
 
 def test_a_token_is_asked_for_and_never_said(gateway_to, second):
-    with gateway_to(token="open sesame") as gateway:
-        for headers in ({}, {"Authorization": "Bearer x"}, {"Authorization": "Basic open sesame"}, {"Authorization": "é"}):
+    with gateway_to(token=TOKEN) as gateway:
+        for headers in (
+            {},
+            {"Authorization": "Bearer x"},
+            {"Authorization": "Basic open sesame"},
+            {"Authorization": "é"},
+        ):
             answer = gateway.post(STREAM, second, headers)
             said(answer, 401, "NotAuthorised")
             assert answer.headers["www-authenticate"] == "Bearer"

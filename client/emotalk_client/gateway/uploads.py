@@ -58,9 +58,9 @@ async def upload(request: Request, part: str, max_bytes: int) -> AsyncIterator[U
             raise InvalidUpload(f"the form has no part {part!r}; it has {given}; accepted: an audio file in {part!r}")
         fields.pop(part, None)
         if isinstance(content, UploadFile):
-            yield Upload(await in_thread(_audio, content.file), fields)
+            yield Upload(await in_thread(as_audio, content.file), fields)
         else:  # base64 is often sent as a field
-            yield Upload(await in_thread(_audio, io.BytesIO(content.encode())), fields)
+            yield Upload(await in_thread(as_audio, io.BytesIO(content.encode())), fields)
 
 
 def form_schema(part: str, options: Mapping[str, str]) -> dict[str, Any]:
@@ -123,7 +123,7 @@ class _Named(io.RawIOBase):
         return self._file.tell()
 
 
-def _audio(file: BinaryIO) -> BinaryIO:
+def as_audio(file: BinaryIO) -> BinaryIO:
     """``file``, or what it holds as base64 (RFC 4648, with line ends, or as a ``data:`` URL)."""
     head = file.read(SNIFFED)
     file.seek(0)
