@@ -17,7 +17,7 @@ from emotalk_client.gateway.admission import Admission
 from emotalk_client.gateway.errors import BEHIND, STATUSES, GatewayFull, InvalidUpload, problem_of
 from emotalk_client.gateway.rate import FORGET_S, LEAST, HeldRate
 from emotalk_client.gateway.retimed import Retimer, check_whole_rate
-from emotalk_client.gateway.uploads import as_audio
+from emotalk_client.gateway.uploads import decoded
 from emotalk_ensemble.arkit import INDEX
 from emotalk_ensemble.contract.errors import InvalidRequest
 
@@ -33,7 +33,7 @@ def speaking_face(frames, seed):
     return weights
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     fps=st.integers(1, 240),
     frames=st.integers(1, 200),
@@ -124,10 +124,10 @@ def test_audio_is_found_raw_and_in_base64():
         base64.encodebytes(raw),
         b"data:audio/wav;base64," + base64.b64encode(raw),
     ):
-        assert as_audio(io.BytesIO(text)).read() == raw
+        assert decoded(io.BytesIO(text)).read() == raw
     with pytest.raises(InvalidUpload, match="no base64"):
-        as_audio(io.BytesIO(b"QUJ"))
-    assert as_audio(io.BytesIO(b"")).read() == b""
+        decoded(io.BytesIO(b"QUJ"))
+    assert decoded(io.BytesIO(b"")).read() == b""
 
 
 def test_what_is_said_of_an_error_tells_no_internals():
