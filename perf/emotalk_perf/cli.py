@@ -97,7 +97,7 @@ def gateway(
     """Compare the gateway's stream of a file with the thin client's animation of it."""
     clip = np.resize(np.concatenate([load(path) for path in audio]), round(seconds * SAMPLE_RATE))
     with tempfile.TemporaryDirectory() as folder, _server(url, repository) as address:
-        file = Path(folder) / "clip.wav"
+        file = Path(folder) / "clip.flac"
         soundfile.write(file, clip, SAMPLE_RATE)
         measured = overhead.run(address, file, seconds, runs)
     _put(overhead.markdown(measured), page, block)
