@@ -5,10 +5,13 @@ import json
 import time
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+RATE = 16_000
+VOICE = Path(__file__).parents[2] / "docs" / "demo" / "voice.flac"
 STREAM = "/api/v1/process-audio-stream"
 CHUNKS = "/process-audio/"
 

@@ -3,12 +3,11 @@
 import io
 import threading
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from asking import Gateway
+from asking import RATE, VOICE, Gateway
 from recording import RecordingTransport
 
 from emotalk_client import AsyncEmoTalkClient, EmoTalkClient
@@ -16,9 +15,6 @@ from emotalk_client.audio import load
 from emotalk_client.gateway import GatewaySettings, create_app
 from emotalk_client.gateway.serving import Server, listen
 from emotalk_ensemble.server import EmbeddedServer
-
-RATE = 16_000
-VOICE = Path(__file__).parents[2] / "docs" / "demo" / "voice.flac"
 
 
 @pytest.fixture(scope="session")

@@ -72,13 +72,7 @@ def settings_table():
     """Of GatewaySettings, as the page has it."""
     rows = ["| variable | default | |", "|---|---|---|"]
     for name, field in GatewaySettings.model_fields.items():
-        default = (
-            "–"
-            if field.default in (None, ())
-            else f"{field.default:g}"
-            if isinstance(field.default, float)
-            else field.default
-        )
+        default = "none" if field.default in (None, ()) else str(field.default).removesuffix(".0")
         meaning = field.description.replace("``", "`").replace("\n", " ")
         rows.append(f"| `EMOTALK_GATEWAY_{name.upper()}` | {default} | {meaning} |")
     return "\n".join(rows)

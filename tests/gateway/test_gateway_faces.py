@@ -6,9 +6,8 @@ import time
 
 import numpy as np
 import pytest
-from asking import CHUNKS, STREAM, events, face, form
+from asking import CHUNKS, STREAM, VOICE, events, face, form
 
-from conftest import VOICE
 from emotalk_client import Animation
 from emotalk_ensemble.arkit import APPLE_ORDER, BLENDSHAPES, columns
 

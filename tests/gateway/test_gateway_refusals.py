@@ -11,9 +11,8 @@ import numpy as np
 import psutil
 import pytest
 import soundfile
-from asking import CHUNKS, STREAM, events, face, form
+from asking import CHUNKS, RATE, STREAM, events, face, form
 
-from conftest import RATE
 from emotalk_client.gateway.errors import STATUSES
 
 CONVERT = "/api/v1/convert"
