@@ -68,6 +68,16 @@ def test_whom_it_cannot_serve_it_tells_at_once(gateway_to, clips, faces):
     assert again.status == 200
 
 
+def test_as_many_as_are_allowed_are_computed_at_once(gateway_to, clips):
+    with gateway_to(max_computing=1) as gateway:
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda clip: gateway.post(STREAM, clip), clips[:8]))  # a window each
+        began, ended = sorted(gateway.wire.began), sorted(gateway.wire.ended)
+    assert {answer.status for answer in answers} == {200}
+    assert len(began) == 8
+    assert all(end <= begin for end, begin in zip(ended, began[1:], strict=False))
+
+
 def test_memory_returns(triton, clips, long_clip):
     """In a process of its own, whose memory is the gateway's alone."""
     command = [sys.executable, "-m", "emotalk_client.cli", "gateway", "--url", triton.grpc_url, "--port", "0"]

@@ -159,6 +159,7 @@ def test_operators_see_how_it_goes(gateway_to, wav, voice):
     assert ours["uploads"] == ours["uploads_waiting"] == ours["streams"] == 0
     assert ours["held_fps"] == 30
     assert ours["first_frame_seconds_count"] == 1
+    assert 'rejections_total{error="CallerLeft"}' not in ours
 
 
 def test_the_interface_is_described(gateway):

@@ -44,6 +44,7 @@ class _Checks:
     async def health(self) -> Health:
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self.within_time(self._service.client.health()))
+            self._running.add_done_callback(_seen)
         return await asyncio.shield(self._running)
 
     async def within_time(self, asking: Any) -> Any:
@@ -52,3 +53,9 @@ class _Checks:
             return await asyncio.wait_for(asking, allowed)
         except asyncio.TimeoutError as error:
             raise DeadlineExceeded(f"no answer within {allowed:g} s") from error
+
+
+def _seen(checked: asyncio.Task[Health]) -> None:
+    """Whoever asked may be gone; what went wrong is then nobody's to hear."""
+    if not checked.cancelled():
+        checked.exception()

@@ -59,6 +59,7 @@ class OneRequest:
         self._left = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
         self._status: int | None = None
+        self._answered = False
         self.last_words: Callable[[Problem], bytes] | None = None
         """What a stream that has begun ends with when it cannot go on."""
 
@@ -123,7 +124,8 @@ class OneRequest:
     async def _watching(self) -> None:
         while (await self._outer_receive())["type"] != "http.disconnect":
             pass
-        self._left.set()
+        if not self._answered:  # after the answer, this is how its end is told
+            self._left.set()
 
     async def _send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -134,6 +136,8 @@ class OneRequest:
             await self._outer_send({**message, "more_body": True})
             await self._drain()
             message = {"type": "http.response.body", "body": b""}
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._answered = True
         await self._outer_send(message)
 
     def _has_body(self) -> bool:
