@@ -12,7 +12,7 @@ TESTS   ?= tests
 GLTF    := tests/gltf
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint configs docs figures head parity clean
+.PHONY: help demo test lint configs docs figures bench head parity clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -65,6 +65,22 @@ figures: $(VENV)/.test  ## Measure the tables and plots of docs/live.md and docs
 	$(BIN)/emotalk-perf equivalence $(SAMPLE) --repeat 6 --raw --repository $(OUT)/small --page docs/live.md --block emotalk \
 	  --live default,default --live 4,1 --live 8,2 --live 0,100 \
 	  --plot docs/figures/equivalence.png
+
+bench: $(VENV)/.test  ## Measure docs/performance.md's tables again (an hour, with nothing else running; 12 GB of disk, 12 GB of memory)
+	$(BIN)/emotalk-perf load $(SAMPLE) --page docs/performance.md --block load --plot docs/figures/load.png
+	mkdir -p $(OUT)/bench
+	$(BIN)/python tests/seeded.py full 7 $(OUT)/bench/full.pth
+	$(BIN)/python tests/seeded.py full 7 $(OUT)/bench/one.pth --one-frontend
+	for precision in fp32 int8; do for weights in full one; do \
+	  $(BIN)/emotalk-export --checkpoint $(OUT)/bench/$$weights.pth --repository $(OUT)/bench/$$weights-$$precision \
+	    --precision $$precision || exit 1; \
+	done; done
+	$(BIN)/emotalk-perf compare $(SAMPLE) --checkpoint $(OUT)/bench/full.pth --page docs/performance.md --block compare \
+	  --repository $(OUT)/bench/full-fp32 --repository $(OUT)/bench/full-int8
+	$(BIN)/emotalk-perf compare $(SAMPLE) --checkpoint $(OUT)/bench/one.pth --page docs/performance.md --block one-frontend \
+	  --repository $(OUT)/bench/one-fp32 --repository $(OUT)/bench/one-int8 --seconds 25
+	$(BIN)/emotalk-perf lengths $(SAMPLE) --page docs/performance.md --block lengths --rounds 2 \
+	  --repository $(OUT)/bench/full-int8 --repository model_repository
 
 head: $(VENV)/.demo  ## Build the client's head again from MakeHuman's CC0 data (fetches 48 MB)
 	PYTHONPATH=tools $(BIN)/python -m head_builder

@@ -39,3 +39,14 @@ def small_repository(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFa
     path = tmp_path_factory.mktemp("repositories") / "small"
     export(small_checkpoint, path, attention_heads=4)
     return path
+
+
+@pytest.fixture(scope="session")
+def int8_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model repository of the small seeded network with outliers, in int8; not to be changed."""
+    from emotalk_export.exporter import export
+
+    folder = tmp_path_factory.mktemp("int8")
+    checkpoint = seeded.checkpoint("small", SEED, folder / "outliers.pth", outliers=True)
+    export(checkpoint, folder / "repository", attention_heads=4, precision="int8")
+    return folder / "repository"

@@ -4,7 +4,7 @@ The trained weights may not be redistributed, so the goldens in ``data/`` were c
 weights that are a function of (key, shape, seed) alone, through NumPy's PCG64. The arithmetic here must not change by
 a bit: the goldens belong to it.
 
-    python tests/seeded.py {full|small} SEED OUT.pth
+    python tests/seeded.py {full|small} SEED OUT.pth [--outliers] [--one-frontend]
 """
 
 from __future__ import annotations
@@ -85,13 +85,64 @@ def shapes(size: Size) -> dict[str, Shape]:
     return {key: ast.literal_eval(shape) for key, shape in (line.split("\t") for line in lines)}
 
 
-def checkpoint(size: Size, seed: int, path: Path) -> Path:
+OUTLIERS = 4
+"""Channels of every norm and every feed-forward layer that are made large."""
+OUTLIER_GAIN = np.float32(20.0)
+
+
+def with_outliers(weights: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """The same with a few channels that are far larger than the others, as trained transformers have them.
+
+    What a norm gives in such a channel is larger by a gain, and what is made of it smaller by as much: the same
+    network. Behind a GELU it is nearly the same.
+    """
+    out = {key: value.copy() for key, value in weights.items()}
+    pairs = (
+        ("layer_norm", ("attention.q_proj", "attention.k_proj", "attention.v_proj")),
+        ("final_layer_norm", ("feed_forward.intermediate_dense",)),
+        ("feed_forward.intermediate_dense", ("feed_forward.output_dense",)),
+    )
+    norm = ".layer_norm.weight"
+    for layer in [key[: 1 - len(norm)] for key in out if ".encoder.layers." in key and key.endswith(norm)]:
+        for maker, takers in pairs:
+            gain = out[f"{layer}{maker}.weight"]
+            rng = np.random.Generator(np.random.PCG64([SEED, zlib.crc32((layer + maker).encode())]))
+            chosen = rng.choice(len(gain), OUTLIERS, replace=False)
+            gain[chosen] *= OUTLIER_GAIN
+            out[f"{layer}{maker}.bias"][chosen] *= OUTLIER_GAIN
+            for taker in takers:
+                out[f"{layer}{taker}.weight"][:, chosen] /= OUTLIER_GAIN
+    return out
+
+
+def with_one_frontend(weights: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """The same with the content encoder's convolutions in both encoders, as after training with them frozen."""
+    content, emotion = "audio_encoder_cont.feature_extractor.", "audio_encoder_emo.wav2vec2.feature_extractor."
+    return {
+        key: weights[content + key.removeprefix(emotion)] if key.startswith(emotion) else value
+        for key, value in weights.items()
+    }
+
+
+def checkpoint(size: Size, seed: int, path: Path, outliers: bool = False, one_frontend: bool = False) -> Path:
     """Write the checkpoint of ``size`` to ``path`` in the released layout, and return ``path``."""
     import torch  # only here: the server's tests want the signal alone
 
-    torch.save({key: torch.from_numpy(value) for key, value in state(shapes(size), seed).items()}, path)
+    weights = state(shapes(size), seed)
+    if outliers:
+        weights = with_outliers(weights)
+    if one_frontend:
+        weights = with_one_frontend(weights)
+    torch.save({key: torch.from_numpy(value) for key, value in weights.items()}, path)
     return path
 
 
 if __name__ == "__main__":
-    checkpoint(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))  # type: ignore[arg-type]  # a word of Size
+    flags = sys.argv[4:]
+    checkpoint(
+        sys.argv[1],  # type: ignore[arg-type]  # a word of Size
+        int(sys.argv[2]),
+        Path(sys.argv[3]),
+        outliers="--outliers" in flags,
+        one_frontend="--one-frontend" in flags,
+    )

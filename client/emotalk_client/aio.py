@@ -188,7 +188,7 @@ class AsyncEmoTalkClient:
         return dict(await self._model_parameters(Deadline.after(self._timeout_s)))
 
     async def health(self) -> Health:
-        """Send the shortest clip through the ensemble.
+        """Send the shortest clip through the ensemble: noise, new each time, so that no cache can answer for it.
 
         Raises:
             ServerError: its subclass says why there is no face.
@@ -196,8 +196,8 @@ class AsyncEmoTalkClient:
         deadline = Deadline.after(self._timeout_s)
         parameters = await self._model_parameters(deadline)
         began = time.perf_counter()
-        silence = np.zeros((1, limits.MIN_SAMPLES), np.float32)
-        outputs = await self._connected().infer({tensors.AUDIO.name: silence}, {}, deadline.remaining())
+        noise = np.random.default_rng().uniform(-0.01, 0.01, (1, limits.MIN_SAMPLES)).astype(np.float32)
+        outputs = await self._connected().infer({tensors.AUDIO.name: noise}, {}, deadline.remaining())
         checked(outputs, frame_count(limits.MIN_SAMPLES))
         return Health(self.url, parameters.get("model", "unknown"), time.perf_counter() - began)
 

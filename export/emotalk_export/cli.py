@@ -21,6 +21,13 @@ INTERRUPTED = 130
 TERMINATED = 143
 """Exit status after SIGTERM."""
 
+WORST = 5
+"""Blendshapes that are named in a report."""
+WARN_MEAN = 0.005
+"""Mean error of all weights on speech above which int8 is warned of."""
+WARN_CHANNEL = 0.02
+"""Likewise, of one blendshape."""
+
 _console = Console(stderr=True)
 _application = typer.Typer(add_completion=False)
 
@@ -36,7 +43,11 @@ def run(
     checkpoint: Annotated[Path, typer.Option(help="EmoTalk.pth, or a compact face of this project.")],
     repository: Annotated[Path, typer.Option(help="Folder of the model repository; replaced in one step.")],
     attention_heads: Annotated[int, typer.Option(help="Heads of EmoTalk's encoders.")] = 16,
-    precision: Annotated[str, typer.Option(help="fp32 or fp16.", callback=_precision)] = "fp32",
+    precision: Annotated[str, typer.Option(help="fp32, fp16, or int8 for CPUs.", callback=_precision)] = "fp32",
+    calibration: Annotated[
+        list[Path] | None,
+        typer.Option(help="Speech by which int8 is fitted and judged; several times. Default: the sample voice."),
+    ] = None,
     tensorrt: Annotated[
         bool, typer.Option("--tensorrt", help="Also build TensorRT plans, with trtexec or polygraphy.")
     ] = False,
@@ -60,12 +71,14 @@ def run(
                 attention_heads=attention_heads,
                 precision=precision,  # type: ignore[arg-type]  # checked by _precision
                 tensorrt=tensorrt,
+                calibration=calibration or (),
                 progress=progress,
             )
     except ExportError as error:
         _console.print(f"emotalk-export: {type(error).__name__}: {error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
     _console.print(_summary(manifest))
+    _report_speech(manifest)
     _console.print(
         f"{manifest.model}, {manifest.precision}, in {repository} after {time.monotonic() - began:.0f} s. "
         f"Serve it with: emotalk-server --repository {repository}",
@@ -94,6 +107,34 @@ def _summary(manifest: Manifest) -> Table:
         table.add_row(name, f"{size / 1e6:.1f}", f"{max(measured['graphs'][name].values()):.1e}")
     table.add_row("whole chain", "", f"{measured['chain']:.1e}")
     return table
+
+
+def _report_speech(manifest: Manifest) -> None:
+    """What int8 costs, in words, and a warning where that is much."""
+    speech: dict[str, Any] | None = manifest.provenance.get("error_on_speech")
+    if speech is None:
+        return
+    by_channel: dict[str, float] = speech["mean_error_by_blendshape"]
+    worst = sorted(by_channel, key=lambda name: -by_channel[name])[:WORST]
+    named = ", ".join(f"{name} ({by_channel[name]:g})" for name in worst)
+    kept = [f"{model}: {name}" for model, names in manifest.provenance["kept_in_fp32"].items() for name in names]
+    _console.print(
+        f"int8 on {speech['seconds']:g} s of speech: weights off by {speech['mean_error']:g} on average, by "
+        f"{speech['largest_error']:g} at most; most in {named}. "
+        f"Left in float32: {', '.join(kept) or 'nothing'}.",
+        markup=False,
+        soft_wrap=True,
+    )
+    high = [name for name in worst if by_channel[name] > WARN_CHANNEL]
+    if speech["mean_error"] > WARN_MEAN or high:
+        _console.print(
+            f"emotalk-export: warning: with int8 these weights are off by more than {WARN_MEAN:g} on average, or "
+            f"{WARN_CHANNEL:g} in one blendshape; look at the face before you use it, calibrate on your own speech "
+            "(--calibration), or stay with fp32",
+            style="yellow",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def main() -> None:

@@ -14,6 +14,7 @@
     │   ├── NotARepository           a folder with other things in it, which an export must not replace
     │   └── RepositoryNotWritable    a place where nothing can be written
     ├── UnsupportedPrecision         weights that are not made for the asked precision
+    ├── CalibrationUnreadable        a file given as speech that is none
     ├── GraphExportFailed            torch could not write a module as ONNX
     ├── ValidationError
     │   ├── NamesDiffer              a graph's inputs or outputs are not the contract's
@@ -87,6 +88,10 @@ class RepositoryNotWritable(RepositoryError):
 
 class UnsupportedPrecision(ExportError):
     """These weights are not exported in the asked precision."""
+
+
+class CalibrationUnreadable(ExportError):
+    """No speech can be had from what was given as such."""
 
 
 class GraphExportFailed(ExportError):

@@ -8,23 +8,37 @@ from __future__ import annotations
 import gc
 import hashlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from emotalk_ensemble.arkit import BLENDSHAPES
 from emotalk_ensemble.contract import tensors
 from emotalk_ensemble.contract.recipe import MANIFEST_NAME, Manifest, Precision
 from emotalk_ensemble.contract.tensors import Model
 from emotalk_ensemble.repository import VERSION, bundled, write_configs
-from emotalk_export import tensorrt
+from emotalk_ensemble.timing import SAMPLE_RATE
+from emotalk_export import int8, tensorrt
 from emotalk_export.errors import NotARepository, RepositoryNotWritable, UnsupportedPrecision
 from emotalk_export.face import Face, open_face
 from emotalk_export.onnx_export import INLINE_LIMIT, OPSET, GraphFiles, export_graph
 from emotalk_export.precision import halve
+from emotalk_export.speech import pieces, sample_voice
 from emotalk_export.swap import replacing
-from emotalk_export.validate import TOLERANCES, Trial, run_torch, torch_inputs, trials, validate_chain, validate_graph
+from emotalk_export.validate import (
+    TOLERANCES,
+    Trial,
+    channel_errors,
+    run_torch,
+    speech_trials,
+    torch_inputs,
+    trials,
+    validate_chain,
+    validate_graph,
+)
 
 MODELS: tuple[Model, ...] = (*tensors.STEPS, tensors.ENSEMBLE)
 """Every folder of a repository."""
@@ -41,7 +55,9 @@ class _Proof:
     graphs: dict[str, dict[str, float]] = field(default_factory=dict)
     """Largest difference from torch, by graph and output."""
     kept: dict[str, list[str]] = field(default_factory=dict)
-    """Layers that a half-precision graph keeps in float32."""
+    """Layers that a graph of less precision keeps in float32."""
+    speech: dict[str, Any] = field(default_factory=dict)
+    """Error on speech, of int8."""
     chain: float = 0.0
     """Largest difference of the weights at the end."""
 
@@ -53,6 +69,7 @@ def export(
     attention_heads: int = 16,
     precision: Precision = "fp32",
     tensorrt: bool = False,
+    calibration: Sequence[Path] = (),
     progress: Progress | None = None,
     inline_limit: int = INLINE_LIMIT,
 ) -> Manifest:
@@ -62,8 +79,10 @@ def export(
         checkpoint: a file in EmoTalk's released layout, or one of this project's compact faces.
         repository: a folder that is not there, is empty, or holds a model repository.
         attention_heads: heads of EmoTalk's encoders (16 in the released network).
-        precision: ``fp16`` halves the size of EmoTalk's matrices; inputs and outputs stay float32.
-        tensorrt: also build a ``model.plan`` of every graph, for the GPU of this machine.
+        precision: ``fp16`` halves the size of EmoTalk's matrices, ``int8`` quarters it, for CPUs; inputs and outputs
+            stay float32.
+        tensorrt: also build a ``model.plan`` of every graph, for the GPU of this machine; not of int8.
+        calibration: audio files of speech, by which ``int8`` is fitted and judged; none: the sample voice.
         progress: told of every step.
         inline_limit: bytes of weights above which a graph keeps them in a file of their own.
 
@@ -73,6 +92,10 @@ def export(
     Raises:
         ExportError: the subclass that says what is wrong; ``repository`` is then as it was.
     """
+    if precision == "int8" and tensorrt:
+        raise UnsupportedPrecision("int8 graphs are for CPUs, and TensorRT takes none of them; accepted: fp32, fp16")
+    if precision != "int8" and calibration:
+        raise UnsupportedPrecision(f"speech was given for {precision}, which needs none; only int8 is calibrated")
     tool = _tool() if tensorrt else None
     steps = _Steps(progress, 2 + (3 if tool else 2) * len(tensors.GRAPHS))
     extras = _foreign_files(repository)
@@ -82,11 +105,14 @@ def export(
         raise UnsupportedPrecision(
             f"{face.description} cannot be exported as {precision}; accepted: {', '.join(face.precisions)}"
         )
+    spoken = []
+    if precision == "int8":
+        spoken = speech_trials(pieces(calibration or [sample_voice()]), face.widths, face.recipe)
     try:
         with replacing(repository) as folder:
             for path in extras:
                 shutil.copy2(path, folder / path.name)
-            manifest = _write(face, folder, precision, tool, steps, inline_limit)
+            manifest = _write(face, folder, precision, tool, spoken, steps, inline_limit)
             steps.begin(f"replacing {repository}")
     except OSError as error:
         raise RepositoryNotWritable(f"{repository} cannot be written: {error}") from error
@@ -139,9 +165,15 @@ def _foreign_files(repository: Path) -> list[Path]:
 
 
 def _write(
-    face: Face, folder: Path, precision: Precision, tool: str | None, steps: _Steps, inline_limit: int
+    face: Face,
+    folder: Path,
+    precision: Precision,
+    tool: str | None,
+    spoken: list[Trial],
+    steps: _Steps,
+    inline_limit: int,
 ) -> Manifest:
-    running = trials(face.widths, face.recipe)
+    running = [*trials(face.widths, face.recipe), *spoken]
     proof = _Proof()
     files: dict[str, tuple[Path, ...]] = {}
     for model in tensors.GRAPHS:
@@ -154,6 +186,8 @@ def _write(
         steps.begin(f"checking {model.name} against torch")
         proof.graphs[model.name] = validate_graph(graph.graph, model, running, precision)
     proof.chain = validate_chain(running, precision)
+    if spoken:
+        proof.speech = _speech_report(spoken)
     if tool:
         for model in tensors.GRAPHS:
             steps.begin(f"building the TensorRT plan of {model.name}")
@@ -186,9 +220,26 @@ def _export_graph(
     module = face.graph(model)
     for trial in running:
         run_torch(module, model, trial)
+    rewrite = None
     if precision == "fp16":
         proof.kept[model.name] = list(halve(module, (torch_inputs(trial, model) for trial in running)))
-    return export_graph(module, model, face.widths, folder, inline_limit)
+    elif precision == "int8":
+        plan = int8.prepare(module, [torch_inputs(trial, model) for trial in running])
+        proof.kept[model.name] = list(plan.kept)
+        rewrite = partial(int8.quantise, plan=plan)
+    return export_graph(module, model, face.widths, folder, inline_limit, rewrite)
+
+
+def _speech_report(spoken: Sequence[Trial]) -> dict[str, Any]:
+    """Error of the raw weights on speech."""
+    errors = channel_errors(spoken)
+    by_channel = dict(zip(BLENDSHAPES, errors.mean(0), strict=True))
+    return {
+        "seconds": round(sum(trial.sizes["network_samples"] for trial in spoken) / SAMPLE_RATE, 1),
+        "mean_error": _rounded(errors.mean()),
+        "largest_error": _rounded(errors.max()),
+        "mean_error_by_blendshape": {name: _rounded(value) for name, value in by_channel.items()},
+    }
 
 
 def _provenance(
@@ -214,8 +265,10 @@ def _provenance(
         "opset": OPSET,
         "versions": {name: _version(name) for name in ("emotalk-triton", "torch", "onnx", "onnxscript", "onnxruntime")},
     }
-    if precision == "fp16":
+    if precision != "fp32":
         provenance["kept_in_fp32"] = proof.kept
+    if proof.speech:
+        provenance["error_on_speech"] = proof.speech
     return provenance
 
 

@@ -61,7 +61,7 @@ class Face(Protocol):
 class EmoTalkFace:
     """Weights in EmoTalk's released layout."""
 
-    precisions: tuple[Precision, ...] = ("fp32", "fp16")
+    precisions: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
     def __init__(self, file: CheckpointFile, attention_heads: int) -> None:
         """Check ``file``; see :func:`emotalk_export.checkpoint.read_emotalk` for the errors."""

@@ -62,8 +62,26 @@ class Convolution(Half):
         super().__init__(weight, bias)
         self.stride, self.padding, self.groups = stride, padding, groups
 
+    def as_product(self) -> None:
+        """Compute as one matrix product from now on: the kernel's taps side by side, times [kernel * C, C'].
+
+        As fast as a convolution in float32, and what integers need. Only without padding and groups.
+        """
+        if self.padding or self.groups != 1:
+            raise ValueError(f"padding is {self.padding}, groups are {self.groups}; accepted: 0 and 1")
+        self.kernel = self.weight.shape[2]
+        self.weight = self.weight.permute(2, 1, 0).flatten(0, 1).contiguous()
+
+    def taps(self, x: Tensor) -> Tensor:
+        """[B, T, C] to what each output of the product form is made of, [B, T', kernel * C]."""
+        # The last tap ends with x, each other one as many places before: constants, whatever T is.
+        ends = [tap - self.kernel + 1 or None for tap in range(self.kernel)]
+        return torch.cat([x[:, tap : end : self.stride] for tap, end in enumerate(ends)], -1)
+
     def forward(self, x: Tensor) -> Tensor:
         """[B, T, C] to [B, T', C'], computed in the type of the weights, given back as float32."""
+        if self.weight.dim() == 2:
+            return torch.matmul(self.taps(x), self.weight) + self.bias
         # Casts come before transpositions: torch.export cannot follow one of a transposed tensor of unknown length.
         x = x.to(self.weight.dtype).transpose(1, 2)
         y = F.conv1d(x, self.weight, self.bias, self.stride, self.padding, groups=self.groups)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -64,11 +64,17 @@ class GraphFiles:
 
 
 def export_graph(
-    module: nn.Module, model: Model, widths: Widths, folder: Path, inline_limit: int = INLINE_LIMIT
+    module: nn.Module,
+    model: Model,
+    widths: Widths,
+    folder: Path,
+    inline_limit: int = INLINE_LIMIT,
+    rewrite: Callable[[ir.Model], None] | None = None,
 ) -> GraphFiles:
     """Write ``module`` as ``folder/model.onnx``, with ``model``'s names, dynamic in batch and every named axis.
 
-    Weights of more than ``inline_limit`` bytes go to ``folder/model.onnx.data``.
+    Weights of more than ``inline_limit`` bytes go to ``folder/model.onnx.data``. ``rewrite`` may change the graph
+    before it is written.
 
     Raises:
         GraphExportFailed: torch cannot export the module, or folds an axis that must vary.
@@ -90,6 +96,8 @@ def export_graph(
         raise GraphExportFailed(f"{model.name}: torch wrote no graph")
     graph: ir.Model = onnx_program.model
     _tidy(graph, model, widths)
+    if rewrite is not None:
+        rewrite(graph)
     constants = (value.const_value for value in graph.graph.initializers.values())
     weights = sum(constant.nbytes for constant in constants if constant is not None)
     path = folder / GRAPH_NAME

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar, get_args
 
 import numpy as np
 import soundfile
@@ -15,12 +16,17 @@ import typer
 
 from emotalk_client import EmoTalkError, InvalidRequest
 from emotalk_client.audio import load
+from emotalk_client.formats import make_folder_of
 from emotalk_ensemble.server import EmbeddedServer, ServerStartError
 from emotalk_ensemble.timing import SAMPLE_RATE
+from emotalk_perf import compare as comparison
 from emotalk_perf import equivalence as equal
 from emotalk_perf import gateway as overhead
+from emotalk_perf import install, load_report
+from emotalk_perf import load as loads
 from emotalk_perf import streams as live_streams
-from emotalk_perf.report import renew
+from emotalk_perf.endpoint import Endpoint, Protocol
+from emotalk_perf.report import check, renew
 
 app = typer.Typer(help="Measure a server.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -95,12 +101,180 @@ def gateway(
     block: Block = "gateway",
 ) -> None:
     """Compare the gateway's stream of a file with the thin client's animation of it."""
+    if page is not None:
+        check(page, block)
     clip = np.resize(np.concatenate([load(path) for path in audio]), round(seconds * SAMPLE_RATE))
     with tempfile.TemporaryDirectory() as folder, _server(url, repository) as address:
         file = Path(folder) / "clip.flac"
         soundfile.write(file, clip, SAMPLE_RATE)
         measured = overhead.run(address, file, seconds, runs)
     _put(overhead.markdown(measured), page, block)
+
+
+@app.command("compare")
+def against_eager(
+    audio: Audio,
+    checkpoint: Annotated[Path, typer.Option(help="EmoTalk.pth, for eager PyTorch.")],
+    repository: Annotated[list[Path], typer.Option(help="What was exported from it; several times: all of them.")],
+    attention_heads: Annotated[int, typer.Option(help="Heads of the checkpoint's encoders.")] = 16,
+    seconds: Annotated[str, typer.Option(metavar="S,S…", help="Of speech.")] = "1,5,25",
+    rounds: Annotated[int, typer.Option(min=1, help="How often every way is run.")] = 5,
+    page: Page = None,
+    block: Block = "compare",
+) -> None:
+    """Compare eager PyTorch with the served ensemble and with the bare sessions, in turn, in one run."""
+    lengths = _list(seconds, float, "--seconds")
+    if page is not None:
+        check(page, block)
+    clip = np.concatenate([load(path) for path in audio])
+    measured = comparison.run(
+        checkpoint, attention_heads, repository, clip, lengths, rounds, told=lambda text: typer.echo(text, err=True)
+    )
+    _put(comparison.markdown(measured), page, block)
+
+
+@app.command("lengths")
+def by_length(
+    audio: Audio,
+    repository: Annotated[list[Path], typer.Option(help="What is served; several times: one after the other.")],
+    seconds: Annotated[str, typer.Option(metavar="S,S…", help="Of clips.")] = "1,10,60,600",
+    rounds: Annotated[int, typer.Option(min=1, help="How often every clip is animated.")] = 3,
+    page: Page = None,
+    block: Block = "lengths",
+) -> None:
+    """Measure what a second of speech costs in clips of different lengths."""
+    lengths = _list(seconds, float, "--seconds")
+    if page is not None:
+        check(page, block)
+    clip = np.concatenate([load(path) for path in audio])
+    found = [
+        comparison.cost_by_length(each, clip, lengths, rounds, told=lambda text: typer.echo(text, err=True))
+        for each in repository
+    ]
+    _put(comparison.cost_markdown(repository, lengths, found), page, block)
+
+
+@app.command("install-analyzer")
+def install_analyzer() -> None:
+    """Bring a perf_analyzer that runs here into the user's cache, unless one is there or on PATH."""
+    analyzer = install.find()
+    typer.echo(f"{analyzer.description}: {analyzer.binary}")
+
+
+@app.command("load")
+def under_load(
+    audio: Audio,
+    url: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="A running server's gRPC endpoint. Default: one is started.")
+    ] = None,
+    http_url: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Its HTTP endpoint.")] = None,
+    repository: Annotated[
+        list[Path] | None,
+        typer.Option(help="What the started server serves; several times: one after the other. Default: the bundled."),
+    ] = None,
+    seconds: Annotated[str, typer.Option(metavar="S,S…", help="Of speech in one request.")] = "1,5,25",
+    concurrency: Annotated[str, typer.Option(metavar="N,N…", help="Requests at once.")] = "1,2,4",
+    protocol: Annotated[
+        str | None, typer.Option(help="grpc, http, or both with a comma. Default: what can be.")
+    ] = None,
+    requests: Annotated[int, typer.Option(min=1, help="At least so many in each of three measurements.")] = (
+        loads.REQUESTS
+    ),
+    timeout: Annotated[float, typer.Option(min=1.0, help="Seconds of one combination.")] = loads.TIMEOUT_S,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep perf_analyzer's input and its own reports there.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Also write every figure as CSV.")] = None,
+    page: Page = None,
+    block: Block = "load",
+    image: Image = None,
+) -> None:
+    """Drive the ensemble with NVIDIA's perf_analyzer: window lengths x requests at once x protocols x repositories."""
+    lengths, at_once = _list(seconds, float, "--seconds"), _list(concurrency, _count, "--concurrency")
+    given: dict[Protocol, str | None] = {"grpc": url, "http": http_url}
+    protocols = _protocols(protocol, given)
+    if any(given.values()) and repository:
+        raise typer.BadParameter("a running server has its own; accepted: this or --url", param_hint="--repository")
+    if page is not None:
+        check(page, block)
+    if image is not None:
+        make_folder_of(image)
+        load_report.check_plot(image)
+    if csv is not None:
+        make_folder_of(csv)
+        load_report.write_csv([], csv)
+    clip = np.concatenate([load(path) for path in audio])
+    analyzer = install.find()
+    rows: list[loads.Row] = []
+    with nullcontext(str(keep)) if keep else tempfile.TemporaryDirectory(prefix="emotalk-load-") as folder:
+        for number, served in enumerate(repository or [None]):
+            with _endpoints(given, served, protocols) as endpoints:
+                for row in loads.run(
+                    analyzer,
+                    endpoints,
+                    clip,
+                    Path(folder, str(number)) if repository else Path(folder),
+                    served=loads.describe(endpoints[0]),
+                    seconds=lengths,
+                    concurrency=at_once,
+                    requests=requests,
+                    timeout_s=timeout,
+                    show=lambda command: typer.echo(command, err=True),
+                ):
+                    rows.append(row)
+                    if csv is not None:  # each time, so that what is there survives an end before the end
+                        load_report.write_csv(rows, csv)
+    models = "; ".join(dict.fromkeys(row.served.model for row in rows))
+    cores = f"; client and server share {len(os.sched_getaffinity(0))} CPU cores" if not any(given.values()) else ""
+    _put(load_report.markdown(rows, f"{models}; {analyzer.description}{cores}."), page, block)
+    if image is not None:
+        load_report.plot(rows, image)
+    if any(row.figures is None for row in rows):
+        raise typer.Exit(1)
+
+
+Item = TypeVar("Item")
+
+
+def _list(text: str, kind: Callable[[str], Item], option: str) -> list[Item]:
+    """``"1,5"`` as its parts."""
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(f"{text!r}; accepted: numbers with commas, such as 1,2,4", param_hint=option) from None
+
+
+def _count(text: str) -> int:
+    if (count := int(text)) < 1:
+        raise ValueError(text)
+    return count
+
+
+def _protocols(text: str | None, given: dict[Protocol, str | None]) -> list[Protocol]:
+    """Those that were asked for, or all that can be; each of them has an address, or a server is to be started."""
+    names: tuple[Protocol, ...] = get_args(Protocol)
+    possible = {str(name): name for name in names if given[name] or not any(given.values())}
+    wanted = list(possible) if text is None else text.split(",")
+    for name in wanted:
+        if name not in possible:
+            raise typer.BadParameter(
+                f"{name!r}; accepted: {', '.join(possible)} (--url is for grpc, --http-url for http)",
+                param_hint="--protocol",
+            )
+    return [possible[name] for name in wanted]
+
+
+@contextmanager
+def _endpoints(
+    given: dict[Protocol, str | None], repository: Path | None, protocols: Sequence[Protocol]
+) -> Iterator[list[Endpoint]]:
+    """Where to send requests: to the server that was named, or to one started now."""
+    if any(given.values()):
+        yield [Endpoint(name, given[name] or "") for name in protocols]
+    else:
+        with EmbeddedServer(repository) as server:
+            started: dict[Protocol, str] = {"grpc": server.grpc_url, "http": server.http_url}
+            yield [Endpoint(name, started[name]) for name in protocols]
 
 
 def _pair(text: str) -> tuple[float | None, float | None]:

@@ -185,8 +185,8 @@ async def _live(
 ) -> list[Difference]:
     weights, _windows = await face.live(clip, context_s, look_ahead_s)
     context = "the default context" if context_s is None else f"{context_s:g} s of context"
-    ahead = "look-ahead" if look_ahead_s is None else f"{look_ahead_s:g} s of look-ahead"
-    way = f"live, {context} and {ahead}"
+    ahead = "the default look-ahead" if look_ahead_s is None else f"{look_ahead_s:g} s of look-ahead"
+    way = f"live, {context}, {ahead}"
     first = round(FIRST_S * FPS)
     return [
         difference(f"{way}, after the first second", weights[first:], whole[first:], float("nan")),

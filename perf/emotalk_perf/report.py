@@ -23,8 +23,20 @@ def renew(page: Path, name: str, text: str) -> None:
     Raises:
         NoSuchBlock: the page has no such comments.
     """
+    before, after = _around(page, name)
+    page.write_text(f"{before}{text}\n{after}", "utf-8")
+
+
+def check(page: Path, name: str) -> None:
+    """Say before a long measurement that :func:`renew` could not put it there; raises what it raises."""
+    _around(page, name)
+
+
+def _around(page: Path, name: str) -> tuple[str, str]:
+    """What comes before and after the text of a block."""
     block = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- /{re.escape(name)} -->)", re.DOTALL)
-    content, count = block.subn(lambda match: f"{match[1]}{text}\n{match[2]}", page.read_text("utf-8"))
-    if count != 1:
-        raise NoSuchBlock(f"{page} has {count} blocks <!-- {name} --> … <!-- /{name} -->; accepted: one")
-    page.write_text(content, "utf-8")
+    content = page.read_text("utf-8") if page.is_file() else ""
+    found = list(block.finditer(content))
+    if len(found) != 1:
+        raise NoSuchBlock(f"{page} has {len(found)} blocks <!-- {name} --> … <!-- /{name} -->; accepted: one")
+    return content[: found[0].end(1)], content[found[0].start(2) :]

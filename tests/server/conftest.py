@@ -6,10 +6,10 @@ import pytest
 import tritonclient.grpc
 import tritonclient.http
 from infer import infer
-from pipeline import NumpyPipeline
 
 import seeded
 from emotalk_ensemble.server import EmbeddedServer
+from emotalk_perf.bare import BareEnsemble
 
 
 @pytest.fixture(scope="session")
@@ -27,9 +27,9 @@ def bundled_server():
 
 
 @pytest.fixture(scope="session")
-def pipeline(small_repository) -> NumpyPipeline:
+def pipeline(small_repository) -> BareEnsemble:
     """The same repository without Triton."""
-    return NumpyPipeline(small_repository)
+    return BareEnsemble(small_repository)
 
 
 @pytest.fixture

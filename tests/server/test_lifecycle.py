@@ -24,6 +24,7 @@ from emotalk_ensemble.server.errors import (
     PortInUse,
     TritonNotFound,
     UnsuitablePython,
+    UnsupportedProfile,
 )
 from emotalk_ensemble.server.installation import find_triton
 from emotalk_ensemble.server.log import load_failures
@@ -133,6 +134,12 @@ def test_a_missing_graph_is_one_clear_error(broken):
     assert str(path) in text
     with pytest.raises(MissingGraph, match=r"emotalk-export --tensorrt"), EmbeddedServer(broken, profile="tensorrt"):
         pass
+
+
+@pytest.mark.parametrize("profile", ["gpu", "tensorrt"])
+def test_integers_are_for_cpus(int8_repository, profile):
+    with pytest.raises(UnsupportedProfile, match=rf"profile {profile}: .*accepted: --profile cpu"):
+        EmbeddedServer(int8_repository, profile=profile).start()
 
 
 def test_a_model_that_fails_to_load_is_named_with_the_reason(broken):

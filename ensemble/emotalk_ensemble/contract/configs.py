@@ -23,6 +23,13 @@ Message: TypeAlias = dict[str, Any]
 
 HEADER = "# Generated from emotalk_ensemble.contract; do not edit. `make configs` writes it again.\n"
 
+PROFILE_PATHS: dict[Profile, str] = {
+    "cpu": "config.pbtxt",
+    "gpu": "configs/gpu.pbtxt",
+    "tensorrt": "configs/tensorrt.pbtxt",
+}
+"""Where a network's config for each profile lies, in its folder."""
+
 CPU_SESSION = {
     "intra_op_thread_count": "0",  # all cores
     "inter_op_thread_count": "1",
@@ -40,6 +47,10 @@ WARM_UP_SAMPLES = SAMPLE_RATE
 """Length of the request that every instance runs before it counts as ready."""
 GPU_QUEUE_DELAY_US = 2_000
 """How long a request waits for others to share a batch with, on a GPU (batches gain little on a CPU)."""
+
+CACHED = (tensors.FRONTEND, tensors.CONTENT_ENCODER, tensors.EMOTION_ENCODER)
+"""Models that know nothing of level, person and style: where the server has a response cache, the same speech in
+another style runs the decoder only (docs/performance.md has what that saves)."""
 
 _TYPES = {"FP32": "TYPE_FP32", "FP64": "TYPE_FP64", "INT32": "TYPE_INT32", "INT64": "TYPE_INT64"}
 
@@ -68,12 +79,10 @@ def config_files(manifest: Manifest, queue_size: int = QUEUE_SIZE) -> dict[PureP
     for model in (tensors.PREPROCESS, tensors.POSTPROCESS):
         files[PurePosixPath(model.name, "config.pbtxt")] = _python_model(model, manifest, queue_size)
     for model in tensors.GRAPHS:
-        for profile, path in (
-            ("cpu", "config.pbtxt"),
-            ("gpu", "configs/gpu.pbtxt"),
-            ("tensorrt", "configs/tensorrt.pbtxt"),
-        ):
-            files[PurePosixPath(model.name, path)] = _network(model, manifest, profile)  # type: ignore[arg-type]  # a literal above
+        for profile, path in PROFILE_PATHS.items():
+            if profile != "cpu" and manifest.precision == "int8":
+                continue  # its operators are the CPU's
+            files[PurePosixPath(model.name, path)] = _network(model, manifest, profile)
     files[PurePosixPath(tensors.ENSEMBLE.name, "config.pbtxt")] = _ensemble(manifest)
     return {path: HEADER + dumps(message) for path, message in sorted(files.items())}
 
@@ -163,6 +172,8 @@ def _network(model: Model, manifest: Manifest, profile: Profile) -> Message:
     )
     message = _PROFILES[profile](_signature(model, manifest.widths, **head))
     message["model_warmup"] = [_warm_up(model, manifest.widths)]
+    if model in CACHED:
+        message["response_cache"] = {"enable": True}
     return message
 
 
@@ -179,5 +190,6 @@ def _ensemble(manifest: Manifest) -> Message:
             for model in tensors.STEPS
         ]
     }
-    message["parameters"] = _parameters({"model": manifest.model} | manifest.recipe.strings())
+    about = {"model": manifest.model, "precision": manifest.precision}
+    message["parameters"] = _parameters(about | manifest.recipe.strings())
     return message

@@ -20,7 +20,8 @@ QUEUE_SIZE_PARAMETER = "queue_size"
 
 Normalisation = Literal["clip", "none"]
 """``clip``: (x - mean) / sqrt(var + 1e-7) over the clip. ``none``: the audio as it is (the network sees to it)."""
-Precision = Literal["fp32", "fp16"]
+Precision = Literal["fp32", "fp16", "int8"]
+"""Of a graph's large matrices; what goes in and comes out is float32. ``int8``: for CPUs."""
 
 
 class ManifestError(ValueError):

@@ -19,6 +19,9 @@ from emotalk_ensemble.server.errors import ServerStartError
 from emotalk_ensemble.server.ports import GRPC_PORT, HTTP_PORT, LOOPBACK, METRICS_PORT, Ports
 from emotalk_ensemble.server.supervisor import ServerDied, supervise
 
+MOST_CACHE_MIB = 1024 * 1024
+"""A tebibyte: more is a slip of the keyboard."""
+
 logger = logging.getLogger("emotalk_ensemble.server")
 
 
@@ -33,6 +36,13 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--metrics-port", type=int, default=METRICS_PORT, help="default: %(default)s")
     parser.add_argument("--address", default=LOOPBACK, help="where to listen (default: %(default)s)")
     parser.add_argument("--profile", choices=get_args(Profile), default="cpu", help="default: %(default)s")
+    parser.add_argument(
+        "--cache",
+        type=_mebibytes,
+        default=0,
+        metavar="MIB",
+        help="memory for what the encoders gave, so that the same speech in another style is quick (default: none)",
+    )
     parser.add_argument("--verbose", action="store_true", help="show Triton's own log")
     return parser
 
@@ -49,6 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         ports=Ports(arguments.http_port, arguments.grpc_port, arguments.metrics_port),
         address=arguments.address,
         profile=arguments.profile,
+        cache_bytes=arguments.cache * 2**20,
     )
     try:
         with server:
@@ -66,6 +77,12 @@ def main(argv: list[str] | None = None) -> int:
         logger.error("emotalk-server: %s: %s", type(error).__name__, error)  # noqa: TRY400  # for people
         return 1
     return 0
+
+
+def _mebibytes(text: str) -> int:
+    if not text.isdecimal() or int(text) > MOST_CACHE_MIB:
+        raise argparse.ArgumentTypeError(f"{text!r}; accepted: whole numbers in 0..{MOST_CACHE_MIB}")
+    return int(text)
 
 
 class _Stopped(Exception):

@@ -23,6 +23,11 @@ class EmbeddedServer:
         with EmbeddedServer() as server:
             EmoTalkClient(server.grpc_url).animate("speech.wav")
 
+    Args:
+        repository: a model repository; None: the bundled one.
+        cache_bytes: memory in which Triton keeps what the encoders gave, so that the same speech at another level or
+            in another style runs the decoder only; 0: none.
+
     Raises (on entering):
         ServerStartError: the subclass says what keeps it from starting.
     """
@@ -35,12 +40,14 @@ class EmbeddedServer:
         address: str = LOOPBACK,
         profile: Profile = "cpu",
         start_timeout_s: float = 600.0,
+        cache_bytes: int = 0,
     ) -> None:
         self._repository = Path(repository).resolve() if repository is not None else repositories.bundled()
         self._ports = ports
         self._address = address
         self._profile = profile
         self._start_timeout_s = start_timeout_s
+        self._cache_bytes = cache_bytes
         self._process: TritonProcess | None = None
 
     def __enter__(self) -> EmbeddedServer:
@@ -55,7 +62,9 @@ class EmbeddedServer:
         """Start and wait until it serves."""
         for attempt in range(ATTEMPTS):
             ports = self._ports or free_ports(self._address)
-            settings = ServerSettings(self._repository, ports, self._address, self._profile, self._start_timeout_s)
+            settings = ServerSettings(
+                self._repository, ports, self._address, self._profile, self._start_timeout_s, self._cache_bytes
+            )
             try:
                 self._process = TritonProcess.start(settings)
             except PortInUse:

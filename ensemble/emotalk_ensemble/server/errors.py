@@ -7,6 +7,7 @@
     ├── UnsuitablePython      an interpreter or NumPy that Triton's Python backend cannot work with
     ├── InvalidRepository     no model repository there, or one that is incomplete
     ├── MissingGraph          a network's file is not there
+    ├── UnsupportedProfile    graphs that are not made for what they are to run on
     ├── PortInUse             somebody listens there already
     ├── ModelFailedToLoad     Triton could not load a model
     └── StartTimeout          not ready in time
@@ -33,6 +34,10 @@ class InvalidRepository(ServerStartError):
 
 class MissingGraph(ServerStartError):
     """A network's file is not there."""
+
+
+class UnsupportedProfile(ServerStartError):
+    """The graphs are not made for what they are to run on."""
 
 
 class PortInUse(ServerStartError):

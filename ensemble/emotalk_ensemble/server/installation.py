@@ -31,6 +31,8 @@ class Triton:
     binary: Path
     backends: Path
     """Its own folder of backends."""
+    caches: Path
+    """Its folder of response caches."""
     stubs: Path | None
     """Folder of Python stubs by version, where they are not in the backend itself."""
     libraries: tuple[Path, ...]
@@ -83,6 +85,7 @@ def find_triton() -> Triton:
         return Triton(
             IMAGE_ROOT / "bin" / "tritonserver",
             IMAGE_ROOT / "backends",
+            IMAGE_ROOT / "caches",
             None,
             (IMAGE_ROOT / "lib",),
         )
@@ -98,7 +101,13 @@ def find_triton() -> Triton:
     libraries = [package.parent / "nvidia_pytriton.libs"]
     if libdir := sysconfig.get_config_var("LIBDIR"):
         libraries.append(Path(libdir))
-    return Triton(root / "bin" / "tritonserver", root / "backends", root / "python_backend_stubs", tuple(libraries))
+    return Triton(
+        root / "bin" / "tritonserver",
+        root / "backends",
+        root / "caches",
+        root / "python_backend_stubs",
+        tuple(libraries),
+    )
 
 
 def _check_python(root: Path) -> None:

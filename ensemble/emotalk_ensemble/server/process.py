@@ -22,7 +22,7 @@ from pathlib import Path
 
 from emotalk_ensemble import admission
 from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.contract.configs import Profile
+from emotalk_ensemble.contract.configs import PROFILE_PATHS, Profile
 from emotalk_ensemble.repository import VERSION
 from emotalk_ensemble.server.errors import (
     InvalidRepository,
@@ -30,6 +30,7 @@ from emotalk_ensemble.server.errors import (
     ModelFailedToLoad,
     ServerStartError,
     StartTimeout,
+    UnsupportedProfile,
 )
 from emotalk_ensemble.server.installation import find_triton
 from emotalk_ensemble.server.log import LogReader
@@ -54,6 +55,8 @@ class ServerSettings:
     address: str = LOOPBACK
     profile: Profile = "cpu"
     start_timeout_s: float = 600.0
+    cache_bytes: int = 0
+    """What the encoders gave may be kept in so much memory: the same speech in another style then costs a decoder."""
 
 
 class TritonProcess:
@@ -108,6 +111,8 @@ class TritonProcess:
             f"--backend-config=onnxruntime,shm-region-prefix-name={self._name}",
             "--exit-timeout-secs=2",
         ]
+        if settings.cache_bytes:
+            command += [f"--cache-directory={triton.caches}", f"--cache-config=local,size={settings.cache_bytes}"]
         if settings.profile != "cpu":
             command.append(f"--model-config-name={settings.profile}")
         logger.debug("starting %s", " ".join(command).replace(self._secret, "..."))
@@ -194,6 +199,7 @@ def check_repository(repository: Path, profile: Profile) -> None:
 
     Raises:
         InvalidRepository: the folder is no repository of this project.
+        UnsupportedProfile: the repository is not for ``profile``.
         MissingGraph: a network's file is missing.
     """
     for model in (*tensors.STEPS, tensors.ENSEMBLE):
@@ -202,6 +208,10 @@ def check_repository(repository: Path, profile: Profile) -> None:
                 f"{repository} is no EmoTalk model repository: {model.name}/config.pbtxt is missing. "
                 "`emotalk-export --repository DIR` writes one"
             )
+    if not all((repository / model.name / PROFILE_PATHS[profile]).is_file() for model in tensors.GRAPHS):
+        raise UnsupportedProfile(
+            f"{repository} has no configs for the profile {profile}: int8 graphs are for CPUs; accepted: --profile cpu"
+        )
     graph = "model.plan" if profile == "tensorrt" else "model.onnx"
     for model in tensors.GRAPHS:
         path = repository / model.name / VERSION / graph

@@ -1,0 +1,103 @@
+"""The network in eager PyTorch, as its authors run it, in a process of its own: what a served one is compared with.
+
+    python -m emotalk_export.eager CHECKPOINT ATTENTION_HEADS
+
+Answers every line on standard input with one on standard output, both JSON:
+
+- ``{"audio": "in.npy", "output": "out.npy"}``: samples [n] at 16 kHz in, raw weights [F, 52] out, at level 1 and
+  person 0; answered by ``{"seconds": …, "peak_bytes": …}``, of this process so far.
+- ``{"flops": "in.npy"}``: ``{"flops": …}`` of the same.
+- ``{"gemm": [m, k, n]}``: ``{"flops_per_s": …}``, the fastest of some float32 products of that size.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.flop_counter import FlopCounterMode
+
+from emotalk_ensemble.contract import tensors
+from emotalk_ensemble.contract.limits import PERSONS
+from emotalk_ensemble.timing import Window
+from emotalk_export.face import EmoTalkFace, open_face
+from emotalk_export.network import Content, Decoder, Emotion, Frontend
+from emotalk_export.validate import clip_inputs
+
+PRODUCTS = 10
+"""Repetitions of a product; the fastest tells what the machine can do."""
+
+
+class Eager:
+    """The four modules one after the other, with both frontends, whether they are identical or not."""
+
+    def __init__(self, face: EmoTalkFace) -> None:
+        state, size = face.checkpoint.state, face.checkpoint.size
+        self._recipe = face.recipe
+        self._modules = {
+            tensors.FRONTEND: Frontend(state, identical=False),
+            tensors.CONTENT_ENCODER: Content(state, size),
+            tensors.EMOTION_ENCODER: Emotion(state, size),
+            tensors.DECODER: Decoder(state),
+        }
+
+    def __call__(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Raw weights [F, 52] of ``audio`` [n]."""
+        window = Window.whole(len(audio))
+        given = clip_inputs(audio[None], window, self._recipe, np.ones((1, 1)), np.eye(1, PERSONS))
+        known = {name: torch.from_numpy(array) for name, array in given.items()}
+        with torch.inference_mode():
+            for model, module in self._modules.items():
+                outputs = module(*(known[tensor.name] for tensor in model.inputs))
+                outputs = (outputs,) if isinstance(outputs, torch.Tensor) else outputs
+                known |= {tensor.name: output for tensor, output in zip(model.outputs, outputs, strict=True)}
+        raw: NDArray[np.float32] = known[tensors.RAW_BLENDSHAPES.name][0].numpy()
+        return raw
+
+
+def answer(network: Eager, asked: dict[str, Any]) -> dict[str, Any]:
+    """What is said to one line."""
+    if "gemm" in asked:
+        return {"flops_per_s": _gemm(*asked["gemm"])}
+    if "flops" in asked:
+        with FlopCounterMode(display=False) as counter:
+            network(np.load(asked["flops"]))
+        return {"flops": counter.get_total_flops()}
+    audio = np.load(asked["audio"])
+    began = time.perf_counter()
+    weights = network(audio)
+    seconds = time.perf_counter() - began
+    np.save(asked["output"], weights)
+    return {"seconds": seconds, "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+
+
+def _gemm(rows: int, inner: int, columns: int) -> float:
+    a, b = torch.rand(rows, inner), torch.rand(inner, columns)
+    fastest = float("inf")
+    for _ in range(PRODUCTS):
+        began = time.perf_counter()
+        torch.mm(a, b)
+        fastest = min(fastest, time.perf_counter() - began)
+    return 2 * rows * inner * columns / fastest
+
+
+def main() -> None:
+    """Answer until there is nothing more."""
+    face = open_face(Path(sys.argv[1]), int(sys.argv[2]))
+    if not isinstance(face, EmoTalkFace):
+        sys.exit(f"{sys.argv[1]} is no checkpoint in EmoTalk's released layout")
+    network = Eager(face)
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(answer(network, json.loads(line))) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""Eight bits where it is harmless: matrix products of integers, for CPUs.
+
+Theory of operation. A layer's matrix becomes int8, each output channel with a scale of its own; what goes in becomes
+uint8 as it comes, with one scale and zero point for the whole tensor (ONNX Runtime's ``DynamicQuantizeMatMul``). One
+scale suffers from channels that are far larger than the others, so those are evened out first (SmoothQuant, arXiv
+2211.10438, equation 4 with alpha 0.5): a channel that is divided by ``s`` where a norm or a value projection makes it,
+and multiplied by ``s`` in the next matrix, changes nothing but the integers. A layer whose product still comes out
+wrong by more than :data:`KEPT_FROM` on the given speech stays in float32, and so does the decoder, which is small and
+ends in the weights themselves.
+
+The convolutions of the frontend become products too: the taps of the kernel side by side, times one matrix. A scale for
+every frame of a tensor, which needs operators of its own around every product, was tried and was slower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from onnxscript import ir
+from torch import Tensor, nn
+
+from emotalk_export.errors import GraphExportFailed
+from emotalk_export.layers import Convolution, Half, LayerNorm, Linear
+from emotalk_export.network import ConvStack, Decoder, Trunk
+
+DOMAIN = "com.microsoft"
+"""Of ONNX Runtime's own operators."""
+LARGEST = 127
+"""Of an int8 weight: symmetric, so that zero is zero."""
+STEPS = 255
+"""Of a uint8 activation, from its tensor's smallest number to its largest."""
+ALPHA = 0.5
+"""How much of the unevenness goes into the weights."""
+KEPT_FROM = 0.05
+"""Mean error of a layer's product, as a share of the product's mean size, from which on the layer stays float32."""
+SMALLEST = 64
+"""Inputs of a layer below which integers save nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which layers of a module compute in integers."""
+
+    quantised: tuple[str, ...]
+    """Their names."""
+    kept: tuple[str, ...]
+    """Layers that stay float32 because their error would be large."""
+
+
+def prepare(module: nn.Module, inputs: Sequence[tuple[Tensor, ...]]) -> Plan:
+    """Rewrite ``module`` in place, without a change of what it gives, so that integers do least harm; see what they do.
+
+    Args:
+        module: one of :mod:`emotalk_export.network`.
+        inputs: the module's own, of speech; every layer is judged on all of them.
+    """
+    if isinstance(module, Decoder):
+        return Plan((), ())
+    for stack in _all(module, ConvStack):
+        for convolution in stack.convolutions:
+            convolution.as_product()
+    for trunk in _all(module, Trunk):
+        _smooth(trunk, _peaks(module, inputs))
+    errors = _errors(module, inputs)
+    return Plan(
+        tuple(name for name, error in errors.items() if error <= KEPT_FROM),
+        tuple(name for name, error in errors.items() if not error <= KEPT_FROM),  # NaN stays
+    )
+
+
+def quantise(model: ir.Model, plan: Plan) -> None:
+    """Put integers into the products of ``plan``'s layers in the graph of the prepared module.
+
+    Raises:
+        GraphExportFailed: a layer is not there as one product and one sum.
+    """
+    graph = model.graph
+    by_weight = {f"{name}.weight": name for name in plan.quantised}
+    integers: dict[str, tuple[ir.Value, ...]] = {}
+    for node in list(graph):
+        weight = node.inputs[1] if node.op_type == "MatMul" else None
+        if weight is not None and (name := by_weight.pop(str(weight.name), None)):
+            _replace(graph, name, node, integers)
+    if by_weight:
+        raise GraphExportFailed(f"no product in the graph for {', '.join(by_weight.values())}")
+    if plan.quantised:
+        model.graph.opset_imports[DOMAIN] = 1
+
+
+def quantised(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """``weight`` [in, out] as int8 [in, out] and the scale [out] of each of its columns."""
+    scale = (np.abs(weight).max(0) / LARGEST).astype(np.float32)
+    scale[scale == 0] = 1
+    return np.round(weight / scale).astype(np.int8), scale
+
+
+def _all(module: nn.Module, kind: type[Any]) -> list[Any]:
+    return [part for part in module.modules() if isinstance(part, kind)]
+
+
+def _layers(module: nn.Module) -> dict[str, Half]:
+    """The layers with a matrix [in, out] large enough."""
+    return {
+        name: layer
+        for name, layer in module.named_modules()
+        if isinstance(layer, Half) and layer.weight.dim() == 2 and layer.weight.shape[0] >= SMALLEST
+    }
+
+
+@contextmanager
+def _listening(hooks: Mapping[nn.Module, Any]) -> Any:
+    handles = [layer.register_forward_hook(hook) for layer, hook in hooks.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _run(module: nn.Module, inputs: Iterable[tuple[Tensor, ...]]) -> None:
+    with torch.inference_mode():
+        for arguments in inputs:
+            module(*arguments)
+
+
+def _peaks(module: nn.Module, inputs: Iterable[tuple[Tensor, ...]]) -> dict[nn.Module, Tensor]:
+    """Largest size of every input channel of every linear layer."""
+    peaks: dict[nn.Module, Tensor] = {}
+
+    def record(layer: nn.Module, taken: tuple[Tensor, ...], _: Tensor) -> None:
+        peak = taken[0].abs().flatten(0, -2).amax(0)
+        peaks[layer] = torch.maximum(peaks[layer], peak) if layer in peaks else peak
+
+    with _listening({layer: record for layer in module.modules() if isinstance(layer, Linear)}):
+        _run(module, inputs)
+    return peaks
+
+
+def _smooth(trunk: Trunk, peaks: Mapping[nn.Module, Tensor]) -> None:
+    """Even out the channels of everything that a norm or a value projection makes."""
+    _shift(trunk.projection_norm, [trunk.projection], peaks)
+    for layer in trunk.layers:
+        _shift(layer.norm, [layer.q, layer.k, layer.v], peaks)
+        _shift(layer.v, [layer.out], peaks)
+        _shift(layer.final_norm, [layer.intermediate], peaks)
+
+
+def _shift(maker: LayerNorm | Linear | Any, takers: Sequence[Any], peaks: Mapping[nn.Module, Tensor]) -> None:
+    """Divide the channels that ``maker`` makes, and multiply the rows of ``takers`` that take them."""
+    activation = peaks[takers[0]]
+    weight = torch.stack([taker.weight.abs().amax(1) for taker in takers]).amax(0)
+    scale = (activation.pow(ALPHA) / weight.pow(1 - ALPHA)).clamp(1e-5, 1e5)
+    scale[(activation == 0) | (weight == 0)] = 1
+    maker.weight = maker.weight / scale  # of a matrix [in, out], its columns
+    maker.bias = maker.bias / scale
+    for taker in takers:
+        taker.weight = taker.weight * scale.unsqueeze(1)
+
+
+def _errors(module: nn.Module, inputs: Iterable[tuple[Tensor, ...]]) -> dict[str, float]:
+    """By layer, the mean error that integers make in its product, as a share of the product's mean size."""
+    layers = _layers(module)
+    sums = {layer: np.zeros(2) for layer in layers.values()}
+    weights: dict[nn.Module, Tensor] = {}
+
+    def record(layer: Half, taken: tuple[Tensor, ...], _: Tensor) -> None:
+        if layer not in weights:
+            whole, scale = quantised(layer.weight.numpy())
+            weights[layer] = torch.from_numpy(whole * scale)
+        x = layer.taps(taken[0]) if isinstance(layer, Convolution) else taken[0]
+        product = x @ layer.weight
+        sums[layer] += [float((_rounded(x) @ weights[layer] - product).abs().mean()), float(product.abs().mean())]
+
+    with _listening(dict.fromkeys(layers.values(), record)):
+        _run(module, inputs)
+    return {name: float(sums[layer][0] / sums[layer][1]) for name, layer in layers.items()}
+
+
+def _rounded(x: Tensor) -> Tensor:
+    """``x`` as ONNX's DynamicQuantizeLinear keeps it: 256 steps over its range, zero among them."""
+    low, high = min(0.0, float(x.min())), max(0.0, float(x.max()))
+    step = (high - low) / STEPS or 1.0
+    zero = round(-low / step)
+    return (torch.clamp(torch.round(x / step) + zero, 0, STEPS) - zero) * step
+
+
+def _replace(graph: ir.Graph, name: str, product: ir.Node, integers: dict[str, tuple[ir.Value, ...]]) -> None:
+    uses = product.outputs[0].uses()
+    total = next(iter(uses)).node if len(uses) == 1 else None
+    x, weight = product.inputs
+    if total is None or total.op_type != "Add" or x is None or weight is None or weight.const_value is None:
+        raise GraphExportFailed(f"{name}: the graph has no product and sum of it")
+    bias = next(value for value in total.inputs if value is not product.outputs[0])
+    whole, scale = quantised(weight.const_value.numpy())
+    stored = [_constant(graph, f"{name}.int8", whole), _constant(graph, f"{name}.scale", scale)]
+    taps = _taps(x)
+    if taps:
+        number, x_scale, zero = _quantised_source(graph, taps, integers)
+        new = ir.node("MatMulIntegerToFloat", [number, stored[0], x_scale, stored[1], zero, None, bias], domain=DOMAIN)
+    else:
+        new = ir.node("DynamicQuantizeMatMul", [x, *stored, None, bias], domain=DOMAIN)
+    new.outputs[0].name = f"{name}.product"
+    graph.insert_before(product, new)
+    ir.convenience.replace_all_uses_with(total.outputs[0], new.outputs[0])
+    graph.remove([total, product], safe=True)
+    del graph.initializers[str(weight.name)]
+
+
+def _taps(x: ir.Value) -> list[ir.Node]:
+    """The slices of which ``x`` is joined, if it is."""
+    join = x.producer()
+    if join is None or join.op_type != "Concat":
+        return []
+    slices = [value.producer() for value in join.inputs if value is not None]
+    return [node for node in slices if node is not None and node.op_type == "Slice"]
+
+
+def _quantised_source(
+    graph: ir.Graph, taps: Sequence[ir.Node], integers: dict[str, tuple[ir.Value, ...]]
+) -> tuple[ir.Value, ir.Value, ir.Value]:
+    """Integers before they are sliced and joined: a quarter of the bytes to move. Returns them joined, scale, zero."""
+    source = taps[0].inputs[0]
+    join = next(iter(taps[0].outputs[0].uses())).node
+    key = str(source.name) if source is not None else ""
+    if key not in integers:
+        node = ir.node("DynamicQuantizeLinear", [source], num_outputs=3)
+        for output, suffix in zip(node.outputs, ("int8", "scale", "zero"), strict=True):
+            output.name = f"{key}.{suffix}"
+        graph.insert_before(taps[0], node)
+        integers[key] = tuple(node.outputs)
+    number, scale, zero = integers[key]
+    for tap in taps:
+        tap.replace_input_with(0, number)
+    return join.outputs[0], scale, zero
+
+
+def _constant(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
+    value = ir.Value(name=name, const_value=ir.tensor(array, name=name))
+    graph.register_initializer(value)
+    return value

@@ -1,0 +1,44 @@
+"""The whole chain without Triton: the ensemble's pure functions around bare ONNX Runtime sessions, in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import json_format, text_format
+from numpy.typing import NDArray
+from tritonclient.grpc import model_config_pb2
+
+from emotalk_ensemble.backend.session import Instance, Network
+from emotalk_ensemble.contract import tensors
+from emotalk_ensemble.contract.recipe import Manifest
+from emotalk_ensemble.postprocess import postprocess
+from emotalk_ensemble.preprocess import preprocess
+from emotalk_ensemble.repository import VERSION
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class BareEnsemble:
+    """What the ensemble in the folder ``repository`` computes."""
+
+    def __init__(self, repository: Path) -> None:
+        self._recipe = Manifest.load(repository).recipe
+        self._networks = [network(repository, model.name) for model in tensors.GRAPHS]
+
+    def __call__(self, parameters: Mapping[str, Any] | None = None, **inputs: NDArray[Any]) -> Arrays:
+        """The ensemble's outputs, by name, for its inputs [1, ...], by name, and its request parameters."""
+        known: Arrays = dict(inputs) | preprocess(inputs, parameters or {}, self._recipe)
+        for each in self._networks:
+            known |= each.run({name: known[name] for name in each.inputs})
+        return postprocess(known, parameters or {})
+
+
+def network(repository: Path, name: str) -> Network:
+    """The session that the backend would build from the repository's own config."""
+    folder = repository / name
+    config = text_format.Parse((folder / "config.pbtxt").read_text(), model_config_pb2.ModelConfig())
+    as_triton = json.loads(json_format.MessageToJson(config, preserving_proto_field_name=True))
+    return Network(as_triton, Instance(folder / VERSION, "CPU", 0))
