@@ -57,7 +57,7 @@ def gateway(gateway_to):
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its thread must not be there in tests that look for such threads
 def thin(triton):
     with EmoTalkClient(triton.grpc_url) as client:
         yield client

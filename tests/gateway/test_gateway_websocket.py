@@ -166,14 +166,12 @@ def test_a_message_that_cannot_be(gateway, message, error, words):
 
 
 def test_limits_of_a_session(gateway_to, speech):
-    with gateway_to(max_streams=1, max_stream_s=1.0, stream_idle_s=0.5, max_message_bytes=20_000) as gateway:
+    with gateway_to(max_streams=1, max_stream_s=1.0, max_message_bytes=20_000) as gateway:
         with opened(gateway, {"format": "float32"}) as socket, opened(gateway) as second:
             second.send(json.dumps({"type": "start", "sample_rate": RATE}))
             assert refused(second, "GatewayFull", "1 streams") == 1013
-            say(socket, speech[: 2 * RATE].astype("<f4"))
+            say(socket, speech[: RATE + BLOCK].astype("<f4"))  # its last block is too much
             assert refused(socket, "StreamTooLong", "1 s") == 1008
-        with opened(gateway, {}) as idle:
-            assert refused(idle, "StreamIdle", "0.5 s") == 1008
         with opened(gateway, {}) as loud:
             loud.send(bytes(20_001))
             assert closed(loud) == 1009
@@ -181,6 +179,12 @@ def test_limits_of_a_session(gateway_to, speech):
         with opened(gateway, {}) as again:
             again.send('{"type": "end"}')
             assert heard(again, "end")[1]["frames"] == 0
+
+
+def test_a_session_that_says_nothing_ends(gateway_to):
+    with gateway_to(stream_idle_s=0.5) as gateway, opened(gateway, {}) as idle:
+        assert refused(idle, "StreamIdle", "0.5 s") == 1008
+        gateway.settle()
 
 
 def test_a_token_goes_with_the_start(gateway_to):
@@ -215,7 +219,7 @@ def test_a_caller_that_leaves_stops_the_work(gateway, speech):
 def test_a_server_that_is_away_is_said(gateway_to, speech):
     away = gateway_to("127.0.0.1:1", retries=0)  # with retries a session waits half a minute for the server
     with away as gateway, opened(gateway, {"format": "float32"}) as socket:
-        say(socket, speech[:RATE].astype("<f4"))
+        say(socket, speech[:BLOCK].astype("<f4"))
         assert refused(socket, "ServerUnavailable", "try again") == 1013
 
 
