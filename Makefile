@@ -26,7 +26,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e '.[server,export,formats,plot,vmc,train,test]'
+	$(PIP) -e '.[server,export,formats,gateway,plot,vmc,train,test]'
 	@# TensorRT's parser, which needs no GPU: the check that the graphs stay acceptable to it.
 	$(PIP) --no-deps tensorrt-rtx-cu12-libs tensorrt-rtx-cu12-bindings nvidia-cuda-runtime-cu12
 	@touch $@ $(VENV)/.demo
@@ -55,9 +55,10 @@ configs: $(VENV)/.demo  ## Write the generated config.pbtxt files again
 docs: demo configs  ## Draw the README's picture again
 	cp $(OUT)/voice.png docs/demo/voice.png
 
-figures: $(VENV)/.test  ## Measure docs/live.md's tables and plots again (5 minutes, with nothing else running)
+figures: $(VENV)/.test  ## Measure the tables and plots of docs/live.md and docs/gateway.md again (5 minutes, with nothing else running)
 	$(BIN)/emotalk-perf streams $(SAMPLE) --page docs/live.md --block streams --plot docs/figures/streams.png
 	$(BIN)/emotalk-perf equivalence $(SAMPLE) --repeat 6 --smooth --page docs/live.md --block bundled
+	$(BIN)/emotalk-perf gateway $(SAMPLE) --page docs/gateway.md --block gateway
 	mkdir -p $(OUT)
 	$(BIN)/python tests/seeded.py small 7 $(OUT)/small.pth
 	$(BIN)/emotalk-export --checkpoint $(OUT)/small.pth --repository $(OUT)/small --attention-heads 4

@@ -23,7 +23,7 @@ from emotalk_client.health import Health
 from emotalk_client.live.session import AsyncLiveSession
 from emotalk_client.live.settings import LiveOptions, LiveSettings
 from emotalk_client.planner import PlannedWindow, Planner, balanced
-from emotalk_client.retry import Deadline, Retry
+from emotalk_client.retry import PASSING, Deadline, Retry
 from emotalk_client.settings import AnimateOptions, Settings
 from emotalk_client.stitcher import Stitcher
 from emotalk_client.transport import Transport, TritonTransport, check_address, checked
@@ -143,6 +143,22 @@ class AsyncEmoTalkClient:
         finally:
             await blocks.aclose()
 
+    async def stream_blocks(
+        self,
+        audio: AudioSource,
+        *,
+        sample_rate: int | None = None,
+        progress: Progress | None = None,
+        **options: Unpack[AnimateOptions],
+    ) -> AsyncGenerator[Animation, None]:
+        """The frames of :meth:`stream`, a window's at a time; their timecodes are the clip's."""
+        blocks = self._blocks(audio, sample_rate, progress, options)
+        try:
+            async for first, rows in blocks:
+                yield Animation(rows, timecodes(first, len(rows)))
+        finally:
+            await blocks.aclose()
+
     def live(self, *, sample_rate: int, **options: Unpack[LiveOptions]) -> AsyncLiveSession:
         """A live stream: speech goes in as it is spoken, frames come out as soon as they are final.
 
@@ -247,7 +263,11 @@ class AsyncEmoTalkClient:
         """Weights [F, 52] of all frames of ``window``."""
         transport = self._connected()
         retry = retry or self._retry
-        outputs = await retry.run(lambda left: transport.infer(inputs, parameters, left), deadline)
+        try:
+            outputs = await retry.run(lambda left: transport.infer(inputs, parameters, left), deadline)
+        except PASSING:
+            self._parameters = None  # whoever is there next may serve another model
+            raise
         return checked(outputs, window.frames, window.start_frame)
 
     async def _recipe(self, deadline: Deadline, retry: Retry | None = None) -> Recipe:

@@ -52,7 +52,7 @@ class EmoTalkClient:
         self._loop = asyncio.new_event_loop()
         thread = threading.Thread(target=_serve, args=(self._loop,), name="emotalk-client", daemon=True)
         thread.start()
-        self._streams: set[AsyncGenerator[Frame, None]] = set()
+        self._streams: set[AsyncGenerator[Any, None]] = set()
         # Also runs when the client is forgotten, or the interpreter ends.
         self._door = threading.Lock()
         self._end = weakref.finalize(self, _end, self._loop, thread, self._door, self._async, self._streams)
@@ -94,15 +94,18 @@ class EmoTalkClient:
         **options: Unpack[AnimateOptions],
     ) -> Iterator[Frame]:
         """See :meth:`AsyncEmoTalkClient.stream`."""
-        frames = self._async.stream(audio, sample_rate=sample_rate, progress=progress, **options)
-        self._streams.add(frames)
-        try:
-            while (frame := self._run(_next(frames))) is not None:
-                yield frame
-        finally:
-            if self._end.alive:
-                self._run(_close(frames))
-            self._streams.discard(frames)
+        yield from self._each(self._async.stream(audio, sample_rate=sample_rate, progress=progress, **options))
+
+    def stream_blocks(
+        self,
+        audio: AudioSource,
+        *,
+        sample_rate: int | None = None,
+        progress: Progress | None = None,
+        **options: Unpack[AnimateOptions],
+    ) -> Iterator[Animation]:
+        """See :meth:`AsyncEmoTalkClient.stream_blocks`."""
+        yield from self._each(self._async.stream_blocks(audio, sample_rate=sample_rate, progress=progress, **options))
 
     def live(self, *, sample_rate: int, **options: Unpack[LiveOptions]) -> LiveSession:
         """See :meth:`AsyncEmoTalkClient.live`."""
@@ -119,6 +122,17 @@ class EmoTalkClient:
         """See :meth:`AsyncEmoTalkClient.health`."""
         return self._run(self._async.health())
 
+    def _each(self, stream: AsyncGenerator[T, None]) -> Iterator[T]:
+        """What ``stream`` yields; leaving early closes it."""
+        self._streams.add(stream)
+        try:
+            while (item := self._run(_next(stream))) is not None:
+                yield item
+        finally:
+            if self._end.alive:
+                self._run(_close(stream))
+            self._streams.discard(stream)
+
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         with self._door:  # nothing may be handed to the loop behind what ends it
             if not self._end.alive:
@@ -134,12 +148,12 @@ class EmoTalkClient:
             raise
 
 
-async def _next(frames: AsyncGenerator[Frame, None]) -> Frame | None:
-    return await anext(frames, None)
+async def _next(stream: AsyncGenerator[T, None]) -> T | None:
+    return await anext(stream, None)
 
 
-async def _close(frames: AsyncGenerator[Frame, None]) -> None:
-    await frames.aclose()
+async def _close(stream: AsyncGenerator[T, None]) -> None:
+    await stream.aclose()
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
@@ -155,7 +169,7 @@ def _end(
     thread: threading.Thread,
     door: threading.Lock,
     client: AsyncEmoTalkClient,
-    streams: set[AsyncGenerator[Frame, None]],
+    streams: set[AsyncGenerator[Any, None]],
 ) -> None:
     async def finish() -> None:
         try:
@@ -165,8 +179,8 @@ def _end(
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
             # The loop would close a stream and the generator inside it at once, and stumble.
-            for frames in tuple(streams):
-                await frames.aclose()
+            for stream in tuple(streams):
+                await stream.aclose()
             await loop.shutdown_asyncgens()
         finally:
             loop.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,20 +12,25 @@ from emotalk_client.animation import Animation
 from emotalk_ensemble.arkit import APPLE_ORDER, BLENDSHAPES, columns
 
 
-def write(animation: Animation, path: Path) -> None:
-    """Write the whole animation."""
-    weights = animation.weights[:, columns(APPLE_ORDER)]
-    content = {
+def document(animation: Animation) -> dict[str, Any]:
+    """The export as a JSON object, but for ``weightMat``, which is an array [F, 52]."""
+    return {
         "exportFps": animation.fps,
         "trackPath": "",
         "numPoses": len(APPLE_ORDER),
         "numFrames": len(animation),
         "facsNames": list(APPLE_ORDER),
-        "weightMat": [[round(float(value), 7) for value in row] for row in weights],
+        "weightMat": animation.weights[:, columns(APPLE_ORDER)],
         "joints": [],
         "rotations": [],
         "translations": [],
     }
+
+
+def write(animation: Animation, path: Path) -> None:
+    """Write the whole animation."""
+    content = document(animation)
+    content["weightMat"] = [[round(float(value), 7) for value in row] for row in content["weightMat"]]
     path.write_text(json.dumps(content) + "\n", "utf-8")
 
 
