@@ -10,9 +10,10 @@ PYTHON  ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 TESTS   ?= tests
 GLTF    := tests/gltf
+THREE   := client/emotalk_client/gateway/static/vendor/three
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint configs docs figures head parity clean
+.PHONY: help demo test lint configs docs figures head vendor parity clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -68,8 +69,15 @@ figures: $(VENV)/.test  ## Measure docs/live.md's tables and plots again (5 minu
 head: $(VENV)/.demo  ## Build the client's head again from MakeHuman's CC0 data (fetches 48 MB)
 	PYTHONPATH=tools $(BIN)/python -m head_builder
 
+vendor:  ## Fetch the viewer's three.js again, at the version in tools/viewer
+	npm ci --prefix tools/viewer --no-audit --no-fund --loglevel=error
+	rm -rf $(THREE)
+	cd tools/viewer/node_modules/three && for file in LICENSE build/three.module.min.js build/three.core.min.js \
+	  examples/jsm/loaders/GLTFLoader.js examples/jsm/utils/BufferGeometryUtils.js examples/jsm/utils/SkeletonUtils.js; do \
+	  install -Dm644 $$file $(CURDIR)/$(THREE)/$$file; done
+
 parity: $(VENV)/.test  ## Every golden at the real size (builds a 2.5 GB checkpoint; 6 GB of memory, 15 minutes)
 	$(BIN)/python -m pytest -m full $(TESTS)
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) $(OUT) $(GLTF)/node_modules dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(OUT) $(GLTF)/node_modules tools/viewer/node_modules dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
