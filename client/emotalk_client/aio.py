@@ -23,7 +23,7 @@ from emotalk_client.health import Health
 from emotalk_client.live.session import AsyncLiveSession
 from emotalk_client.live.settings import LiveOptions, LiveSettings
 from emotalk_client.planner import PlannedWindow, Planner, balanced
-from emotalk_client.retry import Deadline, Retry
+from emotalk_client.retry import PASSING, Deadline, Retry
 from emotalk_client.settings import AnimateOptions, Settings
 from emotalk_client.stitcher import Stitcher
 from emotalk_client.transport import Transport, TritonTransport, check_address, checked
@@ -263,7 +263,11 @@ class AsyncEmoTalkClient:
         """Weights [F, 52] of all frames of ``window``."""
         transport = self._connected()
         retry = retry or self._retry
-        outputs = await retry.run(lambda left: transport.infer(inputs, parameters, left), deadline)
+        try:
+            outputs = await retry.run(lambda left: transport.infer(inputs, parameters, left), deadline)
+        except PASSING:
+            self._parameters = None  # whoever is there next may serve another model
+            raise
         return checked(outputs, window.frames, window.start_frame)
 
     async def _recipe(self, deadline: Deadline, retry: Retry | None = None) -> Recipe:

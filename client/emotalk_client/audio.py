@@ -36,6 +36,8 @@ MAX_CHANNELS = 256
 """More than that is an array whose axes were swapped."""
 BLOCK = 1 << 18
 """Samples a channel that are read, mixed and resampled at once (5 s at 48 kHz)."""
+MOST_AT_ONCE = 4 * BLOCK
+"""Samples of all channels together, at most: a small file may claim hundreds of channels."""
 
 # libsndfile's log notes a chunk that is longer than the file: "data : 64000 (should be 31956)".
 _SHORT_CHUNK = re.compile(r"^\s*data\s*:\s*(?P<said>\d+|0x[0-9A-Fa-f]+) \(should be (?P<found>\d+)\)", re.MULTILINE)
@@ -263,6 +265,7 @@ def _check_header(name: str, file: soundfile.SoundFile) -> None:
 
 def _file_pieces(name: str, file: soundfile.SoundFile, size: int) -> Iterator[NDArray[np.float32]]:
     read = 0
+    size = min(size, max(1, MOST_AT_ONCE // file.channels))
     while len(piece := file.read(size, dtype="float32", always_2d=True)):
         read += len(piece)
         yield piece

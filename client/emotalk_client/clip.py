@@ -6,7 +6,6 @@ that the next window needs.
 
 from __future__ import annotations
 
-import asyncio
 import io
 import os
 from collections.abc import AsyncGenerator, Generator
@@ -20,6 +19,7 @@ from emotalk_client.audio import AudioSource, blocks, expected_samples
 from emotalk_client.planner import PlannedWindow, Planner
 from emotalk_client.retry import Deadline
 from emotalk_client.tail import AudioTail
+from emotalk_client.threads import in_thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Clip:
     async def expected_samples(self) -> int:
         """Samples at 16 kHz that there should be; 0 where only reading tells. What shows without reading is raised."""
         self._rewind()
-        expected: int = await _in_thread(expected_samples, self._source, self._rate)
+        expected: int = await in_thread(expected_samples, self._source, self._rate)
         return expected
 
     async def facts(self, deadline: Deadline) -> ClipFacts:
@@ -67,7 +67,7 @@ class Clip:
         count, mean, squares = 0, 0.0, 0.0
         reader = self._blocks()
         try:
-            while (block := await _in_thread(next, reader, None)) is not None:
+            while (block := await in_thread(next, reader, None)) is not None:
                 deadline.remaining()
                 wide = block.astype(np.float64)
                 new, new_mean = len(wide), float(wide.mean())
@@ -88,7 +88,7 @@ class Clip:
         tail = AudioTail()
         reader = self._blocks()
         try:
-            while (block := await _in_thread(next, reader, None)) is not None:
+            while (block := await in_thread(next, reader, None)) is not None:
                 tail.push(block)
                 for window in planner.push(len(block)):
                     yield window, tail.part(window.start_sample, window.samples)
@@ -105,16 +105,3 @@ class Clip:
     def _rewind(self) -> None:
         if self._start is not None:
             self._source.seek(self._start)
-
-
-async def _in_thread(work: Any, *arguments: Any) -> Any:
-    """What ``work`` returns; decoding takes its time, and the loop goes on meanwhile.
-
-    A caller that is cancelled waits for it: a generator cannot be closed, nor a file read, while a thread is in it.
-    """
-    future = asyncio.get_running_loop().run_in_executor(None, work, *arguments)
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        await asyncio.wait({future})
-        raise

@@ -33,6 +33,9 @@ from emotalk_ensemble.timing import timecodes
 GRACE_S = 10.0
 """Seconds that :meth:`TritonTransport.close` waits for answers that nobody wants any more."""
 
+RECONNECT_S = 2.0
+"""Seconds at most between two attempts to connect. gRPC's own two minutes would keep a server that is back waiting."""
+
 Arrays = Mapping[str, NDArray[Any]]
 
 _ADDRESS = re.compile(r"[^\s/:]+:\d{1,5}|\[[0-9A-Fa-f:.]+\]:\d{1,5}")
@@ -62,7 +65,15 @@ class TritonTransport:
         self._url = url
         self._triton = triton
         self._error = InferenceServerException
-        self._client = triton.InferenceServerClient(url)
+        any_length = -1
+        self._client = triton.InferenceServerClient(
+            url,
+            channel_args=[
+                ("grpc.max_send_message_length", any_length),
+                ("grpc.max_receive_message_length", any_length),
+                ("grpc.max_reconnect_backoff_ms", int(RECONNECT_S * 1000)),
+            ],
+        )
         self._flying: set[asyncio.Future[Any]] = set()
 
     async def infer(self, inputs: Arrays, parameters: Mapping[str, Parameter], timeout_s: float) -> dict[str, Any]:

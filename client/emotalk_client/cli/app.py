@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from emotalk_client.cli import animate, health, live, plot
+from emotalk_client.cli import animate, gateway, health, live, plot
 from emotalk_client.errors import EmoTalkError
 from emotalk_ensemble.contract.errors import InvalidRequest
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.command("animate")(animate.animate)
 app.command("live")(live.live)
+app.command("gateway")(gateway.gateway)
 app.command("health")(health.health)
 app.command("plot")(plot.plot)
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from emotalk_client.aio import DEFAULT_URL
 from emotalk_client.client import EmoTalkClient
 from emotalk_client.errors import MissingExtra, ServerError, ServerNotStarted
+
+if TYPE_CHECKING:
+    from emotalk_ensemble.server import EmbeddedServer
+
+logger = logging.getLogger(__name__)
 
 URL_VARIABLE = "EMOTALK_URL"
 Url = Annotated[
@@ -32,8 +39,11 @@ def given_url(url: str | None) -> str | None:
 
 
 @contextmanager
-def connect(url: str | None) -> Iterator[EmoTalkClient]:
-    """A client for the server that the user named, or that is there, or that is started now.
+def address(url: str | None, *, supervised: bool = False) -> Iterator[str]:
+    """The server that the user named, or that is there, or that is started now.
+
+    Args:
+        supervised: one that is started is started again when it dies, for commands that go on for long.
 
     Raises:
         MissingExtra: a server would have to be started, and the extra for that is not installed.
@@ -41,14 +51,19 @@ def connect(url: str | None) -> Iterator[EmoTalkClient]:
     """
     named = given_url(url)
     if named is not None:
-        with EmoTalkClient(named) as client:
-            yield client
+        yield named
     elif _is_there(DEFAULT_URL):
-        with EmoTalkClient(DEFAULT_URL) as client:
-            yield client
+        yield DEFAULT_URL
     else:
-        with _embedded() as started, EmoTalkClient(started) as client:
-            yield client
+        with _embedded(supervised) as started:
+            yield started
+
+
+@contextmanager
+def connect(url: str | None) -> Iterator[EmoTalkClient]:
+    """A client for the server at :func:`address`, whose errors these are."""
+    with address(url) as found, EmoTalkClient(found) as client:
+        yield client
 
 
 def _is_there(url: str) -> bool:
@@ -67,7 +82,7 @@ def _is_there(url: str) -> bool:
 
 
 @contextmanager
-def _embedded() -> Iterator[str]:
+def _embedded(supervised: bool) -> Iterator[str]:
     try:
         from emotalk_ensemble.server import EmbeddedServer, ServerStartError
         from emotalk_ensemble.server.errors import TritonNotFound
@@ -81,8 +96,29 @@ def _embedded() -> Iterator[str]:
         raise MissingExtra(_NO_SERVER) from error
     except ServerStartError as error:
         raise ServerNotStarted(f"{type(error).__name__}: {error}") from error
-    with server:
+    with server, _supervised(server) if supervised else nullcontext():
         yield server.grpc_url
+
+
+@contextmanager
+def _supervised(server: EmbeddedServer) -> Iterator[None]:
+    from emotalk_ensemble.server import ServerStartError
+    from emotalk_ensemble.server.supervisor import ServerDied, supervise
+
+    def watch() -> None:
+        try:
+            supervise(server, stopped)
+        except (ServerDied, ServerStartError) as error:
+            logger.error("the embedded server is gone: %s: %s", type(error).__name__, error)  # noqa: TRY400
+
+    stopped = threading.Event()
+    thread = threading.Thread(target=watch, name="emotalk-supervisor", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
 
 
 _NO_SERVER = (

@@ -8,14 +8,17 @@
 ``uploads``    an upload, taken in within its limits
 ``options``    what a caller may ask for, from a form or from JSON
 ``faces``      from an upload to blocks of frames
+``service``    what all routes share; ``lifetime`` one request from its first byte to its last
+``tasks``      those that are no longer wanted
+``streamed``   an answer that is sent as it is computed
 ``rate``       how many frames a second the server holds; ``retimed`` blocks of frames at another rate
-``sse``, ``audio2face``, ``websocket``, ``convert``, ``health``, ``viewer``   the routes
+``face``, ``sse``, ``audio2face``, ``websocket``, ``convert``, ``health``, ``viewer``   the routes
 ``metrics``    Prometheus
 
-Needs the extra ``emotalk-triton[gateway]``. Nothing outside of this package imports it, but for the commands that run it.
+Needs the extra ``emotalk-triton[gateway]``. Nothing outside of this package imports it but the commands that run it.
 """
 
 from emotalk_client.gateway.app import create_app
-from emotalk_client.gateway.settings import GatewaySettings
+from emotalk_client.gateway.settings import GatewaySettings, load_settings
 
-__all__ = ["GatewaySettings", "create_app"]
+__all__ = ["GatewaySettings", "create_app", "load_settings"]

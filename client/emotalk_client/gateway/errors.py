@@ -10,14 +10,18 @@
         ├── UploadTooLarge      more bytes than allowed
         ├── ClipTooLong         more seconds of audio than allowed
         ├── RequestTooSlow      the request took longer than allowed
+        ├── GatewayStopping     the gateway is being stopped
+        ├── InvalidFrames       frames to convert that are none
         ├── InvalidMessage      a WebSocket message that cannot be understood
         ├── StreamTooLong       more seconds of speech in one session than allowed
         ├── StreamIdle          nothing was said for too long
         ├── OriginNotAllowed    a web page of another origin
-        └── AddressInUse        somebody else listens on the port
+        ├── InvalidSettings     a setting that the gateway cannot run with
+        └── CannotListen        an address that cannot be listened on
+            └── AddressInUse    somebody else listens on the port
 
-Rule that this module guards: **no internals leave.** What a caller got wrong is said in full, for it is made of what the
-caller sent. What fails behind the gateway is said by its class and in words that are fixed here; the log has the rest.
+Rule that this module guards: **no internals leave.** What a caller got wrong is said in full, for the caller sent it.
+What fails behind the gateway is said by its class and in words that are fixed here; the log has the rest.
 """
 
 from __future__ import annotations
@@ -40,6 +44,7 @@ from emotalk_client.errors import (
     SessionEnded,
     UnexpectedResponse,
     UnreadableAudio,
+    UnwritableFile,
 )
 from emotalk_ensemble.contract.errors import InvalidRequest
 
@@ -72,6 +77,14 @@ class RequestTooSlow(GatewayError):
     """The request took longer than allowed."""
 
 
+class GatewayStopping(GatewayError):
+    """The gateway is being stopped."""
+
+
+class InvalidFrames(GatewayError):
+    """Frames to convert that are none."""
+
+
 class InvalidMessage(GatewayError):
     """A WebSocket message that cannot be understood."""
 
@@ -88,7 +101,15 @@ class OriginNotAllowed(GatewayError):
     """A web page of another origin."""
 
 
-class AddressInUse(GatewayError):
+class InvalidSettings(GatewayError):
+    """A setting that the gateway cannot run with."""
+
+
+class CannotListen(GatewayError):
+    """An address that cannot be listened on."""
+
+
+class AddressInUse(CannotListen):
     """Somebody else listens on the port."""
 
 
@@ -102,6 +123,8 @@ class Problem:
     """The class's name."""
     message: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    internal: bool = False
+    """Whether it is a mistake in the gateway."""
 
     def body(self) -> dict[str, str]:
         """What is sent, as JSON."""
@@ -112,6 +135,7 @@ _STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (NotAuthorised, HTTPStatus.UNAUTHORIZED),
     (OriginNotAllowed, HTTPStatus.FORBIDDEN),
     (GatewayFull, HTTPStatus.SERVICE_UNAVAILABLE),
+    (GatewayStopping, HTTPStatus.SERVICE_UNAVAILABLE),
     (UploadTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (ClipTooLong, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (RequestTooSlow, HTTPStatus.REQUEST_TIMEOUT),
@@ -131,25 +155,24 @@ _BEHIND: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
     (DeadlineExceeded, HTTPStatus.GATEWAY_TIMEOUT, "the face server did not answer in time"),
     (UnexpectedResponse, HTTPStatus.BAD_GATEWAY, "the face server gave an answer that cannot be right"),
     (ServerError, HTTPStatus.BAD_GATEWAY, "the face server failed"),
+    (UnwritableFile, HTTPStatus.INSUFFICIENT_STORAGE, "the gateway cannot write files at the moment"),
     (MissingExtra, HTTPStatus.NOT_IMPLEMENTED, "this gateway lacks a library that this needs"),
 )
 """Errors of what lies behind the gateway, and all that is said of them."""
 
 
-def is_ours(error: BaseException) -> bool:
-    """Whether ``error`` is one of this project's, rather than a mistake in it."""
-    return isinstance(error, (EmoTalkError, InvalidRequest))
-
-
 def problem_of(error: BaseException, retry_after_s: int) -> Problem:
     """What a caller is told of ``error``; of what is no error of ours, only that there was one."""
-    for kind, status in _STATUSES:
-        if isinstance(error, kind):
-            return Problem(status, type(error).__name__, str(error), _headers(status, retry_after_s))
     for kind, status, message in _BEHIND:
         if isinstance(error, kind):
             return Problem(status, type(error).__name__, message, _headers(status, retry_after_s))
-    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", "the gateway failed; its log says why")
+    if type(error) is InvalidRequest:  # Triton's own words, not the contract's
+        return Problem(HTTPStatus.BAD_GATEWAY, "InvalidRequest", "the face server refused what the gateway sent")
+    for kind, status in _STATUSES:
+        if isinstance(error, kind):
+            return Problem(status, type(error).__name__, str(error), _headers(status, retry_after_s))
+    message = "the gateway failed; its log says why"
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", message, internal=True)
 
 
 def http_problem(status: int, detail: Any) -> Problem:

@@ -12,15 +12,31 @@ from typing import Any
 from emotalk_client.live.settings import LiveOptions, LiveSettings
 from emotalk_client.settings import AnimateOptions, Settings
 from emotalk_ensemble.contract import limits
-from emotalk_ensemble.contract.errors import InvalidOption, InvalidRequest, LevelOutOfRange, PersonOutOfRange, UnknownOption
+from emotalk_ensemble.contract.errors import (
+    EmotionOutOfRange,
+    InvalidOption,
+    InvalidRequest,
+    InvalidWindow,
+    LevelOutOfRange,
+    PersonOutOfRange,
+    UnknownOption,
+)
 from emotalk_ensemble.contract.options import DESCRIPTIONS, Options
+from emotalk_ensemble.emotions import EMOTIONS
 
 FACE_OPTIONS = {
     "level": f"emotion level 0..1; default {limits.DEFAULT_LEVEL:g}",
     "person": f"speaking style 0..{limits.PERSONS - 1}; default {limits.DEFAULT_PERSON}",
     **DESCRIPTIONS,
+    **dict.fromkeys(EMOTIONS, "amount 0..1 of this emotion, instead of one in `emotions`"),
 }
 """Of every face, with what they mean."""
+CLIP_OPTIONS = {
+    **FACE_OPTIONS,
+    "window": "seconds of one window; default: what the model needs",
+    "overlap": "seconds that neighbouring windows share; default: what the model needs",
+}
+"""Of an upload, likewise."""
 _PACE = LiveSettings()
 LIVE_OPTIONS = {
     **FACE_OPTIONS,
@@ -38,21 +54,20 @@ def animate_options(given: Mapping[str, Any]) -> AnimateOptions:
     Raises:
         InvalidRequest: its subclass says what is unknown or out of range.
     """
-    options: AnimateOptions = _face(given, FACE_OPTIONS)  # type: ignore[assignment]  # named as its keys are
+    options = _options(given, CLIP_OPTIONS, InvalidWindow)
     Settings(**options)
-    return options
+    return options  # type: ignore[return-value]  # named as its keys are
 
 
 def live_options(given: Mapping[str, Any]) -> LiveOptions:
     """Keywords of ``live`` from the values of JSON; errors as of :func:`animate_options`."""
-    own = [name for name in LIVE_OPTIONS if name not in FACE_OPTIONS]
-    options = _face({name: value for name, value in given.items() if name not in own}, LIVE_OPTIONS)
-    options |= {name: _number(name, given[name], InvalidOption, "a number") for name in own if name in given}
+    options = _options(given, LIVE_OPTIONS, InvalidOption)
     LiveSettings(**options)
     return options  # type: ignore[return-value]  # named as its keys are
 
 
-def _face(given: Mapping[str, Any], accepted: Mapping[str, str]) -> dict[str, Any]:
+def _options(given: Mapping[str, Any], accepted: Mapping[str, str], wrong: type[InvalidRequest]) -> dict[str, Any]:
+    """Keywords from ``given``; those beyond a face's own are numbers, and ``wrong`` where they are none."""
     for name in given:
         if name not in accepted:
             raise UnknownOption(f"unknown option {name!r}; accepted: {', '.join(sorted(accepted))}")
@@ -63,7 +78,11 @@ def _face(given: Mapping[str, Any], accepted: Mapping[str, str]) -> dict[str, An
         person = _number("person", given["person"], PersonOutOfRange, f"0..{limits.PERSONS - 1}")
         options["person"] = int(person) if person.is_integer() else person
     parsed = Options.parse({name: value for name, value in given.items() if name in DESCRIPTIONS})
-    return options | {f.name: getattr(parsed, f.name) for f in fields(Options)}
+    options |= {f.name: getattr(parsed, f.name) for f in fields(Options)}
+    alone = {name: _number(name, given[name], EmotionOutOfRange, "0..1") for name in EMOTIONS if name in given}
+    options["emotions"] = {**parsed.emotions, **alone}
+    own = [name for name in given if name not in FACE_OPTIONS]
+    return options | {name: _number(name, given[name], wrong, "a number") for name in own}
 
 
 def _number(name: str, value: object, error: type[InvalidRequest], accepted: str) -> float:

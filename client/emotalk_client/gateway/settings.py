@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from typing import Any
 
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from emotalk_client.gateway.errors import InvalidSettings
 from emotalk_ensemble.timing import SAMPLE_RATE
 
 MIB = 2**20
@@ -17,12 +20,12 @@ class GatewaySettings(BaseSettings):
         a value of the wrong type or out of range.
     """
 
-    model_config = SettingsConfigDict(env_prefix="EMOTALK_GATEWAY_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="EMOTALK_GATEWAY_", frozen=True, use_attribute_docstrings=True)
 
-    token: SecretStr | None = None
+    token: SecretStr | None = Field(None, min_length=1)
     """Bearer token that whoever wants a face must show; none: everybody may ask."""
     cors_origins: tuple[str, ...] = ()
-    """Origins whose pages may ask, such as ``https://example.org``; ``*``: all. None: only the gateway's own page."""
+    """Origins whose pages may ask, such as ``["https://example.org"]``; ``["*"]``: all. None: its own page."""
 
     max_upload_bytes: int = Field(64 * MIB, gt=0)
     """Of one request's body."""
@@ -48,3 +51,23 @@ class GatewaySettings(BaseSettings):
 
     health_timeout_s: float = Field(10.0, gt=0)
     """Seconds that ``/health`` waits for a face."""
+
+
+def load_settings(**given: Any) -> GatewaySettings:
+    """What is ``given``, else what the environment says, else the defaults.
+
+    Raises:
+        InvalidSettings: one of them cannot be.
+    """
+    try:
+        return GatewaySettings(**given)
+    except (ValidationError, SettingsError) as error:
+        raise InvalidSettings(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return f"{error}; accepted: JSON"
+    # Without the values: one of them is a secret.
+    wrong = error.errors(include_input=False, include_url=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in wrong)

@@ -1,29 +1,28 @@
 """An upload, taken in within its limits.
 
-Rule that this module guards: **nothing is kept that is not allowed.** Too large a body is refused by its announced
-length, or where it grows too large, before it is buffered; too long a clip by its header, before it is decoded. Bodies
-lie in memory or, from a megabyte on, in a file without a name.
+Rule that this module guards: **nothing is decoded that is not allowed.** Too long a clip is refused by its header.
+Bodies, whose size :mod:`~emotalk_client.gateway.lifetime` watches, lie in memory or, from a megabyte on, in a file
+without a name.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import io
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
-from starlette.types import Message
 
 from emotalk_client.audio import blocks, expected_samples
-from emotalk_client.gateway.errors import ClipTooLong, InvalidUpload, UploadTooLarge
+from emotalk_client.gateway.errors import ClipTooLong, InvalidUpload
+from emotalk_client.threads import in_thread
 from emotalk_ensemble.timing import SAMPLE_RATE
 
 MAX_FIELDS = 32
@@ -47,13 +46,11 @@ async def upload(request: Request, part: str, max_bytes: int) -> AsyncIterator[U
 
     Raises:
         InvalidUpload: the body is no such form.
-        UploadTooLarge: it has more than ``max_bytes`` bytes.
     """
     kind = request.headers.get("content-type", "")
     if kind.partition(";")[0].strip().lower() != "multipart/form-data":
         raise InvalidUpload(f"the content type is {kind!r}; accepted: multipart/form-data with a file in {part!r}")
-    limited = Request(request.scope, Limited(request, max_bytes).receive)
-    async with limited.form(max_files=1, max_fields=MAX_FIELDS, max_part_size=max_bytes) as form:
+    async with request.form(max_files=1, max_fields=MAX_FIELDS, max_part_size=max_bytes) as form:
         fields = {name: value for name, value in form.multi_items() if isinstance(value, str)}
         content = form.get(part)
         if content is None:
@@ -61,33 +58,19 @@ async def upload(request: Request, part: str, max_bytes: int) -> AsyncIterator[U
             raise InvalidUpload(f"the form has no part {part!r}; it has {given}; accepted: an audio file in {part!r}")
         fields.pop(part, None)
         if isinstance(content, UploadFile):
-            yield Upload(await asyncio.to_thread(_audio, content.file), fields)
+            yield Upload(await in_thread(_audio, content.file), fields)
         else:  # base64 is often sent as a field
-            yield Upload(await asyncio.to_thread(_audio, io.BytesIO(content.encode())), fields)
+            yield Upload(await in_thread(_audio, io.BytesIO(content.encode())), fields)
 
 
-class Limited:
-    """The messages of a request whose body may not be larger than ``most`` bytes.
-
-    Raises (on making it, and by ``receive``):
-        UploadTooLarge: it is.
-    """
-
-    def __init__(self, request: Request, most: int) -> None:
-        self._receive = request.receive
-        self._most = most
-        self._bytes = 0
-        announced = request.headers.get("content-length", "")
-        if announced.isdecimal() and int(announced) > most:
-            raise UploadTooLarge(f"the body has {int(announced)} bytes; accepted: at most {most}")
-
-    async def receive(self) -> Message:
-        """The next one."""
-        message = await self._receive()
-        self._bytes += len(message.get("body", b""))
-        if self._bytes > self._most:
-            raise UploadTooLarge(f"the body has more than {self._most} bytes; accepted: at most {self._most}")
-        return message
+def form_schema(part: str, options: Mapping[str, str]) -> dict[str, Any]:
+    """The form in OpenAPI's words: a file in ``part``, and ``options`` with what they mean."""
+    properties: dict[str, Any] = {
+        part: {"type": "string", "format": "binary", "description": "wav, flac, mp3, ogg, opus"}
+    }
+    properties |= {name: {"type": "string", "description": text} for name, text in options.items()}
+    schema = {"type": "object", "required": [part], "properties": properties}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
 def check_duration(audio: BinaryIO, most_s: float) -> None:

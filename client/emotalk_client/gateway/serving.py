@@ -1,0 +1,108 @@
+"""Listens on a port, and stops when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from emotalk_client.gateway.errors import AddressInUse, CannotListen
+from emotalk_client.gateway.service import Service
+
+GOODBYE_S = 1.0
+"""Seconds in which streams that go on are told that the gateway stops."""
+UNWIND_S = 3
+"""Seconds after that, in which everything else must end; together less than the five that people wait."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens on ``host`` and ``port`` (0: any that is free).
+
+    Raises:
+        AddressInUse: somebody else does.
+        CannotListen: there is no such address here, or it is not allowed.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise AddressInUse(f"port {port} of {host} is in use; accepted: a free one (--port)") from error
+        reason = error.strerror or error
+        raise CannotListen(
+            f"cannot listen on port {port} of {host}: {reason}; accepted: an address of this machine"
+        ) from error
+    except OverflowError as error:
+        raise CannotListen(f"the port is {port}; accepted: 0..65535") from error
+
+
+def address(listening: socket.socket) -> str:
+    """``http://host:port``, as a browser of this machine takes it."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class Server(uvicorn.Server):
+    """``app`` (of :func:`~emotalk_client.gateway.app.create_app`) on a socket; :meth:`run` returns when it was stopped.
+
+    Args:
+        ready: called once, when requests are served.
+    """
+
+    def __init__(self, app: FastAPI, ready: Callable[[], None] = lambda: None) -> None:
+        self._service: Service = app.state.service
+        self._ready = ready
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="websockets-sansio",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                ws_max_size=self._service.settings.max_message_bytes,
+                timeout_graceful_shutdown=UNWIND_S,
+            )
+        )
+
+    def stop(self) -> None:
+        """Stop soon; from any thread."""
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Uvicorn's, and then the news."""
+        await super().startup(sockets)
+        self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Tell those who are being served, and then uvicorn's."""
+        for server in self.servers:
+            server.close()
+        self._service.stopping.set()
+        until = asyncio.get_running_loop().time() + GOODBYE_S
+        while self.server_state.tasks and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(0.02)
+        await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """SIGINT and SIGTERM end :meth:`run`, and nothing else: uvicorn would raise them again, and what the command
+        holds (a server that it started) would not be let go of.
+        """
+        try:
+            previous = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        except ValueError:  # not the main thread
+            yield
+            return
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)

@@ -1,0 +1,20 @@
+"""Work that blocks, off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+
+async def in_thread(work: Callable[..., Any], *arguments: Any) -> Any:
+    """What ``work`` returns; decoding takes its time, and the loop goes on meanwhile.
+
+    A caller that is cancelled waits for it: a generator cannot be closed, nor a file read, while a thread is in it.
+    """
+    future = asyncio.get_running_loop().run_in_executor(None, work, *arguments)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await asyncio.wait({future})
+        raise
