@@ -4,9 +4,9 @@ import * as THREE from "three";
 import { GLTFLoader } from "./vendor/three/examples/jsm/loaders/GLTFLoader.js";
 
 const FIELD_DEG = 20; // of view, up and down
-const TALL = 0.305; // metres of head and neck that are seen
+const TALL = 0.275; // metres of head and neck that are seen
 const WIDE = 0.23; // metres that are seen at the least from left to right
-const CENTRE = new THREE.Vector3(0, 0.006, 0.01);
+const CENTRE = new THREE.Vector3(0, 0.02, 0.01);
 const TURN = { yaw: 0.42, pitch: 0.16 }; // radians that the pointer turns the camera by, at the stage's edge
 const EASE_S = 0.18; // time in which two thirds of a turn are done
 const STILL = 1e-4; // radians: no more to be seen
@@ -15,7 +15,7 @@ const PIXELS = 2; // per CSS pixel at the most
 export class NoWebGL extends Error {}
 
 export class Head {
-  // stage: the element to fill; address: of the .glb; names: blendshape of each weight.
+  // stage: the element to fill; address: of the .glb.
   static async load(stage, address) {
     const head = new Head(stage);
     const { scene } = await new GLTFLoader().loadAsync(address);
@@ -32,7 +32,7 @@ export class Head {
     }
     this.renderer.toneMapping = THREE.NeutralToneMapping;
     this.renderer.shadowMap.enabled = true;
-    this.renderer.shadowMap.type = THREE.PCFSoftShadowMap;
+    this.renderer.shadowMap.type = THREE.PCFShadowMap;
     this.scene = new THREE.Scene();
     this.camera = new THREE.PerspectiveCamera(FIELD_DEG, 1, 0.1, 5);
     this.meshes = [];
@@ -61,21 +61,22 @@ export class Head {
       studio.add(panel);
     };
     studio.background = new THREE.Color(0x4a4d55).multiplyScalar(0.55);
-    box(0xfff1e2, 7, [-3, 3.2, 3], [2.4, 2.4]);
-    box(0xdfe9ff, 2.2, [4, 1, 2.2], [2, 3]);
+    box(0xfff8f0, 9, [-2.4, 2.6, 3.4], [2, 2]);
+    box(0xe8efff, 4, [4, 0.8, 2.2], [2.2, 3]);
     box(0xffffff, 1.6, [0, 5, 0], [5, 5]);
+    box(0xffffff, 70, [-1.1, 0.9, 4.6], [0.4, 0.4]); // seen as a spark in the eyes
     box(0x8a6f62, 0.8, [0, -4, 1.5], [6, 6]);
     const generator = new THREE.PMREMGenerator(this.renderer);
-    this.scene.environment = generator.fromScene(studio, 0.03).texture;
-    this.scene.environmentIntensity = 0.75;
+    this.scene.environment = generator.fromScene(studio, 0).texture;
+    this.scene.environmentIntensity = 0.95;
     generator.dispose();
 
-    const key = new THREE.DirectionalLight(0xfff0e0, 1.9);
+    const key = new THREE.DirectionalLight(0xfff6ee, 1.5);
     key.position.set(-0.55, 0.6, 0.9);
     key.castShadow = true;
     key.shadow.mapSize.set(1024, 1024);
     Object.assign(key.shadow.camera, { left: -0.2, right: 0.2, top: 0.2, bottom: -0.2, near: 0.5, far: 2 });
-    key.shadow.radius = 6;
+    key.shadow.radius = 9;
     key.shadow.normalBias = 0.002;
     key.shadow.bias = -0.0004;
     const rim = new THREE.DirectionalLight(0xd5e4ff, 1.6);
@@ -157,6 +158,7 @@ export class Head {
 
 // The file's material, with what glTF's plain one cannot say.
 function material(plain) {
+  if (["sclera", "iris", "pupil"].includes(plain.name)) plain.roughness = 0.06; // wet
   if (plain.name !== "skin") return plain;
   const skin = new THREE.MeshPhysicalMaterial({
     name: plain.name,
@@ -164,7 +166,7 @@ function material(plain) {
     vertexColors: plain.vertexColors,
     roughness: 0.52,
     specularIntensity: 0.55,
-    sheen: 0.35, // the soft edge that light in the skin gives
+    sheen: 0.25, // the soft edge that light in the skin gives
     sheenRoughness: 0.5,
     sheenColor: new THREE.Color(0xd07a5e),
   });
