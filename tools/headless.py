@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -51,6 +52,14 @@ def chromium(graphics: Sequence[str] = SOFTWARE_WEBGL, arguments: Sequence[str] 
         driver.quit()
 
 
+def requested(lines: Sequence[str]) -> list[str]:
+    """Addresses that were asked for, from the performance log's messages."""
+    events = [json.loads(line)["message"] for line in lines]
+    sent = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    opened = [event["params"]["url"] for event in events if event["method"] == "Network.webSocketCreated"]
+    return [params["request"]["url"] for params in sent] + opened
+
+
 def until(driver: webdriver.Chrome, script: str, timeout_s: float = WAIT_S) -> object:
     """What ``script``, an expression, gives in the page, as soon as that is true."""
     return WebDriverWait(driver, timeout_s, poll_frequency=0.05).until(
@@ -58,9 +67,21 @@ def until(driver: webdriver.Chrome, script: str, timeout_s: float = WAIT_S) -> o
     )
 
 
-def as_screen(driver: webdriver.Chrome, width: int, height: int, *, dark: bool = False, phone: bool = False) -> None:
-    """Show pages as on a screen of ``width`` by ``height`` CSS pixels."""
+def as_screen(
+    driver: webdriver.Chrome,
+    width: int,
+    height: int,
+    *,
+    dark: bool = False,
+    phone: bool = False,
+    reduced: bool = False,
+) -> None:
+    """Show pages as on a screen of ``width`` by ``height`` CSS pixels, to one who wants ``reduced`` motion or not."""
     metrics = {"width": width, "height": height, "deviceScaleFactor": 2 if phone else 1, "mobile": phone}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    wishes = {
+        "prefers-color-scheme": "dark" if dark else "light",
+        "prefers-reduced-motion": "reduce" if reduced else "no-preference",
+    }
+    features = [{"name": name, "value": value} for name, value in wishes.items()]
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})

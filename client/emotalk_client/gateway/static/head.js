@@ -12,24 +12,19 @@ const EASE_S = 0.18; // time in which two thirds of a turn are done
 const STILL = 1e-4; // radians: no more to be seen
 const PIXELS = 2; // per CSS pixel at the most
 
-export class NoWebGL extends Error {}
-
 export class Head {
   // stage: the element to fill; address: of the .glb.
   static async load(stage, address) {
     const head = new Head(stage);
     const { scene } = await new GLTFLoader().loadAsync(address);
     head.add(scene);
+    await head.renderer.compileAsync(head.scene, head.camera); // beside the page, where the browser can
     return head;
   }
 
   constructor(stage) {
     this.stage = stage;
-    try {
-      this.renderer = new THREE.WebGLRenderer({ antialias: true, alpha: true });
-    } catch (error) {
-      throw new NoWebGL(error.message);
-    }
+    this.renderer = new THREE.WebGLRenderer({ antialias: true, alpha: true });
     this.renderer.toneMapping = THREE.NeutralToneMapping;
     this.renderer.shadowMap.enabled = true;
     this.renderer.shadowMap.type = THREE.PCFShadowMap;

@@ -215,7 +215,14 @@ function draw(now) {
 
 // For tests and for the curious: what the last picture showed, and where the sound is now.
 window.emotalk = Object.freeze({
-  shown: () => ({ ...drawn, soundTime: player.time, playing: player.wanted, waiting: player.waiting, state: root.dataset.state }),
+  shown: () => ({
+    ...drawn,
+    soundTime: player.time,
+    playing: player.wanted,
+    waiting: player.waiting,
+    yaw: stage.yaw,
+    state: root.dataset.state,
+  }),
 });
 
 // --- start ---

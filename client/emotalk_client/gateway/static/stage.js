@@ -12,9 +12,10 @@ export class Stage {
     this.said = 0;
   }
 
-  // three.js is asked for here, so that all else works where it cannot.
+  // three.js is asked for here, and only where it can work: all else does without.
   async load(address) {
     try {
+      if (!document.createElement("canvas").getContext("webgl2")) throw new Error("no WebGL");
       const { Head } = await import("./head.js");
       this.head = await Head.load(this.face, address);
       this.face.dataset.ready = "";
@@ -29,6 +30,11 @@ export class Stage {
     this.said = now;
     const words = described(track, weights, time);
     if (words !== this.face.getAttribute("aria-label")) this.face.setAttribute("aria-label", words);
+  }
+
+  // Radians that the camera is turned by.
+  get yaw() {
+    return this.head?.turned.yaw ?? 0;
   }
 
   draw(now) {

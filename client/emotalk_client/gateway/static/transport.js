@@ -9,7 +9,8 @@ export class Transport {
   }
 
   buttons() {
-    const { wanted, waiting, track } = this.player;
+    const { wanted, waiting, track, duration } = this.player;
+    this.time.max = duration;
     this.play.disabled = this.time.disabled = !track;
     this.play.classList.toggle("playing", wanted);
     this.play.classList.toggle("waiting", waiting);
