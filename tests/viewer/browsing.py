@@ -7,12 +7,27 @@ from contextlib import contextmanager
 
 import headless
 import numpy as np
+import pytest
 from PIL import Image
 from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
 
 from emotalk_client import AsyncEmoTalkClient
 from emotalk_client.gateway import create_app, load_settings
 from emotalk_client.gateway.serving import Server, address, listen
+from emotalk_ensemble.arkit import BLENDSHAPES, INDEX
+
+
+def interpolated(face, seconds):
+    """Weights [52] on the straight line between the frames around ``seconds``."""
+    columns = range(len(BLENDSHAPES))
+    return np.array([np.interp(seconds, face.timecodes, face.weights[:, column]) for column in columns])
+
+
+def agrees(shown, face):
+    right = interpolated(face, shown["time"])
+    assert shown["jawOpen"] == pytest.approx(right[INDEX["jawOpen"]], abs=1e-3)
+    np.testing.assert_allclose(shown["weights"], right, atol=1e-3)
 
 
 @contextmanager
@@ -85,10 +100,22 @@ class Page:
     def type(self, selector, *keys):
         self.find(selector).send_keys(*keys)
 
-    def slide(self, selector, value):
-        """A slider, as a hand that lets it go."""
-        script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input', {bubbles: true}))"
-        self.run(script, self.find(selector), value)
+    def tab(self):
+        """The focus goes on."""
+        ActionChains(self.driver).send_keys(Keys.TAB).perform()
+
+    def set(self, values):
+        """Sliders and lists, by selector, as a hand that lets them go."""
+        for selector, value in values.items():
+            self.run("arguments[0].value = arguments[1]", self.find(selector), value)
+        self.run("arguments[0].dispatchEvent(new Event('input', {bubbles: true}))", self.find(selector))
+
+    @contextmanager
+    def answered(self):
+        """Until what is done inside was asked of the gateway, and answered."""
+        before = self.run("return emotalk.shown().answers")
+        yield
+        self.until(f"emotalk.shown().answers > {before} && emotalk.shown().state === 'ready'")
 
     def picture(self, selector):
         """[rows, columns, 3] of what an element looks like."""

@@ -10,6 +10,8 @@ import soundfile
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))  # `import headless` from every test
 
+pytest.register_assert_rewrite("browsing")
+
 import headless  # noqa: E402
 from browsing import Page, served  # noqa: E402
 

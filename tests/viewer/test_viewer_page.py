@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from browsing import served
+from browsing import agrees, served
 from selenium.webdriver.common.keys import Keys
 
 from emotalk_client import Animation
@@ -23,18 +23,6 @@ for (const kind of ["dragenter", "dragover", "drop"]) {
   document.querySelector("#stage").dispatchEvent(event);
 }
 """
-
-
-def interpolated(face, seconds):
-    """Weights [52] on the straight line between the frames around ``seconds``."""
-    columns = range(len(BLENDSHAPES))
-    return np.array([np.interp(seconds, face.timecodes, face.weights[:, column]) for column in columns])
-
-
-def agrees(shown, face):
-    right = interpolated(face, shown["time"])
-    assert shown["jawOpen"] == pytest.approx(right[JAW], abs=1e-3)
-    np.testing.assert_allclose(shown["weights"], right, atol=1e-3)
 
 
 @pytest.fixture
@@ -78,7 +66,7 @@ def test_the_head_itself_moves(page_3d, gateway, voice):
     page.until("document.querySelector('#face').dataset.ready === ''")
     pictures = []
     for seconds in (0.0, 0.95):
-        page.slide("#time", seconds)
+        page.set({"#time": seconds})
         page.until(f"Math.abs(emotalk.shown().time - {seconds}) < 0.02")
         page.shown()
         pictures.append(page.picture("#face"))
@@ -122,11 +110,10 @@ def test_the_keyboard(loaded, face):
     loaded.type("body", " ")
     assert not loaded.shown()["playing"]
     before = loaded.shown()["time"]
-    loaded.type("[name=level]", Keys.ARROW_LEFT)
+    with loaded.answered():
+        loaded.type("[name=level]", Keys.ARROW_LEFT)
     assert loaded.run("return document.querySelector('[name=level]').value") == "0.95"
     assert loaded.shown()["time"] == before, "a slider's arrows are its own"
-    loaded.settled("busy")
-    loaded.settled()
 
 
 def test_pointing_at_the_curves_seeks(loaded, face):
@@ -141,18 +128,14 @@ def test_pointing_at_the_curves_seeks(loaded, face):
 
 
 def test_other_options_ask_again(loaded, client, voice):
-    loaded.slide("[name=level]", 0.3)
-    loaded.slide("[name=person]", 7)
-    loaded.slide("[name=joy]", 0.8)
-    loaded.settled("busy")
-    loaded.settled()
+    with loaded.answered():
+        loaded.set({"[name=level]": 0.3, "[name=person]": 7, "[name=joy]": 0.8})
     right = client.animate(voice, level=0.3, person=7, emotions={"joy": 0.8})
-    loaded.slide("#time", 2.0)
+    loaded.set({"#time": 2.0})
     loaded.until("emotalk.shown().time > 1.9")
     agrees(loaded.shown(), right)
-    loaded.press("#emotions button, h2 + button")
-    loaded.settled("busy")
-    loaded.settled()
+    with loaded.answered():
+        loaded.press("h2 + button")
     agrees(loaded.shown(), client.animate(voice, level=0.3, person=7))
 
 
@@ -179,7 +162,7 @@ def test_a_file_that_is_too_large_is_not_sent(page, triton, voice):
     with served(triton, max_upload_bytes=100_000) as gateway:
         page.open(gateway)
         page.choose(voice)
-        assert "voice.flac has 0.2 MiB; accepted: at most 0.1 MiB" in page.until(
+        assert "The file has 0.2 MiB; accepted: at most 0.1 MiB" in page.until(
             "document.querySelector('#problem').textContent"
         )
 
@@ -206,18 +189,15 @@ def test_the_microphone_moves_the_mouth_and_can_be_played_again(page, gateway, f
     page.until("emotalk.shown().time > 0.5")
     # What was spoken was kept: the gateway makes the same face of it.
     live = page.run("return emotalk.shown().frames")
-    page.slide("[name=level]", 0.999)
-    page.settled("busy")
-    page.settled()
+    with page.answered():
+        page.set({"[name=level]": 0.95})
     assert page.run("return emotalk.shown().frames") == pytest.approx(live, abs=1)
 
 
 def test_a_microphone_that_may_not_be_used_is_said(page, gateway):
     page.open(gateway)
     page.until("'begun' in document.documentElement.dataset")
-    page.run(
-        "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', 'NotAllowedError'));"
-    )
+    page.run("navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', 'NotAllowedError'));")
     page.press("#speak")
     assert "allow it for this page" in page.until("document.querySelector('#problem').textContent")
     page.settled("empty")
@@ -272,7 +252,7 @@ def test_every_control_is_reached_by_tab_and_shows_it(loaded):
     loaded.run("document.activeElement.blur()")
     reached = []
     while len(reached) < 30:
-        loaded.driver.switch_to.active_element.send_keys(Keys.TAB)
+        loaded.tab()
         name, outline = loaded.run(
             "const at = document.activeElement, shows = at.closest('.button') ?? at;"
             "return [at.id || at.name, getComputedStyle(shows).outlineWidth]"

@@ -41,6 +41,7 @@ export class Curves {
   // track: frames, or null; duration: seconds from edge to edge; time: the playhead's; live: the newest is at the right.
   show({ track, duration, time, live }) {
     this.shown = { track, duration, time, live };
+    if (!this.canvas.clientWidth) return; // out of sight
     const size = this.size();
     const from = live ? Math.max(0, time - LIVE_S) : 0;
     const span = live ? LIVE_S : duration;

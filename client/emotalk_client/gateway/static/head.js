@@ -18,7 +18,9 @@ export class Head {
     const head = new Head(stage);
     const { scene } = await new GLTFLoader().loadAsync(address);
     head.add(scene);
-    await head.renderer.compileAsync(head.scene, head.camera); // beside the page, where the browser can
+    if (head.renderer.extensions.has("KHR_parallel_shader_compile")) {
+      await head.renderer.compileAsync(head.scene, head.camera); // the page goes on meanwhile
+    }
     return head;
   }
 

@@ -27,6 +27,7 @@ let track = null; // what is shown
 let clip = null; // {file, title}: what it is the face of
 let live = null; // speech that goes on
 let asking = null; // stops the request in progress
+let answers = 0; // requests that were answered to their end
 let drawn = null; // what the last picture showed
 
 // --- what is said to people ---
@@ -61,8 +62,8 @@ async function open(file) {
   if (live) return;
   at("problem").replaceChildren();
   if (file.size > facts.max_upload_bytes) {
-    const most = `${(facts.max_upload_bytes / 2 ** 20).toFixed(0)} MiB`;
-    complain(new Error(`${file.name} has ${(file.size / 2 ** 20).toFixed(1)} MiB; accepted: at most ${most}`));
+    const mib = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+    complain(new Error(`the file has ${mib(file.size)}; accepted: at most ${mib(facts.max_upload_bytes)}`));
     return;
   }
   await ask({ file, title: file.name }, new Track(facts.names, facts.fps));
@@ -93,6 +94,7 @@ async function ask(wanted, next) {
       next.version = came;
     }
     next.finish(came);
+    answers += 1;
     ready();
   } catch (error) {
     if (signal.aborted) return;
@@ -217,6 +219,7 @@ function draw(now) {
 window.emotalk = Object.freeze({
   shown: () => ({
     ...drawn,
+    answers,
     soundTime: player.time,
     playing: player.wanted,
     waiting: player.waiting,
