@@ -5,13 +5,13 @@ import threading
 import time
 from contextlib import contextmanager
 
-import headless
 import numpy as np
 import pytest
 from PIL import Image
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
+import headless
 from emotalk_client import AsyncEmoTalkClient
 from emotalk_client.gateway import create_app, load_settings
 from emotalk_client.gateway.serving import Server, address, listen
@@ -57,10 +57,13 @@ class Page:
             driver.get_log(kind)
 
     def open(self, url, width=900, height=620, **screen):
-        headless.as_screen(self.driver, width, height, **screen)
+        self.screen(width, height, **screen)
         self.origin = url
         self.driver.get(url)
         self.until("document.documentElement.dataset.state")
+
+    def screen(self, width, height, **wishes):
+        headless.as_screen(self.driver, width, height, **wishes)
 
     def check(self):
         said = [entry["message"] for entry in self.driver.get_log("browser")]

@@ -12,9 +12,9 @@ sys.path.insert(0, str(ROOT / "tools"))  # `import headless` from every test
 
 pytest.register_assert_rewrite("browsing")
 
-import headless  # noqa: E402
 from browsing import Page, served  # noqa: E402
 
+import headless  # noqa: E402
 from emotalk_client import EmoTalkClient  # noqa: E402
 from emotalk_ensemble.server import EmbeddedServer  # noqa: E402
 

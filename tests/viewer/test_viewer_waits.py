@@ -46,7 +46,7 @@ class SlowFace:
         while not self.go_on.is_set():
             await asyncio.sleep(0.02)
         if self.breaks:
-            yield 'event: error\ndata: {"error": "ServerBusy", "message": "the face server is busy; try again later"}\n\n'
+            yield 'event: error\ndata: {"error": "ServerBusy", "message": "the face server is busy"}\n\n'
             return
         whole = self.event(FIRST, len(self.face)) + f'event: end\r\ndata: {{"frames": {len(self.face)}}}\r\n\r\n'
         for place in range(0, len(whole), 4999):  # cut in the middle of everything
@@ -96,7 +96,7 @@ def test_frames_that_never_come_are_said_and_those_that_came_stay(page, slow, vo
     page.choose(voice)
     page.until(f"emotalk.shown().frames === {FIRST}")
     slow.go_on.set()
-    assert page.until("document.querySelector('#problem').textContent") == "The face server is busy; try again later."
+    assert page.until("document.querySelector('#problem').textContent") == "The face server is busy."
     page.settled()
     assert page.shown()["frames"] == FIRST
     page.press("#play")
