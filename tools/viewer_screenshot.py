@@ -21,10 +21,8 @@ from selenium import webdriver
 import headless
 
 SCREEN = (1280, 800)
-SECONDS = 5.2
+SECONDS = 3.77
 """A moment of the sample voice with an open mouth."""
-COLOURS = 255
-"""Of the picture: it is to be small, and has few."""
 
 
 @contextmanager
@@ -68,7 +66,7 @@ def take(speech: Path, out: Path) -> None:
         )
         headless.until(driver, f"Math.abs(emotalk.shown().time - {SECONDS}) < 0.02")
         driver.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
-        picture(driver).quantize(COLOURS, dither=Image.Dither.FLOYDSTEINBERG).save(out, optimize=True)
+        picture(driver).save(out, optimize=True)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,10 @@ def served(triton, **settings):
             thread.join(20)
 
 
+SMALL = (420, 560)
+"""A screen for heads that the processor draws."""
+
+
 class Page:
     """What people do with the page, and what they see."""
 

@@ -12,7 +12,7 @@ sys.path.insert(0, str(ROOT / "tools"))  # `import headless` from every test
 
 pytest.register_assert_rewrite("browsing")
 
-from browsing import Page, served  # noqa: E402
+from browsing import SMALL, Page, served  # noqa: E402
 
 import headless  # noqa: E402
 from emotalk_client import EmoTalkClient  # noqa: E402
@@ -78,13 +78,6 @@ def browser(microphone):
         yield driver
 
 
-@pytest.fixture(scope="session")
-def browser_3d():
-    """Chromium with WebGL on the processor: seconds for the first picture."""
-    with _browser() as driver:
-        yield driver
-
-
 @pytest.fixture
 def page(browser):
     """A page that asks no other host and that nothing is logged about, unless the test expects it."""
@@ -93,12 +86,15 @@ def page(browser):
     opened.check()
 
 
-@pytest.fixture
-def page_3d(browser_3d):
-    """The same, with a head on it."""
-    opened = Page(browser_3d)
-    yield opened
-    opened.check()
+@pytest.fixture(scope="module")
+def page_3d(gateway):
+    """The same with a head on it, once for all: WebGL on the processor takes seconds for its first picture."""
+    with _browser() as driver:
+        opened = Page(driver)
+        opened.open(gateway, *SMALL)
+        opened.until("document.querySelector('#face').dataset.ready === ''")
+        yield opened
+        opened.check()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from browsing import agrees, served
+from browsing import SMALL, agrees, served
 from selenium.webdriver.common.keys import Keys
 
 from emotalk_client import Animation
@@ -14,8 +14,6 @@ from emotalk_ensemble.arkit import BLENDSHAPES
 from emotalk_ensemble.timing import FPS
 
 JAW = BLENDSHAPES.index("jawOpen")
-SMALL = (420, 560)
-"""A screen for heads that the processor draws."""
 WORD = "open sesame"
 DROP = """
 const [name, content] = arguments;
@@ -37,10 +35,8 @@ def loaded(page, gateway, voice):
     return page
 
 
-def test_a_chosen_file_speaks_in_time_with_its_sound(page_3d, gateway, voice, face):
+def test_a_chosen_file_speaks_in_time_with_its_sound(page_3d, voice, face):
     page = page_3d
-    page.open(gateway, *SMALL)
-    page.until("document.querySelector('#face').dataset.ready === ''")
     page.choose(voice)
     page.settled()
     assert page.find("#status").text == "322 frames, 10.7 s"
@@ -60,13 +56,11 @@ def test_a_chosen_file_speaks_in_time_with_its_sound(page_3d, gateway, voice, fa
     assert max(jaws) - min(jaws) > 0.05, "the mouth does not move"
 
 
-def test_the_head_itself_moves(page_3d, gateway, voice):
+def test_the_head_itself_moves(page_3d, voice):
     """Not the numbers: the picture. A closed mouth and an open one, from the clip's own moments."""
     page = page_3d
-    page.open(gateway, *SMALL)
     page.choose(voice)
     page.settled()
-    page.until("document.querySelector('#face').dataset.ready === ''")
     pictures = []
     for seconds in (0.0, 0.95):
         page.set({"#time": seconds})
@@ -79,6 +73,16 @@ def test_the_head_itself_moves(page_3d, gateway, voice):
     assert moved.mean() > 0.001
     assert np.median(np.nonzero(moved)[0]) / len(moved) > 0.5, "what moves lies in the upper half"
     assert rows.max() < 1
+
+
+def test_the_camera_follows_the_pointer_unless_motion_is_not_wanted(page_3d):
+    page = page_3d
+    page.screen(*SMALL, reduced=True)
+    page.hover(page.find("#face"), 0.9)
+    assert [page.shown()["yaw"] for _ in range(5)] == [0] * 5
+    page.screen(*SMALL, reduced=False)
+    page.hover(page.find("#face"), 0.8)
+    page.until("emotalk.shown().yaw > 0.2")
 
 
 def test_a_dropped_file(page, gateway, voice, face):
@@ -266,14 +270,3 @@ def test_every_control_is_reached_by_tab_and_shows_it(loaded):
         reached.append(name)
     emotions = ["amazement", "anger", "cheekiness", "disgust", "fear", "grief", "joy", "outofbreath", "pain", "sadness"]
     assert reached == ["play", "time", "file", "speak", "level", "person", *emotions, "format", "save"]
-
-
-def test_the_camera_follows_the_pointer_unless_motion_is_not_wanted(page_3d, gateway):
-    page = page_3d
-    page.open(gateway, *SMALL, reduced=True)
-    page.until("document.querySelector('#face').dataset.ready === ''")
-    page.hover(page.find("#face"), 0.9)
-    assert [page.shown()["yaw"] for _ in range(5)] == [0] * 5
-    page.screen(*SMALL, reduced=False)
-    page.hover(page.find("#face"), 0.8)
-    page.until("emotalk.shown().yaw > 0.2")

@@ -58,13 +58,11 @@ def refused(monkeypatch, capsys):
     return said
 
 
-def test_a_result_is_shown_with_its_sound(page_3d, view, files, voice, face):
-    page = page_3d
-    page.open(view(files / "voice.csv", voice), 420, 560)
+def test_a_result_is_shown_with_its_sound(page, view, files, voice, face):
+    page.open(view(files / "voice.csv", voice))
     page.settled()
     assert page.find("#title").text == "voice.csv, voice.flac"
     assert not page.find("#file").is_displayed(), "there is nobody to ask for faces"
-    page.until("document.querySelector('#face').dataset.ready === ''")
     page.press("#play")
     page.until("emotalk.shown().time > 0.5")
     agrees(page.shown(), face)
@@ -117,7 +115,6 @@ def test_files_that_cannot_be_shown_are_refused_in_words(refused, files, voice, 
     assert "none.wav is no file" in refused(files / "voice.npy", tmp_path / "none.wav")
     assert "cannot be read as audio" in refused(files / "voice.npy", files / "voice.csv")
     assert "InvalidRate: fps is 0.0" in refused(files / "voice.npy", voice, "--fps", "0")
-    assert "the port is 70000; accepted: 0..65535" in refused(files / "voice.npy", voice, "--port", "70000")
 
 
 def test_without_the_extra_it_is_named(files, voice):
