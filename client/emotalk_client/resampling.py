@@ -76,8 +76,9 @@ def _keep(
     """
     closed, shown = closure(weights), closure(out)
     half = (position[1] - position[0]) / 2 if len(position) > 1 else 0.0
-    firsts = np.ceil(position - half).clip(0).astype(int)
-    ends = np.ceil(position + half).clip(max=len(weights)).astype(int)
+    # A frame half way between two belongs to the later, whatever a float's error makes of it.
+    firsts = np.ceil(position - half - 1e-6).clip(0).astype(int)
+    ends = np.ceil(position + half - 1e-6).clip(max=len(weights)).astype(int)
     for frame, (first, end) in enumerate(zip(firsts, ends, strict=True)):
         if first < end:
             most = first + int(np.argmax(closed[first:end]))

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import soundfile
 import typer
 
 from emotalk_client import EmoTalkError, InvalidRequest
 from emotalk_client.audio import load
 from emotalk_ensemble.server import EmbeddedServer, ServerStartError
+from emotalk_ensemble.timing import SAMPLE_RATE
 from emotalk_perf import equivalence as equal
+from emotalk_perf import gateway as overhead
 from emotalk_perf import streams as live_streams
 from emotalk_perf.report import renew
 
@@ -78,6 +82,25 @@ def streams(
     _put(live_streams.markdown(loads), page, block)
     if image is not None:
         live_streams.plot(loads, image)
+
+
+@app.command()
+def gateway(
+    audio: Audio,
+    url: Url = None,
+    repository: Repository = None,
+    seconds: Annotated[float, typer.Option(min=1.0, help="Of the clip; speech is repeated as needed.")] = 25.0,
+    runs: Annotated[int, typer.Option(min=1, help="Of each.")] = 40,
+    page: Page = None,
+    block: Block = "gateway",
+) -> None:
+    """Compare the gateway's stream of a file with the thin client's animation of it."""
+    clip = np.resize(np.concatenate([load(path) for path in audio]), round(seconds * SAMPLE_RATE))
+    with tempfile.TemporaryDirectory() as folder, _server(url, repository) as address:
+        file = Path(folder) / "clip.flac"
+        soundfile.write(file, clip, SAMPLE_RATE)
+        measured = overhead.run(address, file, seconds, runs)
+    _put(overhead.markdown(measured), page, block)
 
 
 def _pair(text: str) -> tuple[float | None, float | None]:

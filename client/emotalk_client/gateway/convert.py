@@ -103,7 +103,8 @@ def parsed(body: bytes, max_s: float) -> Animation:
     if len(given["blendshapes"]) > max_s * fps:
         raise ClipTooLong(f"the clip is {len(given['blendshapes']) / fps:.1f} s long; accepted: at most {max_s:g} s")
     try:
-        weights = np.array(given["blendshapes"], np.float32)
+        with np.errstate(over="ignore"):  # what overflows is infinite, which is refused below
+            weights = np.array(given["blendshapes"], np.float32)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidFrames(f"blendshapes are no rows of {BLENDSHAPE_COUNT} numbers; accepted: {_ACCEPTED}") from error
     if weights.ndim != 2 or weights.shape[1] != BLENDSHAPE_COUNT or not np.isfinite(weights).all():

@@ -131,7 +131,7 @@ class Problem:
         return {"error": self.error, "message": self.message}
 
 
-_STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
+STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (NotAuthorised, HTTPStatus.UNAUTHORIZED),
     (OriginNotAllowed, HTTPStatus.FORBIDDEN),
     (GatewayFull, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -148,7 +148,7 @@ _STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
 )
 """Errors of the caller's, whose messages are made of what the caller sent."""
 
-_BEHIND: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
+BEHIND: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
     (ServerBusy, HTTPStatus.SERVICE_UNAVAILABLE, "the face server is busy; try again later"),
     (ServerUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "the face server cannot be reached; try again later"),
     (ModelUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "the face model is not being served; try again later"),
@@ -163,12 +163,12 @@ _BEHIND: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
 
 def problem_of(error: BaseException, retry_after_s: int) -> Problem:
     """What a caller is told of ``error``; of what is no error of ours, only that there was one."""
-    for kind, status, message in _BEHIND:
+    for kind, status, message in BEHIND:
         if isinstance(error, kind):
             return Problem(status, type(error).__name__, message, _headers(status, retry_after_s))
     if type(error) is InvalidRequest:  # Triton's own words, not the contract's
         return Problem(HTTPStatus.BAD_GATEWAY, "InvalidRequest", "the face server refused what the gateway sent")
-    for kind, status in _STATUSES:
+    for kind, status in STATUSES:
         if isinstance(error, kind):
             return Problem(status, type(error).__name__, str(error), _headers(status, retry_after_s))
     message = "the gateway failed; its log says why"

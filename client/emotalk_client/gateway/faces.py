@@ -13,9 +13,8 @@ from emotalk_client.animation import Animation
 from emotalk_client.gateway.auth import check_header
 from emotalk_client.gateway.retimed import Retimer
 from emotalk_client.gateway.service import Service
-from emotalk_client.gateway.uploads import Upload, check_duration, upload
+from emotalk_client.gateway.uploads import Upload, upload
 from emotalk_client.settings import AnimateOptions
-from emotalk_client.threads import in_thread
 
 
 @asynccontextmanager
@@ -27,8 +26,7 @@ async def received(service: Service, request: Request, part: str) -> AsyncIterat
     """
     check_header(request, service.settings)
     with service.uploads.place():
-        async with upload(request, part, service.settings.max_upload_bytes) as taken:
-            await in_thread(check_duration, taken.audio, service.settings.max_audio_s)
+        async with upload(request, part, service.settings.max_upload_bytes, service.settings.max_audio_s) as taken:
             yield taken
 
 

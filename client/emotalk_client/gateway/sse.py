@@ -26,14 +26,16 @@ from emotalk_ensemble.timing import FPS
 
 PATH = "/api/v1/process-audio-stream"
 PART = "file"
+EVENT_FRAMES = 4 * FPS
+"""Frames of one event, at most: a caller parses one while the next is written."""
 RATE = f"frames per second, a whole number; default {FPS}"
 
 
-def frames(block: Animation) -> list[dict[str, object]]:
-    """As a caller gets them; orjson writes the rows, [52] float32, as the shortest numbers that read back the same."""
+def frames(block: Animation, start: int, end: int) -> list[dict[str, object]]:
+    """Rows ``start`` to ``end`` as a caller gets them; orjson writes float32 as the shortest number that reads back."""
+    seconds = block.timecodes[start:end].tolist()
     return [
-        {"timecode": seconds, "blendshapes": row}
-        for seconds, row in zip(block.timecodes.tolist(), block.weights, strict=True)
+        {"timecode": second, "blendshapes": row} for second, row in zip(seconds, block.weights[start:end], strict=True)
     ]
 
 
@@ -62,7 +64,8 @@ async def _events(service: Service, request: Request) -> AsyncGenerator[bytes, N
         async with aclosing(blocks(service, PATH, upload.audio, fps, options)) as faces:
             async for block in faces:
                 count += len(block)
-                yield event(frames(block))
+                for start in range(0, len(block), EVENT_FRAMES):
+                    yield event(frames(block, start, start + EVENT_FRAMES))
         yield event({"frames": count, "fps": fps}, "end")
 
 

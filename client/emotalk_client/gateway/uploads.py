@@ -41,11 +41,16 @@ class Upload:
 
 
 @asynccontextmanager
-async def upload(request: Request, part: str, max_bytes: int) -> AsyncIterator[Upload]:
+async def upload(request: Request, part: str, max_bytes: int, max_s: float) -> AsyncIterator[Upload]:
     """The form of ``request`` with its file in ``part``, which is let go of at the end of the block.
+
+    Args:
+        max_bytes: of one part.
+        max_s: seconds of the clip.
 
     Raises:
         InvalidUpload: the body is no such form.
+        ClipTooLong, UnreadableAudio, TruncatedAudio: as :func:`check_duration`.
     """
     kind = request.headers.get("content-type", "")
     if kind.partition(";")[0].strip().lower() != "multipart/form-data":
@@ -57,10 +62,9 @@ async def upload(request: Request, part: str, max_bytes: int) -> AsyncIterator[U
             given = ", ".join(sorted(form.keys())) or "none"
             raise InvalidUpload(f"the form has no part {part!r}; it has {given}; accepted: an audio file in {part!r}")
         fields.pop(part, None)
-        if isinstance(content, UploadFile):
-            yield Upload(await in_thread(_audio, content.file), fields)
-        else:  # base64 is often sent as a field
-            yield Upload(await in_thread(_audio, io.BytesIO(content.encode())), fields)
+        # base64 is often sent as a field
+        file = content.file if isinstance(content, UploadFile) else io.BytesIO(content.encode())
+        yield Upload(await in_thread(as_audio, file, max_s), fields)
 
 
 def form_schema(part: str, options: Mapping[str, str]) -> dict[str, Any]:
@@ -123,7 +127,14 @@ class _Named(io.RawIOBase):
         return self._file.tell()
 
 
-def _audio(file: BinaryIO) -> BinaryIO:
+def as_audio(file: BinaryIO, max_s: float) -> BinaryIO:
+    """``file`` as audio of at most ``max_s`` seconds; its errors are those of :func:`upload`."""
+    audio = decoded(file)
+    check_duration(audio, max_s)
+    return audio
+
+
+def decoded(file: BinaryIO) -> BinaryIO:
     """``file``, or what it holds as base64 (RFC 4648, with line ends, or as a ``data:`` URL)."""
     head = file.read(SNIFFED)
     file.seek(0)

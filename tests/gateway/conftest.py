@@ -1,0 +1,87 @@
+"""A real gateway in a thread, over a real Triton that serves the bundled model."""
+
+import io
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import soundfile
+from asking import RATE, VOICE, Gateway
+from recording import RecordingTransport
+
+from emotalk_client import AsyncEmoTalkClient, EmoTalkClient
+from emotalk_client.audio import load
+from emotalk_client.gateway import GatewaySettings, create_app
+from emotalk_client.gateway.serving import Server, listen
+from emotalk_ensemble.server import EmbeddedServer
+
+
+@pytest.fixture(scope="session")
+def triton():
+    with EmbeddedServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def gateway_to(triton):
+    """``with gateway_to(max_audio_s=5) as gateway``: one with these settings."""
+
+    @contextmanager
+    def running(url=triton.grpc_url, retries=1, **settings):
+        settings = GatewaySettings(**settings)
+        wire = RecordingTransport(url)
+        client = AsyncEmoTalkClient(url, timeout_s=settings.request_timeout_s, retries=retries, transport=wire)
+        app = create_app(settings, client)
+        ready = threading.Event()
+        with listen("127.0.0.1", 0) as listening:
+            port = listening.getsockname()[1]
+            server = Server(app, ready.set)
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+            thread.start()
+            try:
+                assert ready.wait(10)
+                yield Gateway(port, app.state.service, wire, server)
+            finally:
+                server.stop()
+                thread.join(10)
+                assert not thread.is_alive(), "the gateway does not stop"
+
+    return running
+
+
+@pytest.fixture(scope="session")
+def gateway(gateway_to):
+    """One with the default settings, for all tests that do not change it."""
+    with gateway_to() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def thin(triton):
+    with EmoTalkClient(triton.grpc_url) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def voice():
+    """The sample voice, [samples]."""
+    return load(VOICE)
+
+
+@pytest.fixture(scope="session")
+def wav():
+    """``wav(samples)``: the bytes of a file."""
+
+    def made(samples, kind="WAV", rate=RATE):
+        file = io.BytesIO()
+        soundfile.write(file, samples, rate, format=kind)
+        return file.getvalue()
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def long_clip(wav, voice):
+    """Two minutes: many windows of a few seconds."""
+    return wav(np.resize(voice, 120 * RATE))

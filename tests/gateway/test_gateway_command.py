@@ -1,0 +1,128 @@
+"""`emotalk gateway` as a person runs it: it says where it is, stops when told to, and finds its server again."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+from asking import STREAM, Gateway, events, face, form
+from websockets.sync.client import connect
+
+from emotalk_ensemble.server import EmbeddedServer
+
+TOKEN = "open sesame"
+COMMAND = [sys.executable, "-m", "emotalk_client.cli", "gateway"]
+
+
+@contextmanager
+def started(*options, **environment):
+    environment = {**{k: v for k, v in os.environ.items() if k != "EMOTALK_URL"}, **environment}
+    process = subprocess.Popen(
+        [*COMMAND, "--port", "0", *options], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        said = process.stdout.readline()
+        assert "is ready" in said, process.stderr.read()
+        yield Gateway(int(said.split("http://127.0.0.1:")[1].split(",")[0]), None, None, process)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_stops_within_seconds_and_ends_what_is_open(triton, number, long_clip, voice):
+    with started("--url", triton.grpc_url) as gateway:
+        body, kind = form(long_clip, "file", {"window": 0.5})
+        streaming = gateway.connection()
+        streaming.request("POST", STREAM, body, {"Content-Type": kind})
+        answer = streaming.getresponse()
+        first = answer.readline()
+        with connect(f"ws://127.0.0.1:{gateway.port}/ws/stream") as talking:
+            talking.send(json.dumps({"type": "start", "sample_rate": 16_000}))
+            assert json.loads(talking.recv(5))["type"] == "started"
+            began = time.monotonic()
+            gateway.server.send_signal(number)
+            assert json.loads(talking.recv(5))["error"] == "GatewayStopping"
+        found = events(first + answer.read())
+        answer.close()
+        streaming.close()
+        assert (found[-1][0], found[-1][1].get("error")) == ("error", "GatewayStopping")
+        assert gateway.server.wait(5) == 0
+        assert time.monotonic() - began < 5
+        assert gateway.server.stderr.read() == ""
+
+
+def test_a_server_that_went_away_is_found_again(wav, voice):
+    second = wav(voice[:16_000])
+    with EmbeddedServer() as first:
+        ports = first.process.settings.ports
+        with started("--url", first.grpc_url) as gateway:
+            assert gateway.post(STREAM, second).status == 200
+            first.stop()
+            assert gateway.get("/health").status in (503, 504)
+            with EmbeddedServer(ports=ports):
+                until = time.monotonic() + 10
+                while gateway.get("/health").status != 200:
+                    assert time.monotonic() < until, "the server is back, and was not found"
+                    time.sleep(0.1)
+                assert len(face(gateway.post(STREAM, second).body)[0]) == 30
+
+
+def test_without_a_server_one_is_started_for_it(wav, voice):
+    with socket.socket() as taken:
+        try:
+            taken.bind(("127.0.0.1", 8001))
+        except OSError:
+            pytest.skip("a server listens on the default port")
+    with started(EMOTALK_GATEWAY_TOKEN=TOKEN) as gateway:
+        answer = gateway.post(STREAM, wav(voice[:16_000]), {"Authorization": f"Bearer {TOKEN}"})
+        assert len(face(answer.body)[0]) == 30
+        gateway.server.terminate()
+        assert gateway.server.wait(20) == 0
+        assert "starting an embedded one" in gateway.server.stderr.read()
+
+
+def refused(*options, **environment):
+    said = subprocess.run(
+        [*COMMAND, *options], env={**os.environ, **environment}, capture_output=True, text=True, timeout=30
+    )
+    assert said.returncode == 1
+    assert "Traceback" not in said.stderr
+    return said.stderr
+
+
+def test_a_port_in_use_and_an_address_that_is_none():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"AddressInUse: port {port}" in refused("--url", "localhost:1", "--port", str(port))
+    assert "CannotListen" in refused("--url", "localhost:1", "--host", "192.0.2.1")
+    assert "CannotListen: the port is 70000" in refused("--url", "localhost:1", "--port", "70000")
+    assert "InvalidAddress" in refused("--url", "http://x", "--port", "0")
+
+
+def test_a_setting_that_cannot_be_is_said_without_its_value():
+    assert "InvalidSettings: max_requests" in refused("--max-requests", "0")
+    assert "InvalidSettings: max_audio_s" in refused(EMOTALK_GATEWAY_MAX_AUDIO_S="long")
+    assert "InvalidSettings: token" in refused(EMOTALK_GATEWAY_TOKEN="")
+    assert "cors_origins" in refused(EMOTALK_GATEWAY_CORS_ORIGINS="https://example.org")
+
+
+def test_without_the_extra_it_is_named():
+    code = "import sys; sys.modules['fastapi'] = None; from emotalk_client.cli import main; main()"
+    said = subprocess.run([sys.executable, "-c", code, "gateway"], capture_output=True, text=True, timeout=30)
+    assert said.returncode == 1
+    assert "MissingExtra: the gateway needs fastapi; install `emotalk-triton[gateway]`" in said.stderr
+
+
+def test_the_thin_client_does_not_know_it():
+    code = (
+        "import sys, emotalk_client.cli, emotalk_client;"
+        "print([m for m in sys.modules if m.split('.')[0] in ('fastapi', 'uvicorn', 'pydantic', 'orjson', 'websockets')"
+        " or m.startswith('emotalk_client.gateway')])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

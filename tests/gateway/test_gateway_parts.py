@@ -1,0 +1,153 @@
+"""Its parts by themselves."""
+
+import asyncio
+import base64
+import io
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emotalk_client import Animation
+from emotalk_client.errors import InvalidRate
+from emotalk_client.gateway import GatewaySettings
+from emotalk_client.gateway.admission import Admission
+from emotalk_client.gateway.errors import BEHIND, STATUSES, GatewayFull, InvalidUpload, problem_of
+from emotalk_client.gateway.rate import FORGET_S, LEAST, HeldRate
+from emotalk_client.gateway.retimed import Retimer, check_whole_rate
+from emotalk_client.gateway.uploads import decoded
+from emotalk_ensemble.arkit import INDEX
+from emotalk_ensemble.contract.errors import InvalidRequest
+
+
+def speaking_face(frames, seed):
+    """Random, with short closures of lips and lids that a lower rate would miss."""
+    rng = np.random.default_rng(seed)
+    weights = rng.uniform(0, 1, (frames, 52)).astype(np.float32)
+    shut = rng.random(frames) < 0.2
+    weights[shut, INDEX["jawOpen"]] = 0
+    weights[shut, INDEX["mouthClose"]] = 0
+    weights[~shut, INDEX["jawOpen"]] = 1
+    return weights
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    fps=st.integers(1, 240),
+    frames=st.integers(1, 200),
+    cuts=st.lists(st.integers(0, 200), max_size=8),
+    seed=st.integers(0, 99),
+)
+def test_blocks_cut_anywhere_are_the_whole_clip_resampled(fps, frames, cuts, seed):
+    weights = speaking_face(frames, seed)
+    edges = [0, *sorted(cut for cut in cuts if cut <= frames), frames]
+    retimer = Retimer(fps)
+    blocks = []
+    for start, end in pairwise(edges):
+        blocks.append(retimer.push(Animation(weights[start:end], np.arange(start, end) / 30)))
+    blocks.append(retimer.flush())
+    given = [block for block in blocks if block is not None]
+    whole = Animation(weights, np.arange(frames) / 30).resampled(fps)
+    np.testing.assert_allclose(np.concatenate([b.weights for b in given]), whole.weights, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(np.concatenate([b.timecodes for b in given]), whole.timecodes, rtol=0, atol=1e-9)
+    assert all(block.fps == fps for block in given)
+
+
+@pytest.mark.parametrize("fps", [12, 24, 25, 48, 60])
+def test_frames_at_another_rate_come_as_soon_as_they_are_final(fps):
+    retimer = Retimer(fps)
+    given = sum(len(block) for n in range(10) if (block := retimer.push(_second(n))) is not None)
+    assert given >= 9 * fps
+
+
+def _second(n):
+    return Animation(np.zeros((30, 52), np.float32), np.arange(30 * n, 30 * n + 30) / 30)
+
+
+@pytest.mark.parametrize("fps", ["x", "29.97", "0", 241, None, "inf", "nan", [30]])
+def test_a_rate_that_is_none(fps):
+    with pytest.raises(InvalidRate, match=r"accepted: whole numbers in 1\.\.240"):
+        check_whole_rate(fps)
+    assert check_whole_rate("24") == check_whole_rate(24.0) == 24
+
+
+def test_the_held_rate_falls_and_recovers():
+    now = 0.0
+    rate = HeldRate(lambda: now)
+    assert rate.fps == 30
+    rate.heard(30, 0.1)
+    assert rate.fps == 30
+    for _ in range(5):
+        rate.heard(30, 1.5)
+    assert 20 <= rate.fps <= 21
+    for _ in range(9):
+        rate.heard(30, 60)
+    assert rate.fps == LEAST
+    for _ in range(9):
+        rate.heard(30, 0.1)
+    assert rate.fps == 30
+    rate.heard(30, 60)
+    now += FORGET_S + 1
+    assert rate.fps == 30
+    rate.heard(0, 60)
+    assert rate.fps == 30
+
+
+async def test_a_door_lets_in_as_many_as_there_are_places_and_turns_are_taken_in_order():
+    door = Admission("uploads", 3, 1)
+    order = []
+
+    async def caller(name):
+        with door.place():
+            async with door.turn():
+                order.append(name)
+                await asyncio.sleep(0.01)
+
+    callers = [asyncio.create_task(caller(name)) for name in "abc"]
+    await asyncio.sleep(0)
+    assert (door.inside, door.waiting, door.full) == (3, 2, True)
+    with pytest.raises(GatewayFull, match="3 uploads are being served; accepted: 3 at once"), door.place():
+        pass
+    callers[1].cancel()  # one that waits leaves its place in the line, too
+    await asyncio.gather(*callers, return_exceptions=True)
+    assert order == ["a", "c"]
+    assert (door.inside, door.waiting, door.full) == (0, 0, False)
+
+
+def test_audio_is_found_raw_and_in_base64():
+    raw = bytes(range(256)) * 4
+    for text in (
+        raw,
+        base64.b64encode(raw),
+        base64.encodebytes(raw),
+        b"data:audio/wav;base64," + base64.b64encode(raw),
+    ):
+        assert decoded(io.BytesIO(text)).read() == raw
+    with pytest.raises(InvalidUpload, match="no base64"):
+        decoded(io.BytesIO(b"QUJ"))
+    assert decoded(io.BytesIO(b"")).read() == b""
+
+
+def test_what_is_said_of_an_error_tells_no_internals():
+    for kind, status, words in BEHIND:
+        problem = problem_of(kind("10.0.0.7:8001 secret"), 2)
+        assert (problem.status, problem.error, problem.message) == (status, kind.__name__, words)
+        assert ("Retry-After" in problem.headers) == (status == 503)
+    for kind, status in STATUSES:
+        callers = type("Callers", (kind,), {})  # of InvalidRequest itself, only what is derived is the caller's
+        assert problem_of(callers("what was wrong"), 2).message == "what was wrong"
+        assert problem_of(callers("what was wrong"), 2).status == status
+    for unknown in (RuntimeError("secret"), InvalidRequest("secret of Triton's")):
+        problem = problem_of(unknown, 2)
+        assert problem.status >= 500
+        assert "secret" not in problem.message
+
+
+def test_settings_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("EMOTALK_GATEWAY_CORS_ORIGINS", '["https://example.org"]')
+    monkeypatch.setenv("EMOTALK_GATEWAY_MAX_AUDIO_S", "12.5")
+    found = GatewaySettings(max_requests=3)
+    assert (found.cors_origins, found.max_audio_s, found.max_requests) == (("https://example.org",), 12.5, 3)
+    assert "hush" not in repr(GatewaySettings(token="hush"))
