@@ -61,14 +61,10 @@ configs: $(VENV)/.demo  ## Write the generated config.pbtxt files again
 docs: demo configs screenshot  ## Draw the README's pictures again
 	cp $(OUT)/voice.png docs/demo/voice.png
 
-<<<<<<< HEAD
 screenshot: $(VENV)/.test  ## Take docs/viewer.png of the viewer (needs chromium and chromium-driver)
 	$(BIN)/python tools/viewer_screenshot.py $(SAMPLE) docs/viewer.png
 
-figures: $(VENV)/.test  ## Measure docs/live.md's tables and plots again (5 minutes, with nothing else running)
-=======
 figures: $(VENV)/.test  ## Measure the tables and plots of docs/live.md and docs/gateway.md again (5 minutes, with nothing else running)
->>>>>>> gateway
 	$(BIN)/emotalk-perf streams $(SAMPLE) --page docs/live.md --block streams --plot docs/figures/streams.png
 	$(BIN)/emotalk-perf equivalence $(SAMPLE) --repeat 6 --smooth --page docs/live.md --block bundled
 	$(BIN)/emotalk-perf gateway $(SAMPLE) --page docs/gateway.md --block gateway
