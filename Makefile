@@ -10,9 +10,11 @@ PYTHON  ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 TESTS   ?= tests
 GLTF    := tests/gltf
+AXE     := tests/viewer
+THREE   := client/emotalk_client/gateway/static/vendor/three
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint configs docs figures bench head parity clean
+.PHONY: help demo test lint configs docs figures bench head screenshot vendor parity clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -39,7 +41,11 @@ demo: $(VENV)/.demo  ## Animate the sample voice: out/voice.npy, .csv, .json, .p
 $(GLTF)/node_modules/.package-lock.json: $(GLTF)/package-lock.json
 	if command -v npm >/dev/null; then npm ci --prefix $(GLTF) --no-audit --no-fund --loglevel=error; fi
 
-test: $(VENV)/.test $(GLTF)/node_modules/.package-lock.json lint  ## Style, types, import rules, configs, and every test against a real server
+# axe, which looks for what people with assistive technology cannot use; likewise.
+$(AXE)/node_modules/.package-lock.json: $(AXE)/package-lock.json
+	if command -v npm >/dev/null; then npm ci --prefix $(AXE) --no-audit --no-fund --loglevel=error; fi
+
+test: $(VENV)/.test $(GLTF)/node_modules/.package-lock.json $(AXE)/node_modules/.package-lock.json lint  ## Style, types, import rules, configs, and every test against a real server
 	$(BIN)/python -m pytest -m 'not full' $(TESTS)
 
 lint: $(VENV)/.test  ## Style, types, import rules, generated configs
@@ -52,8 +58,11 @@ lint: $(VENV)/.test  ## Style, types, import rules, generated configs
 configs: $(VENV)/.demo  ## Write the generated config.pbtxt files again
 	$(BIN)/python -m emotalk_ensemble.repository --update
 
-docs: demo configs  ## Draw the README's picture again
+docs: demo configs screenshot  ## Draw the README's pictures again
 	cp $(OUT)/voice.png docs/demo/voice.png
+
+screenshot: $(VENV)/.test  ## Take docs/viewer.png of the viewer (needs chromium and chromium-driver)
+	$(BIN)/python tools/viewer_screenshot.py $(SAMPLE) docs/viewer.png
 
 figures: $(VENV)/.test  ## Measure the tables and plots of docs/live.md and docs/gateway.md again (5 minutes, with nothing else running)
 	$(BIN)/emotalk-perf streams $(SAMPLE) --page docs/live.md --block streams --plot docs/figures/streams.png
@@ -85,8 +94,15 @@ bench: $(VENV)/.test  ## Measure docs/performance.md's tables again (an hour, wi
 head: $(VENV)/.demo  ## Build the client's head again from MakeHuman's CC0 data (fetches 48 MB)
 	PYTHONPATH=tools $(BIN)/python -m head_builder
 
+vendor:  ## Fetch the viewer's three.js again, at the version in tools/viewer
+	npm ci --prefix tools/viewer --no-audit --no-fund --loglevel=error
+	rm -rf $(THREE)
+	cd tools/viewer/node_modules/three && for file in LICENSE build/three.module.min.js build/three.core.min.js \
+	  examples/jsm/loaders/GLTFLoader.js examples/jsm/utils/BufferGeometryUtils.js examples/jsm/utils/SkeletonUtils.js; do \
+	  install -Dm644 $$file $(CURDIR)/$(THREE)/$$file; done
+
 parity: $(VENV)/.test  ## Every golden at the real size (builds a 2.5 GB checkpoint; 6 GB of memory, 15 minutes)
 	$(BIN)/python -m pytest -m full $(TESTS)
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) $(OUT) $(GLTF)/node_modules dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(OUT) $(GLTF)/node_modules $(AXE)/node_modules tools/viewer/node_modules dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from emotalk_client.cli import animate, gateway, health, live, plot
+from emotalk_client.cli import animate, gateway, health, live, plot, view
 from emotalk_client.errors import EmoTalkError
 from emotalk_ensemble.contract.errors import InvalidRequest
 
@@ -25,6 +25,7 @@ app.command("live")(live.live)
 app.command("gateway")(gateway.gateway)
 app.command("health")(health.health)
 app.command("plot")(plot.plot)
+app.command("view")(view.view)
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,303 @@
+// Puts the page together: what is asked for, what is played, what is shown.
+
+import { Curves } from "./curves.js";
+import { Gateway } from "./gateway.js";
+import { listen } from "./keys.js";
+import { Live } from "./live.js";
+import { OptionControls } from "./options.js";
+import { Player } from "./player.js";
+import { sentence } from "./refusal.js";
+import { Stage } from "./stage.js";
+import { Track } from "./track.js";
+import { Transport } from "./transport.js";
+
+const at = (id) => document.getElementById(id);
+const page = JSON.parse(document.querySelector("meta[name=emotalk]").content);
+const root = document.documentElement;
+
+const gateway = new Gateway();
+const player = new Player();
+const transport = new Transport(player, { play: at("play"), time: at("time"), clock: at("clock") });
+const curves = new Curves(document.querySelector("#curves canvas"), (seconds) => player.seek(seconds));
+const stage = new Stage({ face: at("face"), noWebGL: at("no-webgl") });
+const options = new OptionControls(at("expression"), at("emotions"), () => again());
+
+let facts = null; // of the gateway
+let track = null; // what is shown
+let clip = null; // {file, title}: what it is the face of
+let live = null; // speech that goes on
+let asking = null; // stops the request in progress
+let answers = 0; // requests that were answered to their end
+let drawn = null; // what the last picture showed
+
+// --- what is said to people ---
+
+function say(text) {
+  at("status").textContent = text;
+}
+
+function complain(error) {
+  say("");
+  const text = document.createElement("p");
+  text.textContent = sentence(error);
+  at("problem").replaceChildren(text);
+  if (error.status === 401) askForToken();
+}
+
+function state(name) {
+  root.dataset.state = name;
+  at("invitation").hidden = name !== "empty" || Boolean(page.result);
+  at("live-sign").hidden = name !== "live";
+  at("speak").setAttribute("aria-pressed", String(name === "live"));
+  at("speak").querySelector(".word").textContent = name === "live" ? "Stop" : "Speak";
+  const ready = name === "ready";
+  for (const id of ["format", "save"]) at(id).disabled = !ready;
+  at("file").disabled = name === "live";
+  if (facts) options.disabled = name === "live";
+}
+
+// --- from a file to a face ---
+
+async function open(file) {
+  if (live) return;
+  at("problem").replaceChildren();
+  if (file.size > facts.max_upload_bytes) {
+    const mib = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+    complain(new Error(`the file has ${mib(file.size)}; accepted: at most ${mib(facts.max_upload_bytes)}`));
+    return;
+  }
+  await ask({ file, title: file.name }, new Track(facts.names, facts.fps));
+}
+
+// The same clip with other options; what is there is shown until the new frames replace it.
+async function again() {
+  if (!clip || live || page.result) return;
+  const next = new Track(track.names, track.fps);
+  next.rows = track.rows.slice();
+  await ask(clip, next);
+}
+
+async function ask(wanted, next) {
+  asking?.abort();
+  asking = new AbortController();
+  const { signal } = asking;
+  const fresh = wanted !== clip;
+  const before = root.dataset.state;
+  say(`Reading ${wanted.title}…`);
+  state("busy");
+  let came = 0;
+  try {
+    for await (const frames of gateway.frames(wanted.file, options.options, signal)) {
+      for (const { timecode, blendshapes } of frames) next.put(timecode, blendshapes);
+      if (!came) take(next, wanted, fresh);
+      came += frames.length;
+      next.version = came;
+    }
+    next.finish(came);
+    answers += 1;
+    ready();
+  } catch (error) {
+    if (signal.aborted) return;
+    if (came) next.finish();
+    complain(error);
+    state(track ? "ready" : before === "busy" ? "empty" : before);
+  }
+}
+
+function take(next, wanted, fresh) {
+  track = next;
+  clip = wanted;
+  if (fresh) {
+    player.load(track, wanted.file);
+    at("title").textContent = wanted.title;
+  } else {
+    player.track = track;
+  }
+}
+
+function ready() {
+  say(`${track.rows.length} frames, ${(track.rows.length / track.fps).toFixed(1)} s`);
+  curves.canvas.setAttribute("aria-label", curves.described(track));
+  state("ready");
+}
+
+// --- the microphone ---
+
+async function speak() {
+  at("problem").replaceChildren();
+  if (live) {
+    await stop();
+    return;
+  }
+  asking?.abort();
+  player.unload();
+  say("Waiting for the microphone…");
+  at("speak").disabled = true;
+  try {
+    live = await Live.start(gateway, options.options, (error) => {
+      complain(error);
+      settle(null);
+    });
+    track = live.track;
+    clip = null;
+    at("title").textContent = "What was spoken";
+    say("Speak now. The face follows.");
+    state("live");
+  } catch (error) {
+    complain(error);
+    if (clip) player.load(track, clip.file);
+    state(clip ? "ready" : "empty");
+  } finally {
+    at("speak").disabled = false;
+  }
+}
+
+async function stop() {
+  at("speak").disabled = true;
+  say("The last frames…");
+  const { error, file } = await live.stop();
+  at("speak").disabled = false;
+  settle(file);
+  if (error) complain(error);
+}
+
+// Speech is over; what was said can be played, if anything was.
+function settle(file) {
+  live = null;
+  if (!file || !track.rows.length) {
+    track = null;
+    state("empty");
+    return;
+  }
+  take(track, { file, title: "What was spoken" }, true);
+  ready();
+}
+
+// --- download ---
+
+async function save() {
+  const format = at("format").value;
+  at("problem").replaceChildren();
+  at("save").disabled = true;
+  try {
+    const blob = await gateway.converted(format, track);
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = `${clip.title.replace(/\.[^.]*$/, "") || "face"}.${format}`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  } catch (error) {
+    complain(error);
+  } finally {
+    at("save").disabled = false;
+  }
+}
+
+// --- pictures ---
+
+function draw(now) {
+  requestAnimationFrame(draw);
+  player.turn();
+  const time = live ? live.time : player.time;
+  if (track) {
+    const { frame, weights } = track.at(time);
+    stage.pose(track, weights, time, now);
+    const jawOpen = track.mean(["jawOpen"], weights);
+    drawn = { time, frame, jawOpen, weights, frames: track.rows.length, complete: track.complete };
+  }
+  stage.draw(now);
+  const duration = live ? track.end : player.duration;
+  const seen = JSON.stringify([time, duration, track?.rows.length, track?.version, root.dataset.state]);
+  if (seen !== draw.seen) {
+    draw.seen = seen;
+    curves.show({ track, duration, time, live: Boolean(live) });
+    transport.show(time, duration, Boolean(live));
+  }
+}
+
+// For tests and for the curious: what the last picture showed, and where the sound is now.
+window.emotalk = Object.freeze({
+  shown: () => ({
+    ...drawn,
+    answers,
+    soundTime: player.time,
+    playing: player.wanted,
+    waiting: player.waiting,
+    yaw: stage.yaw,
+    state: root.dataset.state,
+  }),
+});
+
+// --- start ---
+
+function askForToken() {
+  at("access").hidden = false;
+  at("token").focus();
+}
+
+function listenToPeople() {
+  at("file").addEventListener("change", () => {
+    const [file] = at("file").files;
+    if (file) open(file);
+    at("file").value = ""; // the same file may be chosen again
+  });
+  at("speak").addEventListener("click", speak);
+  at("save").addEventListener("click", save);
+  at("access").addEventListener("submit", (event) => {
+    event.preventDefault();
+    gateway.remember(at("token").value);
+    at("access").hidden = true;
+    at("problem").replaceChildren();
+  });
+  let inside = 0;
+  const over = (change) => {
+    inside = Math.max(0, inside + change);
+    root.classList.toggle("dragging", inside > 0);
+  };
+  addEventListener("dragenter", () => over(1));
+  addEventListener("dragleave", () => over(-1));
+  addEventListener("dragover", (event) => event.preventDefault());
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    over(-inside);
+    const [file] = event.dataTransfer.files;
+    if (file) open(file);
+  });
+}
+
+async function begin() {
+  for (const part of document.querySelectorAll("[data-needs=gateway]")) part.hidden = Boolean(page.result);
+  listen(player, at("time"));
+  player.addEventListener("silent", () => say("This browser cannot play the sound of this file; the face moves without it."));
+  state("empty");
+  requestAnimationFrame(draw);
+  stage.load("head.glb");
+  try {
+    if (page.result) {
+      await showResult();
+    } else {
+      facts = await gateway.facts();
+      options.fill(facts, page);
+      for (const format of facts.formats) at("format").append(new Option(`.${format}`, format));
+      say(`wav, flac, mp3, ogg, opus; up to ${Math.floor(facts.max_audio_s / 60)} min`);
+      if (facts.token && !gateway.token) askForToken();
+      listenToPeople();
+      root.dataset.begun = "";
+    }
+  } catch (error) {
+    complain(error);
+  }
+}
+
+async function showResult() {
+  const answer = await fetch("result/frames.json");
+  const { names, fps, timecode, blendshapes } = await answer.json();
+  const result = new Track(names, fps, timecode);
+  result.rows = blendshapes;
+  result.finish();
+  document.title = `${page.result.title} – EmoTalk`;
+  take(result, { file: new URL("result/audio", document.baseURI).href, title: page.result.title }, true);
+  ready();
+}
+
+begin();
