@@ -271,7 +271,7 @@ def test_an_embedded_server_that_does_not_start_says_why(monkeypatch, problem, k
     def start(self):
         raise problem
 
-    monkeypatch.setattr(server.EmbeddedServer, "__init__", lambda self: None)
+    monkeypatch.setattr(server.EmbeddedServer, "__init__", lambda self, **settings: None)
     monkeypatch.setattr(server.EmbeddedServer, "start", start)
     monkeypatch.setattr(connection, "_is_there", lambda url: False)
     monkeypatch.delenv(connection.URL_VARIABLE, raising=False)

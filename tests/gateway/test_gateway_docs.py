@@ -21,8 +21,11 @@ PAGE = Path(__file__).parents[2] / "docs" / "gateway.md"
 TEXT = PAGE.read_text("utf-8")
 
 
-def example(language, word):
-    (found,) = [block for block in re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL) if word in block]
+README = PAGE.parents[1].joinpath("README.md").read_text("utf-8")
+
+
+def example(language, word, text=TEXT):
+    (found,) = [block for block in re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL) if word in block]
     return found
 
 
@@ -49,14 +52,22 @@ def test_the_curl_examples(gateway, speech):
     assert len((speech / "face.csv").read_text().splitlines()) == 2
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_readmes_curl_example(gateway, speech):
+    code = example("bash", "process-audio-stream", README).replace("| head -c 300", "")
+    said = run(["/bin/bash", "-c"], code, speech, gateway)
+    assert events(said.encode())[-1] == ("end", {"frames": 60, "fps": 30})
+
+
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
-def test_the_javascript_example(gateway, speech):
+@pytest.mark.parametrize("text", [TEXT, README], ids=["docs/gateway.md", "README.md"])
+def test_the_javascript_example(gateway, speech, text):
     setting = (
         'import { readFileSync } from "node:fs";\n'
         'const audio = new Blob([readFileSync("speech.wav")]);\n'
         "const show = (seconds, weights) => console.log(seconds, weights.length);\n"
     )
-    code = setting + example("javascript", "fetch")
+    code = setting + example("javascript", "fetch", text)
     lines = run(["node", "--input-type=module", "-e"], code, speech, gateway).splitlines()
     assert len(lines) == 60
     assert lines[30] == "1 52"

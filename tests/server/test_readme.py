@@ -35,7 +35,7 @@ def test_the_python_example(server, speech, tmp_path):
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_curl_example(server):
-    code = example("bash", "curl").replace("localhost:8000", server.http_url).replace("| head -c 300", "")
+    code = example("bash", "localhost:8000").replace("localhost:8000", server.http_url).replace("| head -c 300", "")
     said = subprocess.run(["/bin/bash", "-c", code], capture_output=True, text=True, check=True)
     answer = json.loads(said.stdout)
     assert len(answer["BLENDSHAPES"]) == 30 * 52

@@ -113,9 +113,17 @@ class Page:
 
     def set(self, values):
         """Sliders and lists, by selector, as a hand that lets them go."""
-        for selector, value in values.items():
-            self.run("arguments[0].value = arguments[1]", self.find(selector), value)
-        self.run("arguments[0].dispatchEvent(new Event('input', {bubbles: true}))", self.find(selector))
+        self.run(
+            """
+            let last;
+            for (const [selector, value] of Object.entries(arguments[0])) {
+              last = document.querySelector(selector);
+              last.value = value;
+            }
+            last.dispatchEvent(new Event("input", { bubbles: true }));
+            """,
+            values,
+        )
 
     @contextmanager
     def answered(self):

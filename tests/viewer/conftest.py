@@ -34,7 +34,7 @@ def triton():
         yield running.grpc_url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def client(triton):
     """Says what is right."""
     with EmoTalkClient(triton) as connected:
@@ -42,9 +42,10 @@ def client(triton):
 
 
 @pytest.fixture(scope="session")
-def face(client, voice):
+def face(triton, voice):
     """The sample voice's."""
-    return client.animate(voice)
+    with EmoTalkClient(triton) as connected:
+        return connected.animate(voice)
 
 
 @pytest.fixture(scope="session")

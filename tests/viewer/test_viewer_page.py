@@ -82,7 +82,7 @@ def test_the_camera_follows_the_pointer_unless_motion_is_not_wanted(page_3d):
     assert [page.shown()["yaw"] for _ in range(5)] == [0] * 5
     page.screen(*SMALL, reduced=False)
     page.hover(page.find("#face"), 0.8)
-    page.until("emotalk.shown().yaw > 0.2")
+    page.until("emotalk.shown().yaw > 0.15")
 
 
 def test_a_dropped_file(page, gateway, voice, face):

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+CACHE_BYTES = 64 * 2**20
+"""Of a server that is started for a command that goes on: whoever changes level or person gets the same speech anew."""
 URL_VARIABLE = "EMOTALK_URL"
 Url = Annotated[
     str | None,
@@ -89,7 +91,7 @@ def _embedded(supervised: bool) -> Iterator[str]:
     except ImportError as error:
         raise MissingExtra(_NO_SERVER) from error
     typer.echo(f"no server at {DEFAULT_URL}; starting an embedded one for this command", err=True)
-    server = EmbeddedServer()
+    server = EmbeddedServer(cache_bytes=CACHE_BYTES if supervised else 0)
     try:
         server.start()
     except TritonNotFound as error:

@@ -140,7 +140,7 @@ async function speak() {
     });
     track = live.track;
     clip = null;
-    at("title").textContent = "What was spoken";
+    at("title").textContent = "Live";
     say("Speak now. The face follows.");
     state("live");
   } catch (error) {

@@ -22,7 +22,7 @@ export class Transport {
     this.play.classList.toggle("waiting", this.player.waiting);
     this.time.max = duration;
     this.time.value = time;
-    this.time.style.setProperty("--part", live ? 1 : duration ? time / duration : 0);
+    this.time.style.setProperty("--part", duration ? time / duration : 0);
     this.time.setAttribute("aria-valuetext", `${time.toFixed(1)} of ${duration.toFixed(1)} seconds`);
     const whole = document.createElement("span");
     whole.textContent = live ? " s" : ` / ${duration.toFixed(1)} s`;
