@@ -75,7 +75,7 @@ figures: $(VENV)/.test  ## Measure the tables and plots of docs/live.md and docs
 	  --live default,default --live 4,1 --live 8,2 --live 0,100 \
 	  --plot docs/figures/equivalence.png
 
-bench: $(VENV)/.test  ## Measure docs/performance.md's tables again (an hour, with nothing else running; 12 GB of disk, 12 GB of memory)
+bench: $(VENV)/.test  ## Measure the tables of README and docs/performance.md again (an hour, with nothing else running; 12 GB of disk, 12 GB of memory)
 	$(BIN)/emotalk-perf load $(SAMPLE) --page docs/performance.md --block load --plot docs/figures/load.png
 	mkdir -p $(OUT)/bench
 	$(BIN)/python tests/seeded.py full 7 $(OUT)/bench/full.pth
@@ -84,12 +84,20 @@ bench: $(VENV)/.test  ## Measure docs/performance.md's tables again (an hour, wi
 	  $(BIN)/emotalk-export --checkpoint $(OUT)/bench/$$weights.pth --repository $(OUT)/bench/$$weights-$$precision \
 	    --precision $$precision || exit 1; \
 	done; done
-	$(BIN)/emotalk-perf compare $(SAMPLE) --checkpoint $(OUT)/bench/full.pth --page docs/performance.md --block compare \
+	$(BIN)/emotalk-perf compare $(SAMPLE) --checkpoint $(OUT)/bench/full.pth --page docs/performance.md --block compare --summary README.md \
 	  --repository $(OUT)/bench/full-fp32 --repository $(OUT)/bench/full-int8
 	$(BIN)/emotalk-perf compare $(SAMPLE) --checkpoint $(OUT)/bench/one.pth --page docs/performance.md --block one-frontend \
 	  --repository $(OUT)/bench/one-fp32 --repository $(OUT)/bench/one-int8 --seconds 25
 	$(BIN)/emotalk-perf lengths $(SAMPLE) --page docs/performance.md --block lengths --rounds 2 \
 	  --repository $(OUT)/bench/full-int8 --repository model_repository
+	$(BIN)/emotalk-perf load $(SAMPLE) --page docs/performance.md --block models --protocol grpc --seconds 1,25 --concurrency 1,2 \
+	  --requests 5 --repository $(OUT)/bench/full-fp32 --repository $(OUT)/bench/full-int8
+	$(BIN)/emotalk-perf settings $(SAMPLE) --page docs/performance.md --block settings \
+	  --repository $(OUT)/bench/full-int8 --repository model_repository
+	$(BIN)/emotalk-perf settings $(SAMPLE) --page docs/performance.md --block arena \
+	  --repository $(OUT)/bench/full-fp32 --only "as in the contract" --only arena
+	$(BIN)/emotalk-perf memory $(SAMPLE) --page docs/performance.md --block memory \
+	  --repository $(OUT)/bench/full-fp32 --repository $(OUT)/bench/full-int8
 
 head: $(VENV)/.demo  ## Build the client's head again from MakeHuman's CC0 data (fetches 48 MB)
 	PYTHONPATH=tools $(BIN)/python -m head_builder

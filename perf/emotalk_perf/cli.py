@@ -22,8 +22,9 @@ from emotalk_ensemble.timing import SAMPLE_RATE
 from emotalk_perf import compare as comparison
 from emotalk_perf import equivalence as equal
 from emotalk_perf import gateway as overhead
-from emotalk_perf import install, load_report
+from emotalk_perf import install, lasting, load_report
 from emotalk_perf import load as loads
+from emotalk_perf import settings as session_settings
 from emotalk_perf import streams as live_streams
 from emotalk_perf.endpoint import Endpoint, Protocol
 from emotalk_perf.report import check, renew
@@ -121,16 +122,21 @@ def against_eager(
     rounds: Annotated[int, typer.Option(min=1, help="How often every way is run.")] = 5,
     page: Page = None,
     block: Block = "compare",
+    summary: Annotated[Path | None, typer.Option(help="Also renew the block `speed` of this page.")] = None,
 ) -> None:
     """Compare eager PyTorch with the served ensemble and with the bare sessions, in turn, in one run."""
     lengths = _list(seconds, float, "--seconds")
     if page is not None:
         check(page, block)
+    if summary is not None:
+        check(summary, "speed")
     clip = np.concatenate([load(path) for path in audio])
     measured = comparison.run(
         checkpoint, attention_heads, repository, clip, lengths, rounds, told=lambda text: typer.echo(text, err=True)
     )
     _put(comparison.markdown(measured), page, block)
+    if summary is not None:
+        renew(summary, "speed", comparison.summary(measured))
 
 
 @app.command("lengths")
@@ -152,6 +158,55 @@ def by_length(
         for each in repository
     ]
     _put(comparison.cost_markdown(repository, lengths, found), page, block)
+
+
+@app.command()
+def memory(
+    audio: Audio,
+    repository: Annotated[list[Path], typer.Option(help="What is served; several times: one after the other.")],
+    windows: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Of speech in each.")] = 25.0,
+    page: Page = None,
+    block: Block = "memory",
+) -> None:
+    """Watch a server's memory over many windows."""
+    if page is not None:
+        check(page, block)
+    clip = np.concatenate([load(path) for path in audio])
+    measured = [
+        lasting.run(each, clip, windows, seconds, told=lambda text: typer.echo(text, err=True)) for each in repository
+    ]
+    _put(lasting.markdown(repository, seconds, measured), page, block)
+
+
+@app.command()
+def settings(
+    audio: Audio,
+    repository: Annotated[list[Path], typer.Option(help="What is served; several times: one after the other.")],
+    only: Annotated[
+        list[str] | None, typer.Option(help=f"Of: {', '.join(session_settings.ALTERNATIVES)}; several times.")
+    ] = None,
+    seconds: Annotated[str, typer.Option(metavar="S,S…", help="Of speech.")] = "1,25",
+    rounds: Annotated[int, typer.Option(min=1, help="How often every setting is run.")] = 5,
+    page: Page = None,
+    block: Block = "settings",
+) -> None:
+    """Compare threads, instances, the arena and spinning with what the contract has, side by side (memory for all)."""
+    lengths = _list(seconds, float, "--seconds")
+    if strange := set(only or ()) - set(session_settings.ALTERNATIVES):
+        accepted = ", ".join(session_settings.ALTERNATIVES)
+        raise typer.BadParameter(f"{sorted(strange)}; accepted: {accepted}", param_hint="--only")
+    if page is not None:
+        check(page, block)
+    clip = np.concatenate([load(path) for path in audio])
+    tables = []
+    for each in repository:
+        found = session_settings.run(
+            each, only or list(session_settings.ALTERNATIVES), clip, lengths, rounds,
+            told=lambda text: typer.echo(text, err=True),
+        )  # fmt: skip
+        tables.append(session_settings.markdown(each, lengths, found))
+    _put("\n\n".join(tables), page, block)
 
 
 @app.command("install-analyzer")

@@ -212,6 +212,24 @@ def markdown(measured: Comparison) -> str:
     )
 
 
+def summary(measured: Comparison) -> str:
+    """One table, for a page that is not about speed: times eager PyTorch, error and memory of what is served."""
+    heads = [f"{length:g} s" for length in measured.lengths]
+    rows = [[EAGER, *("1" for _ in heads), "", f"{measured.memory[EAGER] / 2**30:.1f} GiB at its peak"]]
+    for i, way in enumerate(measured.ways[0]):
+        if way.name == SERVED:
+            times = [f"{speedup(ways[i], ways[0]):.2f}x" for ways in measured.ways]
+            error = max(ways[i].mean_error for ways in measured.ways)
+            rows.append(
+                [_name(way), *times, f"{error:.1e}", f"{measured.memory[_name_of_memory(way)] / 2**30:.1f} GiB"]
+            )
+    return table(["times eager PyTorch, clips of", *heads, "mean error", "memory"], rows)
+
+
+def _name_of_memory(way: Way) -> str:
+    return f"{way.name} {way.precision}"
+
+
 def _name(way: Way) -> str:
     return way.name if way.name == EAGER else f"{way.name}, {way.precision}"
 

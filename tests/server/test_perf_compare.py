@@ -54,6 +54,19 @@ def test_ratios_are_of_each_round():
     assert "eager PyTorch 1024 MiB" in text
 
 
+def test_the_summary():
+    eager = Way(EAGER, "fp32", [1.0, 4.0, 2.0])
+    served = Way(SERVED, "int8", [0.5, 1.0, 1.0], 0.001, 0.02)
+    longer = Way(SERVED, "int8", [2.0, 8.0, 4.0], 0.002, 0.03)
+    bare = Way(BARE, "int8", [0.4, 0.9, 1.0])
+    memory = {EAGER: 6 * 2**30, "served int8": 2**30}
+    measured = Comparison((1.0, 25.0), ((eager, served, bare), (eager, longer, bare)), (1e9, 1e9), 2e9, memory)
+    assert compare.summary(measured).splitlines()[2:] == [
+        "| eager PyTorch | 1 | 1 |  | 6.0 GiB at its peak |",
+        "| served, int8 | 2.00x | 0.50x | 2.0e-03 | 1.0 GiB |",
+    ]
+
+
 def test_cost_by_length(small_repository, speech):
     told = []
     found = compare.cost_by_length(small_repository, speech, [1.0, 3.0], 2, told.append)
