@@ -197,6 +197,7 @@ def _write(
         recipe=face.recipe,
         widths=face.widths,
         precision=precision,
+        encoders_alike=face.encoders_alike,
         provenance=_provenance(face, precision, proof, files),
     )
     for model in PYTHON_MODELS:

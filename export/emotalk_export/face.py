@@ -40,6 +40,10 @@ class Face(Protocol):
         """The sizes that they decide."""
 
     @property
+    def encoders_alike(self) -> bool:
+        """Whether both encoders are of one size."""
+
+    @property
     def file(self) -> CheckpointFile:
         """Where they came from."""
 
@@ -76,6 +80,7 @@ class EmoTalkFace:
             content=size.content.hidden,
             emotion=size.emotion.hidden,
         )
+        self.encoders_alike = size.content == size.emotion
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -102,6 +107,7 @@ class CompactFaceModel:
     """This project's own small face model."""
 
     precisions: tuple[Precision, ...] = ("fp32",)
+    encoders_alike = False
 
     def __init__(self, file: CheckpointFile) -> None:
         """Read ``file``.

@@ -13,7 +13,7 @@ from tritonclient.grpc import model_config_pb2
 
 from emotalk_ensemble.backend.session import Instance, Network
 from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.contract.recipe import Manifest
+from emotalk_ensemble.contract.recipe import SHARE_PARAMETER, Manifest
 from emotalk_ensemble.postprocess import postprocess
 from emotalk_ensemble.preprocess import preprocess
 from emotalk_ensemble.repository import VERSION
@@ -37,8 +37,9 @@ class BareEnsemble:
 
 
 def network(repository: Path, name: str) -> Network:
-    """The session that the backend would build from the repository's own config."""
+    """The session of the repository's own config, but with all cores: nothing runs beside it here."""
     folder = repository / name
     config = text_format.Parse((folder / "config.pbtxt").read_text(), model_config_pb2.ModelConfig())
+    config.parameters.pop(SHARE_PARAMETER, None)
     as_triton = json.loads(json_format.MessageToJson(config, preserving_proto_field_name=True))
     return Network(as_triton, Instance(folder / VERSION, "CPU", 0))

@@ -201,7 +201,7 @@ def markdown(measured: Comparison) -> str:
         [
             table(["median seconds (least to most), times eager", *heads], rows),
             f"Share of the {measured.flops_per_s / 1e9:.0f} GFLOP/s that a float32 product of "
-            f"{' x '.join(map(str, PRODUCT))} reached in the same run:",
+            f"{' x '.join(map(str, PRODUCT))} reached in the same run, by PyTorch or ONNX Runtime:",
             table(["", *heads], used),
             "Mean and largest difference of the weights from eager PyTorch:",
             table(["", *heads], errors),

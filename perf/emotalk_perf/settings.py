@@ -25,7 +25,7 @@ from tritonclient.grpc import model_config_pb2
 from emotalk_client import EmoTalkClient
 from emotalk_client.planner import MAX_WINDOW_S
 from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.contract.recipe import Manifest
+from emotalk_ensemble.contract.recipe import SHARE_PARAMETER, Manifest
 from emotalk_ensemble.server import EmbeddedServer
 from emotalk_ensemble.timing import SAMPLE_RATE
 from emotalk_perf.memory import tree_bytes
@@ -47,6 +47,7 @@ CHOSEN = "as in the contract"
 ALTERNATIVES: Mapping[str, Alternative] = MappingProxyType(
     {
         CHOSEN: Alternative(),
+        "every encoder all cores": Alternative({SHARE_PARAMETER: "1"}),
         "arena": Alternative({"enable_mem_arena": "1"}),
         "spinning": Alternative({"session.intra_op.allow_spinning": "1"}),
         "1 thread": Alternative({"intra_op_thread_count": "1"}),

@@ -1,5 +1,6 @@
 """The generated config.pbtxt files, read back with the real protocol buffers."""
 
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 import pytest
@@ -57,6 +58,19 @@ def test_profiles(model):
     assert (gpu.backend, gpu.instance_group[0].kind) == ("onnxruntime", kinds.KIND_GPU)
     assert (tensorrt.platform, tensorrt.default_model_filename) == ("tensorrt_plan", "model.plan")
     assert gpu.dynamic_batching.max_queue_delay_microseconds > 0
+
+
+def test_encoders_that_are_alike_share_the_cores():
+    alike = replace(MANIFEST, encoders_alike=True)
+    shares = {
+        path.parts[0]: text_format.Parse(text, model_config_pb2.ModelConfig()).parameters["share_of_cores"].string_value
+        for path, text in config_files(alike).items()
+        if path.name == "config.pbtxt"
+    }
+    halved = {name for name, share in shares.items() if share}
+    assert halved == {"wav2vec_content", "wav2vec_emotion"}
+    assert {shares[name] for name in halved} == {"0.5"}
+    assert "share_of_cores" not in config("wav2vec_content/config.pbtxt").parameters
 
 
 def test_the_first_step_knows_how_many_requests_may_be_inside():

@@ -1,5 +1,7 @@
 """The onnxruntime backend's session, on a tiny graph of its own."""
 
+import os
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -93,3 +95,12 @@ def test_session_settings_are_honoured():
     assert options.graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
     assert session_options({}).enable_cpu_mem_arena
+
+
+@pytest.mark.parametrize(
+    ("threads", "share", "expected"),
+    [("8", "0.5", 4), ("3", "0.5", 2), ("1", "0.5", 1), ("0", "1", len(os.sched_getaffinity(0)))],
+)
+def test_a_network_beside_another_takes_its_share_of_the_cores(threads, share, expected):
+    options = session_options({"intra_op_thread_count": threads, "share_of_cores": share})
+    assert options.intra_op_num_threads == expected

@@ -3,12 +3,14 @@
 Honoured, with the keys of Triton's C++ backend: ``default_model_filename``; ``instance_group`` (KIND_GPU means the CUDA
 provider on that device); ``parameters`` ``intra_op_thread_count``, ``inter_op_thread_count``, ``execution_mode``,
 ``enable_mem_arena``, ``enable_mem_pattern``; ``optimization.graph.level``. A parameter whose key starts with
-``session.`` is handed to ONNX Runtime as it is (its own configuration entries).
+``session.`` is handed to ONNX Runtime as it is (its own configuration entries). Beyond those: ``share_of_cores``, for
+networks that run beside each other.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+
+from emotalk_ensemble.contract.recipe import SHARE_PARAMETER
 
 logger = logging.getLogger(__name__)
 
@@ -118,6 +122,9 @@ def session_options(parameters: Mapping[str, str], level: str = "0") -> onnxrunt
     """Session options from a model config's ``parameters`` and its graph optimisation level."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = int(parameters.get("intra_op_thread_count", 0))
+    if share := float(parameters.get(SHARE_PARAMETER, 0)):
+        threads = options.intra_op_num_threads or len(os.sched_getaffinity(0))
+        options.intra_op_num_threads = max(1, round(share * threads))
     options.inter_op_num_threads = int(parameters.get("inter_op_thread_count", 0))
     options.enable_cpu_mem_arena = parameters.get("enable_mem_arena", "1") == "1"
     options.enable_mem_pattern = parameters.get("enable_mem_pattern", "1") == "1"

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import PurePosixPath
 from typing import Any, Literal, TypeAlias
@@ -14,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 from emotalk_ensemble.contract import tensors
 from emotalk_ensemble.contract.limits import MAX_BATCH, QUEUE_SIZE
 from emotalk_ensemble.contract.protobuf_text import Enum, dumps
-from emotalk_ensemble.contract.recipe import QUEUE_SIZE_PARAMETER, Manifest, Widths
+from emotalk_ensemble.contract.recipe import QUEUE_SIZE_PARAMETER, SHARE_PARAMETER, Manifest, Widths
 from emotalk_ensemble.contract.tensors import Model, Tensor
 from emotalk_ensemble.timing import SAMPLE_RATE, Window, emotion_frame_count, feature_count
 
@@ -36,7 +35,11 @@ CPU_SESSION = {
     "enable_mem_arena": "0",  # an arena keeps the growth of the longest window for good
     "session.intra_op.allow_spinning": "0",  # idle threads must not eat the cores of the next model
 }
-"""ONNX Runtime session settings of the CPU profile."""
+"""ONNX Runtime session settings of the CPU profile; docs/performance.md has what others would cost."""
+
+ENCODERS = (tensors.CONTENT_ENCODER, tensors.EMOTION_ENCODER)
+"""Triton runs these beside each other. Where both take as long, each gets half the cores: threads that share a core
+wait for one another."""
 
 TENSORRT_SECONDS = (0.1, 4.0, 30.0)
 """Shortest, best and longest window of a TensorRT plan."""
@@ -144,33 +147,18 @@ def _python_model(model: Model, manifest: Manifest, queue_size: int) -> Message:
     return message
 
 
-def _on_cpu(message: Message) -> Message:
-    message["instance_group"] = [{"count": 1, "kind": Enum("KIND_CPU")}]
-    message["dynamic_batching"] = _batching()
-    message["parameters"] = _parameters(CPU_SESSION)
-    return message
-
-
-def _on_gpu(message: Message) -> Message:
-    message["instance_group"] = [{"count": 1, "kind": Enum("KIND_GPU")}]
-    message["dynamic_batching"] = _batching(GPU_QUEUE_DELAY_US)
-    return message
-
-
-_PROFILES: dict[Profile, Callable[[Message], Message]] = {
-    "cpu": _on_cpu,
-    "gpu": _on_gpu,
-    "tensorrt": _on_gpu,
-}
-
-
 def _network(model: Model, manifest: Manifest, profile: Profile) -> Message:
     head = (
         {"platform": "tensorrt_plan", "default_model_filename": "model.plan"}
         if profile == "tensorrt"
         else {"backend": "onnxruntime", "default_model_filename": "model.onnx"}
     )
-    message = _PROFILES[profile](_signature(model, manifest.widths, **head))
+    message = _signature(model, manifest.widths, **head)
+    message["instance_group"] = [{"count": 1, "kind": Enum("KIND_CPU" if profile == "cpu" else "KIND_GPU")}]
+    message["dynamic_batching"] = _batching(0 if profile == "cpu" else GPU_QUEUE_DELAY_US)
+    if profile == "cpu":
+        share = {SHARE_PARAMETER: "0.5"} if manifest.encoders_alike and model in ENCODERS else {}
+        message["parameters"] = _parameters(CPU_SESSION | share)
     message["model_warmup"] = [_warm_up(model, manifest.widths)]
     if model in CACHED:
         message["response_cache"] = {"enable": True}

@@ -18,6 +18,10 @@ MANIFEST_NAME = "MANIFEST.json"
 QUEUE_SIZE_PARAMETER = "queue_size"
 """Parameter of the pre-processor's config: how many requests may be inside the ensemble."""
 
+SHARE_PARAMETER = "share_of_cores"
+"""Parameter of a network's config: how much of the threads that ``intra_op_thread_count`` means it takes. Read by this
+project's backend; Triton's own does not know it, and takes them all."""
+
 Normalisation = Literal["clip", "none"]
 """``clip``: (x - mean) / sqrt(var + 1e-7) over the clip. ``none``: the audio as it is (the network sees to it)."""
 Precision = Literal["fp32", "fp16", "int8"]
@@ -98,6 +102,8 @@ class Manifest:
     recipe: Recipe
     widths: Widths
     precision: Precision = "fp32"
+    encoders_alike: bool = False
+    """Whether both encoders take as long, so that each, beside the other, is best given half the cores."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Checkpoint and graph digests, versions, measured differences: for people and audits, not read by the code."""
 
@@ -116,6 +122,7 @@ class Manifest:
                 recipe=Recipe(**content["recipe"]),
                 widths=Widths(**content["widths"]),
                 precision=content["precision"],
+                encoders_alike=content.get("encoders_alike", False),
                 provenance=content.get("provenance", {}),
             )
         except FileNotFoundError:
