@@ -88,14 +88,15 @@ bench: $(VENV)/.test  ## Measure the tables of README and docs/performance.md ag
 	  --repository $(OUT)/bench/full-fp32 --repository $(OUT)/bench/full-int8
 	$(BIN)/emotalk-perf compare $(SAMPLE) --checkpoint $(OUT)/bench/one.pth --page docs/performance.md --block one-frontend \
 	  --repository $(OUT)/bench/one-fp32 --repository $(OUT)/bench/one-int8 --seconds 25
-	$(BIN)/emotalk-perf lengths $(SAMPLE) --page docs/performance.md --block lengths --rounds 2 \
-	  --repository $(OUT)/bench/full-int8 --repository model_repository
+	$(BIN)/emotalk-perf lengths $(SAMPLE) --page docs/performance.md --block lengths --repository $(OUT)/bench/full-int8
+	$(BIN)/emotalk-perf lengths $(SAMPLE) --page docs/performance.md --block hours --seconds 1,10,60,600,3600 \
+	  --repository model_repository
 	$(BIN)/emotalk-perf load $(SAMPLE) --page docs/performance.md --block models --protocol grpc --seconds 1,25 --concurrency 1,2 \
 	  --requests 5 --repository $(OUT)/bench/full-fp32 --repository $(OUT)/bench/full-int8
-	$(BIN)/emotalk-perf settings $(SAMPLE) --page docs/performance.md --block settings \
+	$(BIN)/emotalk-perf settings $(SAMPLE) --page docs/performance.md --block settings --rounds 4 \
 	  --repository $(OUT)/bench/full-int8 --repository model_repository
 	$(BIN)/emotalk-perf settings $(SAMPLE) --page docs/performance.md --block arena \
-	  --repository $(OUT)/bench/full-fp32 --only "as in the contract" --only arena
+	  --repository $(OUT)/bench/full-fp32 --only "as in the contract" --only "every encoder all cores" --only arena --rounds 4
 	$(BIN)/emotalk-perf memory $(SAMPLE) --page docs/performance.md --block memory \
 	  --repository $(OUT)/bench/full-fp32 --repository $(OUT)/bench/full-int8
 

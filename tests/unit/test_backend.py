@@ -54,6 +54,19 @@ def test_a_bad_request_takes_no_other_with_it(folder, caplog):
     assert "index" in str(results[1])
 
 
+@pytest.mark.parametrize(("limit", "sizes"), [(None, [5]), ("40", [2, 2, 1]), ("59", [2, 2, 1]), ("1", [1] * 5)])
+def test_requests_are_joined_up_to_a_size(folder, limit, sizes):
+    """One is 20 bytes: three floats and an index."""
+    parameters = {"largest_joined_bytes": {"string_value": limit}} if limit else {}
+    net = Network(CONFIG | {"parameters": parameters}, Instance(folder, "CPU", 0))
+    computed = []
+    run = net.run
+    net.run = lambda inputs: computed.append(len(inputs["X"])) or run(inputs)
+    results = net.run_all([request(index) for index in (0, 1, 2, 1, 0)])
+    assert computed == sizes
+    assert [result["Y"].item() for result in results] == [0, 1, 2, 1, 0]
+
+
 def test_a_missing_graph_names_the_file(tmp_path):
     with pytest.raises(BackendError, match=r"model\.onnx is missing"):
         network(tmp_path)

@@ -4,7 +4,7 @@ Honoured, with the keys of Triton's C++ backend: ``default_model_filename``; ``i
 provider on that device); ``parameters`` ``intra_op_thread_count``, ``inter_op_thread_count``, ``execution_mode``,
 ``enable_mem_arena``, ``enable_mem_pattern``; ``optimization.graph.level``. A parameter whose key starts with
 ``session.`` is handed to ONNX Runtime as it is (its own configuration entries). Beyond those: ``share_of_cores``, for
-networks that run beside each other.
+networks that run beside each other, and ``largest_joined_bytes``, because a large batch is slow on a CPU.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from emotalk_ensemble.contract.recipe import SHARE_PARAMETER
+from emotalk_ensemble.contract.recipe import JOINED_PARAMETER, SHARE_PARAMETER
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +70,7 @@ class Network:
         self._session = onnxruntime.InferenceSession(
             str(path), session_options(parameters, level), providers=providers(instance)
         )
+        self._joined_bytes = float(parameters.get(JOINED_PARAMETER, "inf"))
         self.inputs: list[str] = [entry["name"] for entry in config["input"]]
         self.outputs: list[str] = [entry["name"] for entry in config["output"]]
 
@@ -80,9 +81,15 @@ class Network:
     def run_all(self, requests: Sequence[Arrays]) -> list[Arrays | Exception]:
         """One result a request, in order: its outputs, or the error that it alone caused.
 
-        Triton's batcher only joins requests of equal shapes. If the joined batch fails, each runs alone, so that one
-        bad request does not take the others with it.
+        Triton's batcher only joins requests of equal shapes, and as many as it may. They are computed together as far
+        as ``largest_joined_bytes`` allows.
         """
+        largest = max(sum(array.nbytes for array in request.values()) for request in requests)
+        count = int(max(1, min(len(requests), self._joined_bytes // max(1, largest))))
+        return [result for i in range(0, len(requests), count) for result in self._run_joined(requests[i : i + count])]
+
+    def _run_joined(self, requests: Sequence[Arrays]) -> list[Arrays | Exception]:
+        """All in one. If that fails, each runs alone, so that one bad request does not take the others with it."""
         if len(requests) == 1:
             return [self._run_guarded(requests[0])]
         sizes = [len(request[self.inputs[0]]) for request in requests]

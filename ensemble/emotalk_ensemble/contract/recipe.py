@@ -22,6 +22,10 @@ SHARE_PARAMETER = "share_of_cores"
 """Parameter of a network's config: how much of the threads that ``intra_op_thread_count`` means it takes. Read by this
 project's backend; Triton's own does not know it, and takes them all."""
 
+JOINED_PARAMETER = "largest_joined_bytes"
+"""Parameter of a network's config: requests are computed together only up to so many bytes of input, or without limit.
+Read by this project's backend; Triton's own does not know it."""
+
 Normalisation = Literal["clip", "none"]
 """``clip``: (x - mean) / sqrt(var + 1e-7) over the clip. ``none``: the audio as it is (the network sees to it)."""
 Precision = Literal["fp32", "fp16", "int8"]
