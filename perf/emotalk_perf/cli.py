@@ -13,6 +13,7 @@ from typing import Annotated, TypeVar, get_args
 import numpy as np
 import soundfile
 import typer
+from numpy.typing import NDArray
 
 from emotalk_client import EmoTalkError, InvalidRequest
 from emotalk_client.audio import load
@@ -22,10 +23,13 @@ from emotalk_ensemble.timing import SAMPLE_RATE
 from emotalk_perf import compare as comparison
 from emotalk_perf import equivalence as equal
 from emotalk_perf import gateway as overhead
-from emotalk_perf import install, lasting, load_report
+from emotalk_perf import install, load_report
+from emotalk_perf import lengths as cost
 from emotalk_perf import load as loads
+from emotalk_perf import memory as memories
 from emotalk_perf import settings as session_settings
 from emotalk_perf import streams as live_streams
+from emotalk_perf.clips import excerpt
 from emotalk_perf.endpoint import Endpoint, Protocol
 from emotalk_perf.report import check, renew
 
@@ -60,7 +64,7 @@ def equivalence(
     image: Image = None,
 ) -> None:
     """Compare chunks, windows and live streams with the whole clip."""
-    clip = np.concatenate([load(path) for path in audio] * repeat)
+    clip = np.tile(_speech(audio), repeat)
     windows: list[tuple[float | None, float | None]] = [(None, overlap) for overlap in OVERLAPS_S]
     with _server(url, repository) as address:
         measured = equal.run(
@@ -83,7 +87,7 @@ def streams(
     image: Image = None,
 ) -> None:
     """Run ever more paced live streams at once, until 95 % of frames are no longer in time."""
-    clip = np.concatenate([load(path) for path in audio])
+    clip = _speech(audio)
     with _server(url, repository) as address:
         loads = live_streams.run(address, clip, count or COUNTS, seconds)
     _put(live_streams.markdown(loads), page, block)
@@ -102,9 +106,8 @@ def gateway(
     block: Block = "gateway",
 ) -> None:
     """Compare the gateway's stream of a file with the thin client's animation of it."""
-    if page is not None:
-        check(page, block)
-    clip = np.resize(np.concatenate([load(path) for path in audio]), round(seconds * SAMPLE_RATE))
+    _check(page, block)
+    clip = excerpt(_speech(audio), seconds)
     with tempfile.TemporaryDirectory() as folder, _server(url, repository) as address:
         file = Path(folder) / "clip.flac"
         soundfile.write(file, clip, SAMPLE_RATE)
@@ -126,14 +129,10 @@ def against_eager(
 ) -> None:
     """Compare eager PyTorch with the served ensemble and with the bare sessions, in turn, in one run."""
     lengths = _list(seconds, float, "--seconds")
-    if page is not None:
-        check(page, block)
-    if summary is not None:
-        check(summary, "speed")
-    clip = np.concatenate([load(path) for path in audio])
-    measured = comparison.run(
-        checkpoint, attention_heads, repository, clip, lengths, rounds, told=lambda text: typer.echo(text, err=True)
-    )
+    _check(page, block)
+    _check(summary, "speed")
+    clip = _speech(audio)
+    measured = comparison.run(checkpoint, attention_heads, repository, clip, lengths, rounds, told=_tell)
     _put(comparison.markdown(measured), page, block)
     if summary is not None:
         renew(summary, "speed", comparison.summary(measured))
@@ -150,14 +149,10 @@ def by_length(
 ) -> None:
     """Measure what a second of speech costs in clips of different lengths."""
     lengths = _list(seconds, float, "--seconds")
-    if page is not None:
-        check(page, block)
-    clip = np.concatenate([load(path) for path in audio])
-    found = [
-        comparison.cost_by_length(each, clip, lengths, rounds, told=lambda text: typer.echo(text, err=True))
-        for each in repository
-    ]
-    _put(comparison.cost_markdown(repository, lengths, found), page, block)
+    _check(page, block)
+    clip = _speech(audio)
+    found = [cost.run(each, clip, lengths, rounds, told=_tell) for each in repository]
+    _put(cost.markdown(repository, lengths, found), page, block)
 
 
 @app.command()
@@ -170,13 +165,10 @@ def memory(
     block: Block = "memory",
 ) -> None:
     """Watch a server's memory over many windows."""
-    if page is not None:
-        check(page, block)
-    clip = np.concatenate([load(path) for path in audio])
-    measured = [
-        lasting.run(each, clip, windows, seconds, told=lambda text: typer.echo(text, err=True)) for each in repository
-    ]
-    _put(lasting.markdown(repository, seconds, measured), page, block)
+    _check(page, block)
+    clip = _speech(audio)
+    measured = [memories.run(each, clip, windows, seconds, told=_tell) for each in repository]
+    _put(memories.markdown(repository, seconds, measured), page, block)
 
 
 @app.command()
@@ -196,14 +188,13 @@ def settings(
     if strange := set(only or ()) - set(session_settings.ALTERNATIVES):
         accepted = ", ".join(session_settings.ALTERNATIVES)
         raise typer.BadParameter(f"{sorted(strange)}; accepted: {accepted}", param_hint="--only")
-    if page is not None:
-        check(page, block)
-    clip = np.concatenate([load(path) for path in audio])
+    _check(page, block)
+    clip = _speech(audio)
     tables = []
     for each in repository:
         found = session_settings.run(
             each, only or list(session_settings.ALTERNATIVES), clip, lengths, rounds,
-            told=lambda text: typer.echo(text, err=True),
+            told=_tell,
         )  # fmt: skip
         tables.append(session_settings.markdown(each, lengths, found))
     _put("\n\n".join(tables), page, block)
@@ -250,15 +241,14 @@ def under_load(
     protocols = _protocols(protocol, given)
     if any(given.values()) and repository:
         raise typer.BadParameter("a running server has its own; accepted: this or --url", param_hint="--repository")
-    if page is not None:
-        check(page, block)
+    _check(page, block)
     if image is not None:
         make_folder_of(image)
         load_report.check_plot(image)
     if csv is not None:
         make_folder_of(csv)
         load_report.write_csv([], csv)
-    clip = np.concatenate([load(path) for path in audio])
+    clip = _speech(audio)
     analyzer = install.find()
     rows: list[loads.Row] = []
     with nullcontext(str(keep)) if keep else tempfile.TemporaryDirectory(prefix="emotalk-load-") as folder:
@@ -274,7 +264,7 @@ def under_load(
                     concurrency=at_once,
                     requests=requests,
                     timeout_s=timeout,
-                    show=lambda command: typer.echo(command, err=True),
+                    show=_tell,
                 ):
                     rows.append(row)
                     if csv is not None:  # each time, so that what is there survives an end before the end
@@ -286,6 +276,22 @@ def under_load(
         load_report.plot(rows, image)
     if any(row.figures is None for row in rows):
         raise typer.Exit(1)
+
+
+def _speech(audio: Sequence[Path]) -> NDArray[np.float32]:
+    """Samples [n] of all files, joined."""
+    return np.concatenate([load(path) for path in audio])
+
+
+def _tell(text: str) -> None:
+    """What happens now, for whoever waits."""
+    typer.echo(text, err=True)
+
+
+def _check(page: Path | None, block: str) -> None:
+    """Say before a long measurement that its page could not be renewed."""
+    if page is not None:
+        check(page, block)
 
 
 Item = TypeVar("Item")

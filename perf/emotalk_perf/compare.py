@@ -16,19 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotalk_client import EmoTalkClient
-from emotalk_client.planner import MAX_WINDOW_S
 from emotalk_ensemble.contract import tensors
 from emotalk_ensemble.contract.recipe import Manifest
 from emotalk_ensemble.server import EmbeddedServer
-from emotalk_ensemble.timing import SAMPLE_RATE
 from emotalk_perf.bare import BareEnsemble
+from emotalk_perf.clips import excerpt, in_one, patient
 from emotalk_perf.eager import EagerNetwork
-from emotalk_perf.memory import tree_bytes
+from emotalk_perf.process_tree import tree_bytes
 from emotalk_perf.report import table
 
 EAGER, SERVED, BARE = "eager PyTorch", "served", "bare sessions"
-TIMEOUT_S = 3600.0
-"""Seconds of one call: nothing here may fail for being slow."""
 PRODUCT = (2048, 2048, 2048)
 """Size of the float32 product that tells what the machine can do."""
 
@@ -88,12 +85,12 @@ def run(
         for repository in repositories:
             precision = Manifest.load(repository).precision
             server = stack.enter_context(EmbeddedServer(repository))
-            client = stack.enter_context(EmoTalkClient(server.grpc_url, timeout_s=TIMEOUT_S))
+            client = stack.enter_context(patient(server.grpc_url))
             served.append((precision, server))
             runs += [(SERVED, precision, _through(client)), (BARE, precision, _bare(BareEnsemble(repository)))]
         peak = eager.flops_per_s(*PRODUCT)
         for length in lengths:
-            clip = np.resize(speech, round(length * SAMPLE_RATE))
+            clip = excerpt(speech, length)
             ways = [Way(name, precision) for name, precision, _ in runs]
             for number in range(rounds + 1):  # the first one warms up
                 told(f"{length:g} s, round {number} of {rounds}")
@@ -103,39 +100,8 @@ def run(
             by_length.append(tuple(ways))
         memory[EAGER] = eager.peak_bytes
         for precision, server in served:
-            memory[f"{SERVED} {precision}"] = tree_bytes(server.process.pid or 0)
+            memory[_served(precision)] = tree_bytes(server.process.pid or 0)
     return Comparison(tuple(lengths), tuple(by_length), tuple(flops), peak, memory)
-
-
-def cost_by_length(
-    repository: Path, speech: NDArray[np.float32], lengths: Sequence[float], rounds: int, told: Callable[[str], None]
-) -> list[list[float]]:
-    """Seconds of every round for clips of ``lengths`` seconds, cut into windows as clients cut them, by length.
-
-    Raises:
-        ServerStartError, EmoTalkError: what could not be run.
-    """
-    found: list[list[float]] = [[] for _ in lengths]
-    with EmbeddedServer(repository) as server, EmoTalkClient(server.grpc_url, timeout_s=TIMEOUT_S) as client:
-        client.animate(speech, sample_rate=SAMPLE_RATE)
-        for number in range(rounds):
-            for seconds, length in zip(found, lengths, strict=True):
-                told(f"{length:g} s, round {number + 1} of {rounds}")
-                clip = np.resize(speech, round(length * SAMPLE_RATE))
-                began = time.perf_counter()
-                client.animate(clip, sample_rate=SAMPLE_RATE)
-                seconds.append(time.perf_counter() - began)
-    return found
-
-
-def cost_markdown(repositories: Sequence[Path], lengths: Sequence[float], found: Sequence[list[list[float]]]) -> str:
-    """A table of real-time factors, by repository and length."""
-    rows = []
-    for repository, costs in zip(repositories, found, strict=True):
-        manifest = Manifest.load(repository)
-        factors = [float(np.median(seconds)) / length for seconds, length in zip(costs, lengths, strict=True)]
-        rows.append([f"{manifest.model}, {manifest.precision}", *(f"{factor:.3f}" for factor in factors)])
-    return table(["seconds for each second of speech", *(f"{length:g} s" for length in lengths)], rows)
 
 
 def _round(ways: Sequence[Way], runs: Sequence[Run], clip: NDArray[np.float32], counts: bool) -> None:
@@ -153,8 +119,8 @@ def _round(ways: Sequence[Way], runs: Sequence[Run], clip: NDArray[np.float32], 
 def _through(client: EmoTalkClient) -> Run:
     def animate(clip: NDArray[np.float32]) -> tuple[float, NDArray[np.float32]]:
         began = time.perf_counter()
-        animation = client.animate(clip, sample_rate=SAMPLE_RATE, raw=True, window=MAX_WINDOW_S)
-        return time.perf_counter() - began, animation.weights
+        weights = in_one(client, clip).weights
+        return time.perf_counter() - began, weights
 
     return animate
 
@@ -221,13 +187,14 @@ def summary(measured: Comparison) -> str:
             times = [f"{speedup(ways[i], ways[0]):.2f}x" for ways in measured.ways]
             error = max(ways[i].mean_error for ways in measured.ways)
             rows.append(
-                [_name(way), *times, f"{error:.1e}", f"{measured.memory[_name_of_memory(way)] / 2**30:.1f} GiB"]
+                [_name(way), *times, f"{error:.1e}", f"{measured.memory[_served(way.precision)] / 2**30:.1f} GiB"]
             )
     return table(["times eager PyTorch, clips of", *heads, "mean error", "memory"], rows)
 
 
-def _name_of_memory(way: Way) -> str:
-    return f"{way.name} {way.precision}"
+def _served(precision: str) -> str:
+    """Name of a server in :attr:`Comparison.memory`."""
+    return f"{SERVED} {precision}"
 
 
 def _name(way: Way) -> str:

@@ -102,10 +102,7 @@ def find() -> Analyzer:
     Raises:
         the errors of :func:`install`.
     """
-    for analyzer in (on_path(), _cached()):
-        if analyzer is not None and starts(analyzer):
-            return analyzer
-    return install()
+    return on_path() or _cached() or install()
 
 
 def cache_folder() -> Path:
@@ -139,7 +136,7 @@ def install() -> Analyzer:
             try:
                 ready.rename(target)
             except OSError:
-                if (other := _cached()) is None or not starts(other):  # else another process was quicker
+                if _cached() is None:  # else another process was quicker
                     raise
     return _analyzer(target)
 
@@ -165,8 +162,9 @@ def _analyzer(folder: Path) -> Analyzer:
 
 
 def _cached() -> Analyzer | None:
+    """The one in the cache, if it starts."""
     analyzer = _analyzer(cache_folder())
-    return analyzer if analyzer.binary.is_file() else None
+    return analyzer if starts(analyzer) else None
 
 
 def _not_found(analyzer: Analyzer) -> list[str]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -23,15 +24,13 @@ from numpy.typing import NDArray
 from tritonclient.grpc import model_config_pb2
 
 from emotalk_client import EmoTalkClient
-from emotalk_client.planner import MAX_WINDOW_S
 from emotalk_ensemble.contract import tensors
 from emotalk_ensemble.contract.recipe import SHARE_PARAMETER, Manifest
 from emotalk_ensemble.server import EmbeddedServer
-from emotalk_ensemble.timing import SAMPLE_RATE
-from emotalk_perf.memory import tree_bytes
+from emotalk_perf.clips import excerpt, in_one, patient
+from emotalk_perf.process_tree import tree_bytes
 from emotalk_perf.report import table
 
-TIMEOUT_S = 3600.0
 AT_ONCE = 2
 
 
@@ -91,11 +90,11 @@ def run(
             told(f"starting: {name}")
             folder = stack.enter_context(alternative(repository, ALTERNATIVES[name]))
             server = stack.enter_context(EmbeddedServer(folder))
-            served[name] = server, stack.enter_context(EmoTalkClient(server.grpc_url, timeout_s=TIMEOUT_S))
+            served[name] = server, stack.enter_context(patient(server.grpc_url))
             found[name].ready_bytes = tree_bytes(server.process.pid or 0)
         pool = stack.enter_context(ThreadPoolExecutor(AT_ONCE))
         for i, length in enumerate(lengths):
-            clips = [np.resize(np.roll(speech, -k), round(length * SAMPLE_RATE)) for k in range(AT_ONCE)]
+            clips = [excerpt(speech, length, from_s=k) for k in range(AT_ONCE)]
             for number in range(rounds + 1):  # the first one warms up
                 told(f"{length:g} s, round {number} of {rounds}")
                 for name, (_, client) in served.items():
@@ -130,11 +129,8 @@ def _link(source: str, target: str) -> None:
 
 
 def _seconds(client: EmoTalkClient, clips: Sequence[NDArray[np.float32]], pool: ThreadPoolExecutor) -> float:
-    def animate(clip: NDArray[np.float32]) -> None:
-        client.animate(clip, sample_rate=SAMPLE_RATE, raw=True, window=MAX_WINDOW_S)
-
     began = time.perf_counter()
-    list(pool.map(animate, clips))
+    list(pool.map(partial(in_one, client), clips))
     return time.perf_counter() - began
 
 

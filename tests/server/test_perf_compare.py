@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from emotalk_perf import compare
+from emotalk_perf import compare, lengths
 from emotalk_perf.compare import BARE, EAGER, SERVED, Comparison, Way
 from emotalk_perf.eager import EagerFailed, EagerNetwork
-from emotalk_perf.memory import tree_bytes
+from emotalk_perf.process_tree import tree_bytes
 
 
 def test_eager_served_and_bare_give_the_same_face_and_int8_nearly(
@@ -69,9 +69,9 @@ def test_the_summary():
 
 def test_cost_by_length(small_repository, speech):
     told = []
-    found = compare.cost_by_length(small_repository, speech, [1.0, 3.0], 2, told.append)
+    found = lengths.run(small_repository, speech, [1.0, 3.0], 2, told.append)
     assert [len(seconds) for seconds in found] == [2, 2]
-    text = compare.cost_markdown([small_repository], [1.0, 3.0], [[[0.5, 0.7, 0.6], [0.9, 0.3, 0.6]]])
+    text = lengths.markdown([small_repository], [1.0, 3.0], [[[0.5, 0.7, 0.6], [0.9, 0.3, 0.6]]])
     assert text.splitlines()[-1].endswith(", fp32 | 0.600 | 0.200 |")
 
 

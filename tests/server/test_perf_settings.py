@@ -5,9 +5,10 @@ from typer.testing import CliRunner
 
 from emotalk_ensemble.contract import tensors
 from emotalk_ensemble.server import EmbeddedServer
-from emotalk_perf import lasting, settings
+from emotalk_perf import memory as memories
+from emotalk_perf import settings
 from emotalk_perf.cli import app
-from emotalk_perf.lasting import Memory
+from emotalk_perf.memory import Memory
 from emotalk_perf.settings import CHOSEN, Alternative, Figures
 
 
@@ -60,14 +61,14 @@ def test_an_unknown_setting_is_refused(small_repository, tmp_path):
 
 def test_memory_after_every_window(small_repository, speech):
     told = []
-    memory = lasting.run(small_repository, speech, 3, 1.0, told.append)
+    memory = memories.run(small_repository, speech, 3, 1.0, told.append)
     assert len(memory.after) == len(told) == 3
     assert all(50e6 < size <= memory.most < 5e9 for size in (memory.ready, *memory.after))
 
 
 def test_the_table_of_memory(small_repository):
     memory = Memory(7 * 2**20, tuple(n * 2**20 for n in range(1, 13)), 2**30)
-    lines = lasting.markdown([small_repository], 2.0, [memory]).splitlines()
+    lines = memories.markdown([small_repository], 2.0, [memory]).splitlines()
     heads = "when ready | after 1 | after 2 | after 5 | after 10 | after 12 | at most"
     assert lines[0] == f"| MiB, windows of 2 s | {heads} |"
     assert lines[2].endswith(", fp32 | 7 | 1 | 2 | 5 | 10 | 12 | 1024 |")

@@ -14,6 +14,7 @@
 ``rate``       how many frames a second the server holds; ``retimed`` blocks of frames at another rate
 ``face``, ``sse``, ``audio2face``, ``websocket``, ``convert``, ``health``, ``viewer``   the routes
 ``metrics``    Prometheus
+``shown``      a page for one result, without the rest
 
 Needs the extra ``emotalk-triton[gateway]``. Nothing outside of this package imports it but the commands that run it.
 """

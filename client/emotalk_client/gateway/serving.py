@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -48,29 +49,19 @@ def address(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class Server(uvicorn.Server):
-    """``app`` (of :func:`~emotalk_client.gateway.app.create_app`) on a socket; :meth:`run` returns when it was stopped.
+class Listener(uvicorn.Server):
+    """``app`` on a socket; :meth:`run` returns when it was stopped.
 
     Args:
+        unwind_s: seconds that a caller may keep it from ending.
         ready: called once, when requests are served.
+        settings: more of uvicorn's.
     """
 
-    def __init__(self, app: FastAPI, ready: Callable[[], None] = lambda: None) -> None:
-        self._service: Service = app.state.service
+    def __init__(self, app: FastAPI, unwind_s: int, ready: Callable[[], None], **settings: Any) -> None:
         self._ready = ready
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http="httptools",
-                ws="websockets-sansio",
-                lifespan="on",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                ws_max_size=self._service.settings.max_message_bytes,
-                timeout_graceful_shutdown=UNWIND_S,
-            )
-        )
+        quiet: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False}
+        super().__init__(uvicorn.Config(app, lifespan="on", timeout_graceful_shutdown=unwind_s, **quiet, **settings))
 
     def stop(self) -> None:
         """Stop soon; from any thread."""
@@ -80,16 +71,6 @@ class Server(uvicorn.Server):
         """Uvicorn's, and then the news."""
         await super().startup(sockets)
         self._ready()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Tell those who are being served, and then uvicorn's."""
-        for server in self.servers:
-            server.close()
-        self._service.stopping.set()
-        until = asyncio.get_running_loop().time() + GOODBYE_S
-        while self.server_state.tasks and asyncio.get_running_loop().time() < until:
-            await asyncio.sleep(0.02)
-        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -106,3 +87,26 @@ class Server(uvicorn.Server):
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
+
+
+class Server(Listener):
+    """The gateway ``app`` (of :func:`~emotalk_client.gateway.app.create_app`), which says goodbye to whoever is inside.
+
+    Args:
+        ready: called once, when requests are served.
+    """
+
+    def __init__(self, app: FastAPI, ready: Callable[[], None] = lambda: None) -> None:
+        self._service: Service = app.state.service
+        most = self._service.settings.max_message_bytes
+        super().__init__(app, UNWIND_S, ready, http="httptools", ws="websockets-sansio", ws_max_size=most)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Tell those who are being served, and then uvicorn's."""
+        for server in self.servers:
+            server.close()
+        self._service.stopping.set()
+        until = asyncio.get_running_loop().time() + GOODBYE_S
+        while self.server_state.tasks and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(0.02)
+        await super().shutdown(sockets)
