@@ -10,8 +10,8 @@ PYTHON  ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 TESTS   ?= tests
 GLTF    := tests/gltf
-AXE     := tests/viewer
-THREE   := client/emotalk_client/gateway/static/vendor/three
+AXE     := tests/page
+THREE   := client/emotalk_gateway/page/static/vendor/three
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint configs docs figures bench head screenshot vendor parity clean
@@ -53,10 +53,10 @@ lint: $(VENV)/.test  ## Style, types, import rules, generated configs
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
-	$(BIN)/python -m emotalk_ensemble.repository
+	$(BIN)/python -m emotalk_contract.repository
 
 configs: $(VENV)/.demo  ## Write the generated config.pbtxt files again
-	$(BIN)/python -m emotalk_ensemble.repository --update
+	$(BIN)/python -m emotalk_contract.repository --update
 
 docs: demo configs screenshot  ## Draw the README's pictures again
 	cp $(OUT)/voice.png docs/demo/voice.png

@@ -7,9 +7,15 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-sys.path.insert(0, str(TESTS))  # `import seeded` from every test
+sys.path[:0] = [str(TESTS), str(TESTS / "helpers")]  # `import seeded`, `from fake import …` from every test
+
+import tritonclient.grpc  # noqa: E402
+import tritonclient.http  # noqa: E402
+from infer import infer  # noqa: E402
 
 import seeded  # noqa: E402
+from emotalk_perf.bare import BareEnsemble  # noqa: E402
+from emotalk_server import EmbeddedServer  # noqa: E402
 
 SEED = 7
 """Of every golden."""
@@ -50,3 +56,48 @@ def int8_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkpoint = seeded.checkpoint("small", SEED, folder / "outliers.pth", outliers=True)
     export(checkpoint, folder / "repository", attention_heads=4, precision="int8")
     return folder / "repository"
+
+
+@pytest.fixture(scope="session")
+def server(small_repository):
+    """Triton serving the small seeded network."""
+    with EmbeddedServer(small_repository) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def bundled_server():
+    """Triton serving the bundled face model."""
+    with EmbeddedServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def pipeline(small_repository) -> BareEnsemble:
+    """The same repository without Triton."""
+    return BareEnsemble(small_repository)
+
+
+@pytest.fixture
+def grpc(server):
+    """``grpc(parameters, AUDIO=...)`` over gRPC."""
+    with tritonclient.grpc.InferenceServerClient(server.grpc_url) as client:
+        yield lambda parameters=None, **inputs: infer(tritonclient.grpc, client, parameters, **inputs)
+
+
+@pytest.fixture
+def http(server):
+    """``http(parameters, AUDIO=...)`` over HTTP."""
+    with tritonclient.http.InferenceServerClient(server.http_url) as client:
+        yield lambda parameters=None, **inputs: infer(tritonclient.http, client, parameters, **inputs)
+
+
+@pytest.fixture(scope="session")
+def speech():
+    """26 s that stand in for a voice; [samples], 16 kHz."""
+    return seeded.speechlike(416_000)
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    return TESTS / "data"

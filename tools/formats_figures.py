@@ -1,6 +1,6 @@
 """The figures of docs/formats.md: ``python tools/formats_figures.py FACE.npy``, an animation at 30 fps.
 
-Prints, as Markdown, how many lip closures other frame rates keep: sampled as :mod:`emotalk_client.resampling` does,
+Prints, as Markdown, how many lip closures other frame rates keep: as :mod:`emotalk_client.faces.resampling` samples,
 and along straight lines.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotalk_client import Animation
-from emotalk_ensemble.lips import gap_mm
+from emotalk_contract.lips import gap_mm
 
 RATES = (10, 12, 15, 24, 25, 48, 60)
 DEEP_MM = -1.0

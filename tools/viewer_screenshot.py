@@ -28,7 +28,7 @@ SECONDS = 3.77
 @contextmanager
 def gateway() -> Iterator[str]:
     """The address of one, with a Triton of its own."""
-    command = [sys.executable, "-m", "emotalk_client.cli", "gateway", "--port", "0"]
+    command = [sys.executable, "-m", "emotalk_cli", "gateway", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             said = process.stdout.readline() if process.stdout else ""

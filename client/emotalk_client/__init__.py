@@ -7,7 +7,6 @@
 """
 
 from emotalk_client.aio import AsyncEmoTalkClient
-from emotalk_client.animation import Animation, Frame
 from emotalk_client.client import EmoTalkClient
 from emotalk_client.errors import (
     AudioError,
@@ -35,9 +34,10 @@ from emotalk_client.errors import (
     UnreadableAudio,
     UnwritableFile,
 )
-from emotalk_client.health import Health
+from emotalk_client.faces.animation import Animation, Frame
 from emotalk_client.live import AsyncLiveSession, LiveOptions, LiveSession, LiveStatus
 from emotalk_client.settings import AnimateOptions
+from emotalk_client.wire.health import Health
 
 __all__ = [
     "AnimateOptions",

@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_client.animation import Animation, Frame
-from emotalk_client.audio import AudioSource
-from emotalk_client.clip import Clip, ClipFacts
+from emotalk_client.audio.loading import AudioSource
 from emotalk_client.errors import ClientClosed, UnexpectedResponse
-from emotalk_client.health import Health
+from emotalk_client.faces.animation import Animation, Frame
 from emotalk_client.live.session import AsyncLiveSession
 from emotalk_client.live.settings import LiveOptions, LiveSettings
-from emotalk_client.planner import PlannedWindow, Planner, balanced
-from emotalk_client.retry import PASSING, Deadline, Retry
 from emotalk_client.settings import AnimateOptions, Settings
-from emotalk_client.stitcher import Stitcher
-from emotalk_client.transport import Transport, TritonTransport, check_address, checked
-from emotalk_ensemble.contract import limits, tensors
-from emotalk_ensemble.contract.options import Parameter
-from emotalk_ensemble.contract.recipe import Recipe
-from emotalk_ensemble.timing import FPS, Window, frame_count, timecodes
+from emotalk_client.windows.clip import Clip, ClipFacts
+from emotalk_client.windows.planner import PlannedWindow, Planner, balanced
+from emotalk_client.windows.stitcher import Stitcher
+from emotalk_client.wire.health import Health
+from emotalk_client.wire.retry import PASSING, Deadline, Retry
+from emotalk_client.wire.transport import Transport, TritonTransport, check_address, checked
+from emotalk_contract import limits, tensors
+from emotalk_contract.options import Parameter
+from emotalk_contract.recipe import Recipe
+from emotalk_contract.timing import FPS, Window, frame_count, timecodes
 
 if TYPE_CHECKING:
     from emotalk_client.settings import Unpack

@@ -15,15 +15,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from emotalk_client.aio import CONCURRENCY, DEFAULT_URL, RETRIES, TIMEOUT_S, AsyncEmoTalkClient, Progress
-from emotalk_client.animation import Animation, Frame
-from emotalk_client.audio import AudioSource
+from emotalk_client.audio.loading import AudioSource
 from emotalk_client.errors import ClientClosed
-from emotalk_client.health import Health
+from emotalk_client.faces.animation import Animation, Frame
 from emotalk_client.live.session import AsyncLiveSession
 from emotalk_client.live.settings import LiveOptions
 from emotalk_client.live.sync import LiveSession
 from emotalk_client.settings import AnimateOptions
-from emotalk_client.transport import GRACE_S, Transport
+from emotalk_client.wire.health import Health
+from emotalk_client.wire.transport import GRACE_S, Transport
 
 if TYPE_CHECKING:
     from emotalk_client.settings import Unpack

@@ -30,7 +30,7 @@
 
 from __future__ import annotations
 
-from emotalk_ensemble.contract.errors import InvalidRequest as InvalidRequest
+from emotalk_contract.errors import InvalidRequest as InvalidRequest
 
 
 class EmoTalkError(Exception):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_client.audio import AudioSource, load
-from emotalk_client.planner import Layout, grid_ceil, grid_floor
-from emotalk_ensemble.contract import limits, tensors
-from emotalk_ensemble.contract.errors import (
+from emotalk_client.audio.loading import AudioSource, load
+from emotalk_client.windows.planner import Layout, grid_ceil, grid_floor
+from emotalk_contract import limits, tensors
+from emotalk_contract.errors import (
     AudioTooLong,
     AudioTooShort,
     InvalidOption,
@@ -23,9 +23,9 @@ from emotalk_ensemble.contract.errors import (
     LevelOutOfRange,
     PersonOutOfRange,
 )
-from emotalk_ensemble.contract.options import Options
-from emotalk_ensemble.contract.recipe import Recipe
-from emotalk_ensemble.timing import FPS, SAMPLE_RATE
+from emotalk_contract.options import Options
+from emotalk_contract.recipe import Recipe
+from emotalk_contract.timing import FPS, SAMPLE_RATE
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack as Unpack
@@ -57,7 +57,7 @@ class FaceOptions(TypedDict, total=False):
     emotions: Mapping[str, float] | None
     gains: Mapping[str, float] | None
     offsets: Mapping[str, float] | None
-    """Post-processing: see :data:`emotalk_ensemble.contract.options.DESCRIPTIONS`."""
+    """Post-processing: see :data:`emotalk_contract.options.DESCRIPTIONS`."""
 
 
 class AnimateOptions(FaceOptions, total=False):

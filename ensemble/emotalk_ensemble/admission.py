@@ -24,10 +24,14 @@ from pathlib import Path
 
 import numpy as np
 
+from emotalk_contract.launch import SERVER_FOLDER
+
 RETRY_S = 30.0
 """Seconds without an answer after which a full ensemble takes one more request, to see whether it lives."""
 WARM_UPS = 1
 """Requests that the first step sees and the last does not: the configs warm up every step by itself."""
+
+NAME = "admission"
 
 _ISSUED, _DONE, _DONE_AT_NS = range(3)
 
@@ -36,21 +40,30 @@ class EnsembleFull(RuntimeError):
     """As many requests as there may be are inside already."""
 
 
-def path_of(server_pid: int) -> Path:
-    """The file that the steps of the server ``server_pid`` share."""
-    return Path(tempfile.gettempdir(), f"emotalk_{server_pid}_admission")
+def path() -> Path:
+    """The file that the steps of one server share: in that server's own folder, which no other user may enter.
+
+    A Triton that was started by hand has no such folder; its steps share one that is named after it, and made here.
+    """
+    if folder := os.environ.get(SERVER_FOLDER):
+        return Path(folder, NAME)
+    own = Path(tempfile.gettempdir(), f"emotalk-triton-{os.getppid()}")
+    own.mkdir(mode=0o700, exist_ok=True)
+    if own.stat().st_uid != os.getuid():
+        raise PermissionError(f"{own} belongs to somebody else; set {SERVER_FOLDER} to a folder of your own")
+    return own / NAME
 
 
 class Admission:
-    """What both ends of the ensemble know: three int64 in the file ``path``.
+    """What both ends of the ensemble know: three int64 in ``file``.
 
     Raises:
         OSError: the file cannot be made or mapped.
     """
 
-    def __init__(self, path: Path, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(self, file: Path, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
         size = 3 * np.dtype(np.int64).itemsize
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             os.ftruncate(handle, size)
             self._counts = np.frombuffer(mmap.mmap(handle, size), np.int64)
@@ -61,7 +74,7 @@ class Admission:
     @classmethod
     def of_this_server(cls) -> Admission:
         """For a process that Triton started."""
-        return cls(path_of(os.getppid()))
+        return cls(path())
 
     def open_door(self, limit: int) -> None:
         """Called by the first step, once: from now on ``limit`` requests may be inside."""

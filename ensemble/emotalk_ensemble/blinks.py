@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_ensemble.timing import FPS
+from emotalk_contract.timing import FPS
 
 PERIOD = 120
 """Frames: blink k starts in ``[PERIOD * k, PERIOD * k + SPREAD]``."""

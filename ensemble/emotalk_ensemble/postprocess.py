@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_ensemble.arkit import INDEX
+from emotalk_contract import tensors
+from emotalk_contract.arkit import INDEX
+from emotalk_contract.emotions import added
+from emotalk_contract.options import Options
+from emotalk_contract.timing import timecodes
 from emotalk_ensemble.blinks import blink_weights
-from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.contract.options import Options
-from emotalk_ensemble.emotions import added
 from emotalk_ensemble.smoothing import smoothed
-from emotalk_ensemble.timing import timecodes
 
 _LIDS = [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]
 

@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_ensemble.contract import limits, tensors
-from emotalk_ensemble.contract.errors import (
+from emotalk_contract import limits, tensors
+from emotalk_contract.errors import (
     AudioNotFinite,
     AudioOutOfRange,
     AudioTooLong,
@@ -27,10 +27,10 @@ from emotalk_ensemble.contract.errors import (
     LevelOutOfRange,
     PersonOutOfRange,
 )
-from emotalk_ensemble.contract.options import Options
-from emotalk_ensemble.contract.recipe import Recipe
-from emotalk_ensemble.contract.tensors import Tensor
-from emotalk_ensemble.timing import (
+from emotalk_contract.options import Options
+from emotalk_contract.recipe import Recipe
+from emotalk_contract.tensors import Tensor
+from emotalk_contract.timing import (
     FEATURE_HOP,
     FPS,
     GRID_FRAMES,

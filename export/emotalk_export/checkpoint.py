@@ -19,9 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from emotalk_ensemble.arkit import BLENDSHAPE_COUNT
-from emotalk_ensemble.contract.limits import LEVELS, PERSONS
-from emotalk_ensemble.timing import CONV_KERNELS
+from emotalk_contract.arkit import BLENDSHAPE_COUNT
+from emotalk_contract.limits import LEVELS, PERSONS
+from emotalk_contract.timing import CONV_KERNELS
 from emotalk_export.errors import (
     CheckpointMismatch,
     CheckpointNotFinite,

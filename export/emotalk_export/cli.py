@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from emotalk_ensemble.contract.recipe import Manifest, Precision
+from emotalk_contract.recipe import Manifest, Precision
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""

@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from emotalk_ensemble.timing import FEATURE_HOP, FPS, SAMPLE_RATE
+from emotalk_contract.timing import FEATURE_HOP, FPS, SAMPLE_RATE
 from emotalk_export.compact_rig import (
     CLOSED_JAW,
     LABIODENTAL_JAW,

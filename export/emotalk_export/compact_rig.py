@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_ensemble.arkit import BLENDSHAPE_COUNT, INDEX
+from emotalk_contract.arkit import BLENDSHAPE_COUNT, INDEX
 
 MouthGesture: TypeAlias = Literal["jaw", "pucker", "funnel", "spread", "drop", "tongue", "closure", "labiodental"]
 MOUTH: tuple[str, ...] = (

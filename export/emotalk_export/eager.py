@@ -29,9 +29,9 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime import InferenceSession
 from torch.utils.flop_counter import FlopCounterMode
 
-from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.contract.limits import PERSONS
-from emotalk_ensemble.timing import Window
+from emotalk_contract import tensors
+from emotalk_contract.limits import PERSONS
+from emotalk_contract.timing import Window
 from emotalk_export.face import EmoTalkFace, open_face
 from emotalk_export.network import Content, Decoder, Emotion, Frontend
 from emotalk_export.onnx_export import OPSET

@@ -15,12 +15,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from emotalk_ensemble.arkit import BLENDSHAPES
-from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.contract.recipe import MANIFEST_NAME, Manifest, Precision
-from emotalk_ensemble.contract.tensors import Model
-from emotalk_ensemble.repository import VERSION, bundled, write_configs
-from emotalk_ensemble.timing import SAMPLE_RATE
+from emotalk_contract import tensors
+from emotalk_contract.arkit import BLENDSHAPES
+from emotalk_contract.recipe import MANIFEST_NAME, Manifest, Precision
+from emotalk_contract.repository import VERSION, bundled, write_configs
+from emotalk_contract.tensors import Model
+from emotalk_contract.timing import SAMPLE_RATE
 from emotalk_export import int8, tensorrt
 from emotalk_export.errors import NotARepository, RepositoryNotWritable, UnsupportedPrecision
 from emotalk_export.face import Face, open_face

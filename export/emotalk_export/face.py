@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.contract.recipe import ManifestError, Precision, Recipe, Widths
-from emotalk_ensemble.contract.tensors import Model
-from emotalk_ensemble.timing import SAMPLE_RATE
+from emotalk_contract import tensors
+from emotalk_contract.recipe import ManifestError, Precision, Recipe, Widths
+from emotalk_contract.tensors import Model
+from emotalk_contract.timing import SAMPLE_RATE
 from emotalk_export.checkpoint import CheckpointFile, open_checkpoint, read_emotalk
 from emotalk_export.errors import NotACheckpoint
 from emotalk_export.network import Content, Decoder, Emotion, Frontend

@@ -4,7 +4,7 @@ Formulas: "EmoTalk: Speech-Driven Emotional Disentanglement for 3D Face Animatio
 wav2vec 2.0 (arXiv 2006.11477) in its large, "stable layer norm" form; ALiBi (arXiv 2108.12409) made periodic as in
 FaceFormer (arXiv 2112.05329).
 
-Theory of operation. Each class is one graph of :data:`emotalk_ensemble.contract.tensors.GRAPHS`, with that graph's
+Theory of operation. Each class is one graph of :data:`emotalk_contract.tensors.GRAPHS`, with that graph's
 inputs and outputs. What is linear and fixed is folded when the weights are read, in float64:
 
 - the position convolution's weight norm;
@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from emotalk_ensemble.timing import CONV_STRIDES, FPS
+from emotalk_contract.timing import CONV_STRIDES, FPS
 from emotalk_export.checkpoint import (
     CONTENT_PREFIX,
     DECODER_PREFIX,

@@ -21,10 +21,10 @@ from onnxscript import ir
 from torch import nn
 from torch.export import Dim, ExportedProgram
 
-from emotalk_ensemble.contract.configs import axis_sizes, shape
-from emotalk_ensemble.contract.recipe import Widths
-from emotalk_ensemble.contract.tensors import Model, Tensor
-from emotalk_ensemble.timing import SAMPLE_RATE
+from emotalk_contract.configs import axis_sizes, shape
+from emotalk_contract.recipe import Widths
+from emotalk_contract.tensors import Model, Tensor
+from emotalk_contract.timing import SAMPLE_RATE
 from emotalk_export.errors import GraphExportFailed
 
 OPSET = 20

@@ -10,7 +10,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from emotalk_ensemble.timing import SAMPLE_RATE
+from emotalk_contract.timing import SAMPLE_RATE
 from emotalk_export.errors import CalibrationUnreadable
 
 PIECE_S = 5.0

@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from emotalk_ensemble.contract.configs import TENSORRT_BATCHES, TENSORRT_SECONDS, axis_sizes, shape
-from emotalk_ensemble.contract.recipe import Precision, Widths
-from emotalk_ensemble.contract.tensors import Model
-from emotalk_ensemble.timing import SAMPLE_RATE
+from emotalk_contract.configs import TENSORRT_BATCHES, TENSORRT_SECONDS, axis_sizes, shape
+from emotalk_contract.recipe import Precision, Widths
+from emotalk_contract.tensors import Model
+from emotalk_contract.timing import SAMPLE_RATE
 from emotalk_export.errors import PlanBuildFailed, TensorRTMissing
 
 logger = logging.getLogger(__name__)

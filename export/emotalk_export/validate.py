@@ -19,12 +19,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.contract.configs import axis_sizes, shape
-from emotalk_ensemble.contract.limits import MIN_SAMPLES, NORMALISATION_EPSILON, PERSONS
-from emotalk_ensemble.contract.recipe import Precision, Recipe, Widths
-from emotalk_ensemble.contract.tensors import Model
-from emotalk_ensemble.timing import GRID_FRAMES, SAMPLE_RATE, Window, frame_grid
+from emotalk_contract import tensors
+from emotalk_contract.configs import axis_sizes, shape
+from emotalk_contract.limits import MIN_SAMPLES, NORMALISATION_EPSILON, PERSONS
+from emotalk_contract.recipe import Precision, Recipe, Widths
+from emotalk_contract.tensors import Model
+from emotalk_contract.timing import GRID_FRAMES, SAMPLE_RATE, Window, frame_grid
 from emotalk_export.errors import NamesDiffer, ShapesDiffer, ValuesDiffer
 
 Arrays = dict[str, NDArray[np.float32]]

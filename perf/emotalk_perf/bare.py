@@ -11,12 +11,12 @@ from google.protobuf import json_format, text_format
 from numpy.typing import NDArray
 from tritonclient.grpc import model_config_pb2
 
+from emotalk_contract import tensors
+from emotalk_contract.recipe import SHARE_PARAMETER, Manifest
+from emotalk_contract.repository import VERSION
 from emotalk_ensemble.backend.session import Instance, Network
-from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.contract.recipe import SHARE_PARAMETER, Manifest
 from emotalk_ensemble.postprocess import postprocess
 from emotalk_ensemble.preprocess import preprocess
-from emotalk_ensemble.repository import VERSION
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -16,10 +16,9 @@ import typer
 from numpy.typing import NDArray
 
 from emotalk_client import EmoTalkError, InvalidRequest
-from emotalk_client.audio import load
-from emotalk_client.formats import make_folder_of
-from emotalk_ensemble.server import EmbeddedServer, ServerStartError
-from emotalk_ensemble.timing import SAMPLE_RATE
+from emotalk_client.audio.loading import load
+from emotalk_client.faces.formats import make_folder_of
+from emotalk_contract.timing import SAMPLE_RATE
 from emotalk_perf import compare as comparison
 from emotalk_perf import equivalence as equal
 from emotalk_perf import gateway as overhead
@@ -32,6 +31,7 @@ from emotalk_perf import streams as live_streams
 from emotalk_perf.clips import excerpt
 from emotalk_perf.endpoint import Endpoint, Protocol
 from emotalk_perf.report import check, renew
+from emotalk_server import EmbeddedServer, ServerStartError
 
 app = typer.Typer(help="Measure a server.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotalk_client import Animation, EmoTalkClient
-from emotalk_client.planner import MAX_WINDOW_S
-from emotalk_ensemble.timing import SAMPLE_RATE
+from emotalk_client.windows.planner import MAX_WINDOW_S
+from emotalk_contract.timing import SAMPLE_RATE
 
 TIMEOUT_S = 3600.0
 """Seconds of one call: nothing here may fail for being slow."""

@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotalk_client import EmoTalkClient
-from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.contract.recipe import Manifest
-from emotalk_ensemble.server import EmbeddedServer
+from emotalk_contract import tensors
+from emotalk_contract.recipe import Manifest
 from emotalk_perf.bare import BareEnsemble
 from emotalk_perf.clips import excerpt, in_one, patient
 from emotalk_perf.eager import EagerNetwork
 from emotalk_perf.process_tree import tree_bytes
 from emotalk_perf.report import table
+from emotalk_server import EmbeddedServer
 
 EAGER, SERVED, BARE = "eager PyTorch", "served", "bare sessions"
 PRODUCT = (2048, 2048, 2048)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from emotalk_client.errors import InvalidAddress, ModelUnavailable, ServerUnavailable, UnexpectedResponse
-from emotalk_client.transport import check_address, translated
-from emotalk_ensemble.contract import tensors
+from emotalk_client.wire.transport import check_address, translated
+from emotalk_contract import tensors
 
 Protocol = Literal["grpc", "http"]
 TIMEOUT_S = 10.0

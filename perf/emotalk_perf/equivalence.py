@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotalk_client import AsyncEmoTalkClient
-from emotalk_client.planner import Layout, PlannedWindow, plan
 from emotalk_client.settings import Settings
-from emotalk_ensemble.contract.limits import MAX_SAMPLES, MIN_SAMPLES
-from emotalk_ensemble.contract.recipe import Recipe
-from emotalk_ensemble.timing import FPS, SAMPLE_RATE, frame_count
+from emotalk_client.windows.planner import Layout, PlannedWindow, plan
+from emotalk_contract.limits import MAX_SAMPLES, MIN_SAMPLES
+from emotalk_contract.recipe import Recipe
+from emotalk_contract.timing import FPS, SAMPLE_RATE, frame_count
 from emotalk_perf.report import table
 
 THRESHOLDS = (0.02, 0.05, 0.1)

@@ -96,7 +96,7 @@ def markdown(measured: Overhead) -> str:
 @contextmanager
 def _gateway(url: str) -> Iterator[http.client.HTTPConnection]:
     """A connection to a gateway to ``url`` in a process of its own; it stays open, as the thin client's does."""
-    command = [sys.executable, "-m", "emotalk_client.cli", "gateway", "--url", url, "--port", "0"]
+    command = [sys.executable, "-m", "emotalk_cli", "gateway", "--url", url, "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             said = process.stdout.readline() if process.stdout is not None else ""

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from emotalk_client.formats import writing
+from emotalk_client.faces.formats import writing
 from emotalk_perf.analyzer import NAME, Analyzer, on_path, starts
 from emotalk_perf.errors import AnalyzerUnusable, DownloadFailed, UnsuitableMachine
 

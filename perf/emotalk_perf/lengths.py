@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_ensemble.contract.recipe import Manifest
-from emotalk_ensemble.server import EmbeddedServer
-from emotalk_ensemble.timing import SAMPLE_RATE
+from emotalk_contract.recipe import Manifest
+from emotalk_contract.timing import SAMPLE_RATE
 from emotalk_perf.clips import excerpt, patient
 from emotalk_perf.report import table
+from emotalk_server import EmbeddedServer
 
 
 def run(

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotalk_client.errors import ServerError
-from emotalk_client.formats import writing
-from emotalk_ensemble.contract import tensors
+from emotalk_client.faces.formats import writing
+from emotalk_contract import tensors
 from emotalk_perf import windows
 from emotalk_perf.analyzer import NAME, Analyzer
 from emotalk_perf.endpoint import Endpoint

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from emotalk_client.errors import MissingExtra
-from emotalk_client.formats import writing
-from emotalk_client.plot import COLOURS, check_image
-from emotalk_ensemble.contract import tensors
+from emotalk_client.faces.formats import writing
+from emotalk_client.faces.plot import COLOURS, check_image
+from emotalk_contract import tensors
 from emotalk_perf.load import PERCENTILES, Row
 from emotalk_perf.report import table
 

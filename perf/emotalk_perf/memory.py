@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_ensemble.contract.recipe import Manifest
-from emotalk_ensemble.server import EmbeddedServer
+from emotalk_contract.recipe import Manifest
 from emotalk_perf.clips import excerpt, in_one, patient
 from emotalk_perf.process_tree import tree_bytes
 from emotalk_perf.report import table
+from emotalk_server import EmbeddedServer
 
 SAMPLED_EVERY_S = 0.2
 

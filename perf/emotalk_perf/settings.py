@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 from tritonclient.grpc import model_config_pb2
 
 from emotalk_client import EmoTalkClient
-from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.contract.recipe import SHARE_PARAMETER, Manifest
-from emotalk_ensemble.server import EmbeddedServer
+from emotalk_contract import tensors
+from emotalk_contract.recipe import SHARE_PARAMETER, Manifest
 from emotalk_perf.clips import excerpt, in_one, patient
 from emotalk_perf.process_tree import tree_bytes
 from emotalk_perf.report import table
+from emotalk_server import EmbeddedServer
 
 AT_ONCE = 2
 

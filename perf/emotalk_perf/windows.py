@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_client.formats import writing
-from emotalk_ensemble.contract.errors import AudioTooLong, AudioTooShort
-from emotalk_ensemble.contract.limits import MAX_SAMPLES, MIN_SAMPLES
-from emotalk_ensemble.contract.tensors import AUDIO
-from emotalk_ensemble.timing import SAMPLE_RATE
+from emotalk_client.faces.formats import writing
+from emotalk_contract.errors import AudioTooLong, AudioTooShort
+from emotalk_contract.limits import MAX_SAMPLES, MIN_SAMPLES
+from emotalk_contract.tensors import AUDIO
+from emotalk_contract.timing import SAMPLE_RATE
 
 MAX_WINDOWS = 16
 """Different windows of one input file; perf_analyzer takes them in turn."""

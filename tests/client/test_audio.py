@@ -7,11 +7,11 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emotalk_client.audio import Resampler, blocks, load
-from emotalk_client.clip import Clip
+from emotalk_client.audio.loading import Resampler, blocks, load
 from emotalk_client.errors import InvalidAudio, TruncatedAudio, UnreadableAudio
-from emotalk_client.retry import Deadline
-from emotalk_ensemble.contract.errors import AudioNotFinite, AudioOutOfRange
+from emotalk_client.windows.clip import Clip
+from emotalk_client.wire.retry import Deadline
+from emotalk_contract.errors import AudioNotFinite, AudioOutOfRange
 
 RATES = [8_000, 11_025, 16_000, 22_050, 44_100, 48_000]
 

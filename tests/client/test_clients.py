@@ -20,11 +20,11 @@ from emotalk_client.errors import (
     ServerUnavailable,
     UnexpectedResponse,
 )
-from emotalk_client.retry import Retry
 from emotalk_client.settings import Settings
-from emotalk_client.transport import checked, translated
-from emotalk_ensemble.contract import errors
-from emotalk_ensemble.timing import frame_count
+from emotalk_client.wire.retry import Retry
+from emotalk_client.wire.transport import checked, translated
+from emotalk_contract import errors
+from emotalk_contract.timing import frame_count
 
 SECOND = 16_000
 
@@ -150,8 +150,8 @@ async def test_pauses_double_up_to_a_bound(monkeypatch):
     async def sleep(seconds):
         slept.append(seconds)
 
-    monkeypatch.setattr("emotalk_client.retry.asyncio.sleep", sleep)
-    monkeypatch.setattr("emotalk_client.retry.random.uniform", lambda low, high: high)
+    monkeypatch.setattr("emotalk_client.wire.retry.asyncio.sleep", sleep)
+    monkeypatch.setattr("emotalk_client.wire.retry.random.uniform", lambda low, high: high)
     maker, _ = client({n: ServerBusy("full") for n in range(99)}, retries=6)
     with pytest.raises(ServerBusy):
         await maker.animate(clip(SECOND), sample_rate=SECOND)

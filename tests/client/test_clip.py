@@ -16,7 +16,7 @@ from fake import PARAMETERS, FakeTransport
 
 from emotalk_client import AsyncEmoTalkClient, EmoTalkClient
 from emotalk_client.errors import DeadlineExceeded, ServerError, TruncatedAudio, UnreadableAudio
-from emotalk_ensemble.contract.recipe import Recipe
+from emotalk_contract.recipe import Recipe
 
 RATE = 16_000
 MINUTE = 60 * RATE

@@ -8,10 +8,10 @@ import pytest
 
 from emotalk_client import Animation
 from emotalk_client.errors import MissingExtra, UnknownFormat, UnreadableAnimation, UnwritableFile
-from emotalk_client.formats import FORMATS
-from emotalk_client.formats.livelink import timecode
-from emotalk_client.plot import plot
-from emotalk_ensemble.arkit import BLENDSHAPES
+from emotalk_client.faces.formats import FORMATS
+from emotalk_client.faces.formats.livelink import timecode
+from emotalk_client.faces.plot import plot
+from emotalk_contract.arkit import BLENDSHAPES
 
 
 @pytest.fixture

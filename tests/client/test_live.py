@@ -23,14 +23,14 @@ from emotalk_client import (
     ServerUnavailable,
     SessionEnded,
 )
-from emotalk_client.audio import load
+from emotalk_client.audio.loading import load
 from emotalk_client.errors import DeadlineExceeded, UnexpectedResponse
 from emotalk_client.live.audio import PRIOR_S, PRIOR_VARIANCE
 from emotalk_client.live.session import LATE_S, PIECE_S
 from emotalk_client.live.settings import LONGEST_FADE_S, LiveSettings
-from emotalk_ensemble.contract import errors
-from emotalk_ensemble.contract.recipe import Recipe
-from emotalk_ensemble.timing import FPS, frame_count
+from emotalk_contract import errors
+from emotalk_contract.recipe import Recipe
+from emotalk_contract.timing import FPS, frame_count
 
 RATE = 16_000
 NOT_NORMALISING = Recipe(normalisation="none", frame_grid="uniform").strings() | {"model": "another fake"}

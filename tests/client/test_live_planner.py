@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emotalk_client.audio.tail import AudioTail
 from emotalk_client.live.planner import LiveLayout, LivePlanner
-from emotalk_client.stitcher import Stitcher
-from emotalk_client.tail import AudioTail
-from emotalk_ensemble.contract.errors import InvalidWindow
-from emotalk_ensemble.contract.limits import MIN_SAMPLES
-from emotalk_ensemble.timing import FPS, GRID_FRAMES, SAMPLE_RATE, Window, frame_count
+from emotalk_client.windows.stitcher import Stitcher
+from emotalk_contract.errors import InvalidWindow
+from emotalk_contract.limits import MIN_SAMPLES
+from emotalk_contract.timing import FPS, GRID_FRAMES, SAMPLE_RATE, Window, frame_count
 
 layouts = st.builds(
     LiveLayout,

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from emotalk_client.animation import Frame
-from emotalk_client.audio import load
+from emotalk_client.audio.loading import load
 from emotalk_client.errors import MissingExtra, NoSoundDevice
+from emotalk_client.faces.animation import Frame
 from emotalk_client.live.latency import LatencyMeter
 from emotalk_client.live.sources import file_blocks, microphone, paced, pcm_blocks
 

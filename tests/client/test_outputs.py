@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from pythonosc.osc_bundle import OscBundle
 
-from emotalk_client.animation import Frame
 from emotalk_client.errors import InvalidAddress, MissingExtra, OutputFailed
-from emotalk_client.outputs import Address, LiveLinkOutput, Paced, VmcOutput, livelink, vmc
-from emotalk_ensemble.arkit import BLENDSHAPES
+from emotalk_client.faces.animation import Frame
+from emotalk_client.faces.outputs import Address, LiveLinkOutput, Paced, VmcOutput, livelink, vmc
+from emotalk_contract.arkit import BLENDSHAPES
 
 APPLES = {
     0: "eyeBlinkLeft",

@@ -6,11 +6,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emotalk_client.errors import UnexpectedResponse
-from emotalk_client.planner import MAX_WINDOW_S, Layout, PlannedWindow, Planner, balanced, grid_ceil, grid_floor, plan
-from emotalk_client.stitcher import Stitcher
-from emotalk_ensemble.contract.errors import AudioTooShort, InvalidWindow
-from emotalk_ensemble.contract.limits import MAX_FRAMES, MIN_SAMPLES
-from emotalk_ensemble.timing import SAMPLE_RATE, Window, frame_count
+from emotalk_client.windows.planner import (
+    MAX_WINDOW_S,
+    Layout,
+    PlannedWindow,
+    Planner,
+    balanced,
+    grid_ceil,
+    grid_floor,
+    plan,
+)
+from emotalk_client.windows.stitcher import Stitcher
+from emotalk_contract.errors import AudioTooShort, InvalidWindow
+from emotalk_contract.limits import MAX_FRAMES, MIN_SAMPLES
+from emotalk_contract.timing import SAMPLE_RATE, Window, frame_count
 
 layouts = st.tuples(st.integers(1, 100), st.integers(0, 30), st.integers(0, 30)).filter(lambda t: t[1] + t[2] < t[0])
 

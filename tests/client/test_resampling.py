@@ -8,9 +8,9 @@ from scipy.interpolate import PchipInterpolator
 
 from emotalk_client import Animation
 from emotalk_client.errors import InvalidRate
-from emotalk_client.resampling import LIDS, MOUTH, frame_total
-from emotalk_ensemble.arkit import INDEX
-from emotalk_ensemble.lips import gap_mm
+from emotalk_client.faces.resampling import LIDS, MOUTH, frame_total
+from emotalk_contract.arkit import INDEX
+from emotalk_contract.lips import gap_mm
 
 RATES = (1, 10, 12, 15, 23.976, 24, 25, 29.97, 48, 50, 59.94, 60, 120, 240)
 JAW = INDEX["jawOpen"]

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pygltflib
 import pytest
+from head_lips import accessor
 from pxr import Usd, UsdGeom, UsdSkel, UsdValidation
 
-from emotalk_client import Animation, head
+from emotalk_client import Animation
 from emotalk_client.errors import MissingExtra, UnreadableAnimation
-from emotalk_ensemble.arkit import BLENDSHAPES
-from head_lips import accessor
+from emotalk_client.faces import head
+from emotalk_contract.arkit import BLENDSHAPES
 
 VALIDATOR = Path(__file__).parents[1] / "gltf"
 USD = (".usd", ".usda", ".usdc")

@@ -6,12 +6,12 @@ from fake import client
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emotalk_client.planner import Layout
 from emotalk_client.settings import SMOOTHING_S, Settings
+from emotalk_client.windows.planner import Layout
+from emotalk_contract import errors, limits
+from emotalk_contract.recipe import Recipe
+from emotalk_contract.timing import FPS
 from emotalk_ensemble import smoothing
-from emotalk_ensemble.contract import errors, limits
-from emotalk_ensemble.contract.recipe import Recipe
-from emotalk_ensemble.timing import FPS
 
 STYLE = [1.0] + [0.0] * 23
 

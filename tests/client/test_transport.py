@@ -5,8 +5,8 @@ import pytest
 from fake import PARAMETERS, FakeTransport, client
 
 from emotalk_client import AsyncEmoTalkClient, EmoTalkClient, InvalidAddress, UnexpectedResponse
-from emotalk_client.transport import check_address, checked
-from emotalk_ensemble.timing import timecodes
+from emotalk_client.wire.transport import check_address, checked
+from emotalk_contract.timing import timecodes
 
 
 @pytest.mark.parametrize("url", ["localhost:8001", "127.0.0.1:80", "triton.example.org:8001", "[::1]:8001"])

@@ -7,11 +7,10 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from emotalk_ensemble import repository
-from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.contract.configs import config_files
-from emotalk_ensemble.contract.protobuf_text import Enum, dumps
-from emotalk_ensemble.contract.recipe import Manifest, Recipe, Widths
+from emotalk_contract import repository, tensors
+from emotalk_contract.configs import config_files
+from emotalk_contract.protobuf_text import Enum, dumps
+from emotalk_contract.recipe import Manifest, Recipe, Widths
 
 MANIFEST = Manifest('a "quoted" name', Recipe(normalisation="none"), Widths(5, 6, 7, 8))
 CONFIGS = {

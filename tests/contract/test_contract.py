@@ -4,10 +4,9 @@ import json
 
 import pytest
 
-from emotalk_ensemble import arkit
-from emotalk_ensemble.contract import errors, tensors
-from emotalk_ensemble.contract.options import Options
-from emotalk_ensemble.contract.recipe import Manifest, ManifestError, Recipe, Widths
+from emotalk_contract import arkit, errors, tensors
+from emotalk_contract.options import Options
+from emotalk_contract.recipe import Manifest, ManifestError, Recipe, Widths
 
 MANIFEST = Manifest("for a test", Recipe(), Widths(32, 32, 64, 64), provenance={"seed": 7})
 

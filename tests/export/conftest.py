@@ -12,7 +12,7 @@ import torch
 from reference import CommandRun, Network
 
 import seeded
-from emotalk_ensemble.contract import tensors
+from emotalk_contract import tensors
 from emotalk_export.face import EmoTalkFace, open_face
 from emotalk_export.validate import Trial, run_torch, trials
 

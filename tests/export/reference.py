@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 import seeded
-from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.timing import Positions, emotion_frame_count, feature_count
+from emotalk_contract import tensors
+from emotalk_contract.timing import Positions, emotion_frame_count, feature_count
 from emotalk_export.face import Face
 
 Array = NDArray[np.float32]

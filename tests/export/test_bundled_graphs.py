@@ -9,9 +9,9 @@ import onnxruntime
 import pytest
 import torch
 
-from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.contract.recipe import Manifest
-from emotalk_ensemble.repository import VERSION, bundled
+from emotalk_contract import tensors
+from emotalk_contract.recipe import Manifest
+from emotalk_contract.repository import VERSION, bundled
 from emotalk_export.exporter import export
 from emotalk_export.onnx_export import examples
 

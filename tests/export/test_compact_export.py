@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.contract.recipe import Manifest
+from emotalk_contract import tensors
+from emotalk_contract.recipe import Manifest
 from emotalk_export.errors import CheckpointError, UnsupportedPrecision
 from emotalk_export.exporter import export
 from emotalk_export.face import CompactFaceModel, open_face

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.contract.recipe import Manifest, Recipe, Widths
-from emotalk_ensemble.repository import bundled, stale_configs
+from emotalk_contract import tensors
+from emotalk_contract.recipe import Manifest, Recipe, Widths
+from emotalk_contract.repository import bundled, stale_configs
 from emotalk_export import exporter, swap
 from emotalk_export.errors import CheckpointNotFound, NotARepository, RepositoryNotWritable, ValuesDiffer
 from emotalk_export.exporter import export

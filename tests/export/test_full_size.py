@@ -16,8 +16,8 @@ import pytest
 from reference import authors_positions, goldens, largest, normalised
 
 import seeded
-from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.contract.recipe import Manifest
+from emotalk_contract import tensors
+from emotalk_contract.recipe import Manifest
 from emotalk_export.validate import open_session
 
 pytestmark = pytest.mark.full

@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import nn
 
-from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.contract.recipe import Manifest, Widths
-from emotalk_ensemble.contract.tensors import Model
+from emotalk_contract import tensors
+from emotalk_contract.recipe import Manifest, Widths
+from emotalk_contract.tensors import Model
 from emotalk_export.checkpoint import CONTENT_PREFIX, EMOTION_PREFIX
 from emotalk_export.errors import GraphExportFailed
 from emotalk_export.face import EmoTalkFace, open_face

@@ -17,9 +17,9 @@ from torch import nn
 from typer.testing import CliRunner
 
 import seeded
-from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.contract.recipe import Manifest
-from emotalk_ensemble.contract.tensors import Model
+from emotalk_contract import tensors
+from emotalk_contract.recipe import Manifest
+from emotalk_contract.tensors import Model
 from emotalk_export import cli, int8
 from emotalk_export.errors import CalibrationUnreadable, UnsupportedPrecision
 from emotalk_export.exporter import export

@@ -9,8 +9,8 @@ import pytest
 import torch
 from reference import CommandRun
 
-from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.contract.recipe import Manifest
+from emotalk_contract import tensors
+from emotalk_contract.recipe import Manifest
 from emotalk_export.face import EmoTalkFace
 from emotalk_export.network import Decoder
 from emotalk_export.precision import halve

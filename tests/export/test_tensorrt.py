@@ -14,10 +14,10 @@ from types import ModuleType
 
 import pytest
 
-from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.contract.recipe import Precision, Widths
-from emotalk_ensemble.contract.tensors import Model
-from emotalk_ensemble.timing import Window, frame_grid
+from emotalk_contract import tensors
+from emotalk_contract.recipe import Precision, Widths
+from emotalk_contract.tensors import Model
+from emotalk_contract.timing import Window, frame_grid
 from emotalk_export.errors import PlanBuildFailed, TensorRTMissing
 from emotalk_export.exporter import export
 from emotalk_export.tensorrt import build_plan, find_tool, polygraphy_command, profiles, trtexec_command

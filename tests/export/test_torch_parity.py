@@ -24,7 +24,7 @@ from reference import (
 from torch import nn
 
 import seeded
-from emotalk_ensemble.timing import Positions, Window, emotion_frame_count, feature_count, frame_count, frame_grid
+from emotalk_contract.timing import Positions, Window, emotion_frame_count, feature_count, frame_count, frame_grid
 from emotalk_export import network as networks
 from emotalk_export.checkpoint import CONTENT_PREFIX, EMOTION_PREFIX
 from emotalk_export.face import EmoTalkFace, open_face

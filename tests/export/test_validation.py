@@ -10,8 +10,8 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.contract.recipe import Recipe, Widths
+from emotalk_contract import tensors
+from emotalk_contract.recipe import Recipe, Widths
 from emotalk_export.errors import NamesDiffer, ShapesDiffer, ValuesDiffer
 from emotalk_export.validate import CASES, Trial, trials, validate_chain, validate_graph
 

@@ -11,16 +11,14 @@ from asking import RATE, VOICE, Gateway
 from recording import RecordingTransport
 
 from emotalk_client import AsyncEmoTalkClient, EmoTalkClient
-from emotalk_client.audio import load
-from emotalk_client.gateway import GatewaySettings, create_app
-from emotalk_client.gateway.serving import Server, listen
-from emotalk_ensemble.server import EmbeddedServer
+from emotalk_client.audio.loading import load
+from emotalk_gateway import GatewaySettings, create_app
+from emotalk_gateway.http.serving import Server, listen
 
 
 @pytest.fixture(scope="session")
-def triton():
-    with EmbeddedServer() as running:
-        yield running
+def triton(bundled_server):
+    return bundled_server
 
 
 @pytest.fixture(scope="session")

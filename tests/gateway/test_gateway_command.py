@@ -13,10 +13,10 @@ import pytest
 from asking import STREAM, Gateway, events, face, form
 from websockets.sync.client import connect
 
-from emotalk_ensemble.server import EmbeddedServer
+from emotalk_server import EmbeddedServer
 
 TOKEN = "open sesame"
-COMMAND = [sys.executable, "-m", "emotalk_client.cli", "gateway"]
+COMMAND = [sys.executable, "-m", "emotalk_cli", "gateway"]
 
 
 @contextmanager
@@ -113,7 +113,7 @@ def test_a_setting_that_cannot_be_is_said_without_its_value():
 
 
 def test_without_the_extra_it_is_named():
-    code = "import sys; sys.modules['fastapi'] = None; from emotalk_client.cli import main; main()"
+    code = "import sys; sys.modules['fastapi'] = None; from emotalk_cli import main; main()"
     said = subprocess.run([sys.executable, "-c", code, "gateway"], capture_output=True, text=True, timeout=30)
     assert said.returncode == 1
     assert "MissingExtra: the gateway needs fastapi; install `emotalk-triton[gateway]`" in said.stderr
@@ -121,8 +121,8 @@ def test_without_the_extra_it_is_named():
 
 def test_the_thin_client_does_not_know_it():
     code = (
-        "import sys, emotalk_client.cli, emotalk_client;"
+        "import sys, emotalk_cli, emotalk_client;"
         "print([m for m in sys.modules if m.split('.')[0] in ('fastapi', 'uvicorn', 'pydantic', 'orjson', 'websockets')"
-        " or m.startswith('emotalk_client.gateway')])"
+        " or m.startswith('emotalk_gateway')])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

@@ -80,7 +80,7 @@ def test_as_many_as_are_allowed_are_computed_at_once(gateway_to, clips):
 
 def test_memory_returns(triton, clips, long_clip):
     """In a process of its own, whose memory is the gateway's alone."""
-    command = [sys.executable, "-m", "emotalk_client.cli", "gateway", "--url", triton.grpc_url, "--port", "0"]
+    command = [sys.executable, "-m", "emotalk_cli", "gateway", "--url", triton.grpc_url, "--port", "0"]
     environment = {**os.environ, "EMOTALK_GATEWAY_MAX_REQUESTS": str(CROWD), "MALLOC_ARENA_MAX": "2"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:

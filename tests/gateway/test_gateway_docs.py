@@ -12,10 +12,10 @@ import soundfile
 from asking import events
 
 from emotalk_client import errors as client_errors
-from emotalk_client.gateway import GatewaySettings
-from emotalk_client.gateway import errors as gateway_errors
-from emotalk_client.gateway.errors import BEHIND, problem_of
-from emotalk_ensemble.contract import errors as contract_errors
+from emotalk_contract import errors as contract_errors
+from emotalk_gateway import GatewaySettings
+from emotalk_gateway.service import errors as gateway_errors
+from emotalk_gateway.service.errors import BEHIND, problem_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "gateway.md"
 TEXT = PAGE.read_text("utf-8")

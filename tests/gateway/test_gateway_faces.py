@@ -9,7 +9,7 @@ import pytest
 from asking import CHUNKS, STREAM, VOICE, events, face, form
 
 from emotalk_client import Animation
-from emotalk_ensemble.arkit import APPLE_ORDER, BLENDSHAPES, columns
+from emotalk_contract.arkit import APPLE_ORDER, BLENDSHAPES, columns
 
 
 @pytest.fixture(scope="module")

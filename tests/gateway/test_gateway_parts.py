@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from emotalk_client import Animation
 from emotalk_client.errors import InvalidRate
-from emotalk_client.gateway import GatewaySettings
-from emotalk_client.gateway.admission import Admission
-from emotalk_client.gateway.errors import BEHIND, STATUSES, GatewayFull, InvalidUpload, problem_of
-from emotalk_client.gateway.rate import FORGET_S, LEAST, HeldRate
-from emotalk_client.gateway.retimed import Retimer, check_whole_rate
-from emotalk_client.gateway.uploads import decoded
-from emotalk_ensemble.arkit import INDEX
-from emotalk_ensemble.contract.errors import InvalidRequest
+from emotalk_contract.arkit import INDEX
+from emotalk_contract.errors import InvalidRequest
+from emotalk_gateway import GatewaySettings
+from emotalk_gateway.http.uploads import decoded
+from emotalk_gateway.service.capacity import Admission
+from emotalk_gateway.service.errors import BEHIND, STATUSES, GatewayFull, InvalidUpload, problem_of
+from emotalk_gateway.service.rate import FORGET_S, LEAST, HeldRate
+from emotalk_gateway.service.retiming import Retimer, check_whole_rate
 
 
 def speaking_face(frames, seed):

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from asking import CHUNKS, RATE, STREAM, events, face, form
 
-from emotalk_client.gateway.errors import STATUSES
+from emotalk_gateway.service.errors import STATUSES
 
 CONVERT = "/api/v1/convert"
 TOKEN = "open sesame"

@@ -9,7 +9,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from emotalk_ensemble.arkit import BLENDSHAPES
+from emotalk_contract.arkit import BLENDSHAPES
 
 RATE = 16_000
 TOKEN = "open sesame"

@@ -9,7 +9,7 @@ import pytest
 import tritonclient.grpc
 from tritonclient.utils import InferenceServerException
 
-from emotalk_ensemble.contract import errors, limits
+from emotalk_contract import errors, limits
 
 
 def clip(samples=16_000, **at):

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from head_lips import Lips
 
 from emotalk_client import EmoTalkClient
-from emotalk_client.audio import load
-from emotalk_ensemble.arkit import BLENDSHAPES
-from emotalk_ensemble.emotions import EMOTIONS
-from head_lips import Lips
+from emotalk_client.audio.loading import load
+from emotalk_contract.arkit import BLENDSHAPES
+from emotalk_contract.emotions import EMOTIONS
 
 VOICE = Path(__file__).parents[2] / "docs" / "demo" / "voice.flac"
 RATE = 16_000

@@ -5,10 +5,10 @@ import pytest
 import tritonclient.grpc
 
 from emotalk_client import EmoTalkClient
-from emotalk_ensemble.contract.configs import CACHED
-from emotalk_ensemble.server import EmbeddedServer
-from emotalk_ensemble.server.cli import parser
-from emotalk_ensemble.server.probe import probe
+from emotalk_contract.configs import CACHED
+from emotalk_server import EmbeddedServer
+from emotalk_server.cli import parser
+from emotalk_server.probe import probe
 
 
 @pytest.fixture(scope="module")

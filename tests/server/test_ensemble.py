@@ -7,9 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from emotalk_ensemble import timing
-from emotalk_ensemble.arkit import INDEX
-from emotalk_ensemble.contract import limits, tensors
+from emotalk_contract import limits, tensors, timing
+from emotalk_contract.arkit import INDEX
 from emotalk_ensemble.preprocess import statistics_of
 
 LIDS = [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]

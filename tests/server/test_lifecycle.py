@@ -15,9 +15,9 @@ import psutil
 import pytest
 
 from emotalk_client import EmoTalkClient
-from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.server import EmbeddedServer
-from emotalk_ensemble.server.errors import (
+from emotalk_contract import tensors
+from emotalk_server import EmbeddedServer
+from emotalk_server.errors import (
     InvalidRepository,
     MissingGraph,
     ModelFailedToLoad,
@@ -26,17 +26,17 @@ from emotalk_ensemble.server.errors import (
     UnsuitablePython,
     UnsupportedProfile,
 )
-from emotalk_ensemble.server.installation import find_triton
-from emotalk_ensemble.server.log import load_failures
-from emotalk_ensemble.server.ports import free_ports
-from emotalk_ensemble.server.probe import ProbeFailed
-from emotalk_ensemble.server.process import SHARED_MEMORY
-from emotalk_ensemble.server.supervisor import dead_model, heal
+from emotalk_server.installation import find_triton
+from emotalk_server.log import load_failures
+from emotalk_server.ports import free_ports
+from emotalk_server.probe import ProbeFailed
+from emotalk_server.process import SHARED_MEMORY
+from emotalk_server.supervisor import dead_model, heal
 
 
 def start(repository, *options):
     ports = free_ports()
-    command = [sys.executable, "-m", "emotalk_ensemble.server.cli", "--repository", str(repository)]
+    command = [sys.executable, "-m", "emotalk_server.cli", "--repository", str(repository)]
     command += ["--http-port", str(ports.http), "--grpc-port", str(ports.grpc), "--metrics-port", str(ports.metrics)]
     return subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True), ports
 

@@ -11,9 +11,9 @@ import tritonclient.grpc
 from infer import infer
 
 import seeded
-from emotalk_ensemble import timing
-from emotalk_ensemble.server import EmbeddedServer
+from emotalk_contract import timing
 from emotalk_export.exporter import export
+from emotalk_server import EmbeddedServer
 
 logger = logging.getLogger(__name__)
 

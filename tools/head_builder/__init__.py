@@ -1,4 +1,4 @@
-"""Builds the head that the client carries: ``client/emotalk_client/head/head.glb``.
+"""Builds the head that the client carries: ``client/emotalk_client/faces/head/head.glb``.
 
 ``makehuman``  reads the CC0 base mesh, its targets and its masks
 ``mesh``       triangles, normals, cutting along a surface

@@ -12,7 +12,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from emotalk_client.head import path
+from emotalk_client.faces.head import path
 from head_builder.gltf import assembled
 from head_builder.makehuman import MakeHuman
 from head_builder.parts import head

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_client.head import container as glb
+from emotalk_client.faces.head import container as glb
 from head_builder.mesh import Vectors
 from head_builder.parts import Part, linear
 

@@ -13,7 +13,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from emotalk_ensemble.arkit import BLENDSHAPE_COUNT, INDEX
+from emotalk_contract.arkit import BLENDSHAPE_COUNT, INDEX
 from emotalk_training.articulation import VISEMES, loudness_db
 from emotalk_training.metrics import Weights
 

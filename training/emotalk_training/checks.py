@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_ensemble.arkit import BLENDSHAPES
+from emotalk_contract.arkit import BLENDSHAPES
 from emotalk_training import augment
 from emotalk_training.articulation import Phone, visemes
 from emotalk_training.metrics import MOUTH_CHANNELS, TOLERANCE_FRAMES, Weights, closures

@@ -191,7 +191,7 @@ def plot(each: TestSet, index: int, face: GraphFace, path: Path, seconds: float 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    from emotalk_ensemble.arkit import INDEX
+    from emotalk_contract.arkit import INDEX
 
     clip, truth = each.clips[index], each.truth[index]
     weights = face(clip)

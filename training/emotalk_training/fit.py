@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from emotalk_ensemble.timing import feature_count
+from emotalk_contract.timing import feature_count
 from emotalk_export.compact import MEL_BANDS, CompactConfig, CompactFace, uniform_positions
 from emotalk_training.articulation import VISEME_NAMES
 from emotalk_training.corpus import SAMPLE_RATE

@@ -10,10 +10,10 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.contract.limits import PERSONS
-from emotalk_ensemble.repository import VERSION
-from emotalk_ensemble.timing import Window, frame_grid
+from emotalk_contract import tensors
+from emotalk_contract.limits import PERSONS
+from emotalk_contract.repository import VERSION
+from emotalk_contract.timing import Window, frame_grid
 from emotalk_export.compact import CompactFace
 from emotalk_export.exporter import export
 from emotalk_export.onnx_export import GRAPH_NAME

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import find_peaks
 
-from emotalk_ensemble.arkit import BLENDSHAPES, INDEX
+from emotalk_contract.arkit import BLENDSHAPES, INDEX
 
 Weights = NDArray[np.float32]
 """[F, 52] in EmoTalk order, 30 fps."""

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_client.audio import Resampler, check_shape, check_values, mixed, scaled
+from emotalk_client.audio.loading import Resampler, check_shape, check_values, mixed, scaled
+from emotalk_client.audio.tail import AudioTail
 from emotalk_client.errors import InvalidAudio
-from emotalk_client.tail import AudioTail
-from emotalk_ensemble.timing import SAMPLE_RATE
+from emotalk_contract.timing import SAMPLE_RATE
 
 PRIOR_S = 2.0
 """Seconds of average speech that count as heard before a stream starts, so that its first word, or the silence before

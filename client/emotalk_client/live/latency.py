@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from emotalk_client.animation import Frame
+from emotalk_client.faces.animation import Frame
 
 
 class LatencyMeter:

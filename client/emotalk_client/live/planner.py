@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from emotalk_client.planner import PlannedWindow
-from emotalk_ensemble.contract.errors import InvalidWindow
-from emotalk_ensemble.contract.limits import MIN_SAMPLES
-from emotalk_ensemble.timing import FPS, GRID_FRAMES, GRID_SAMPLES, SAMPLE_RATE, frame_count, frame_to_sample
+from emotalk_client.windows.planner import PlannedWindow
+from emotalk_contract.errors import InvalidWindow
+from emotalk_contract.limits import MIN_SAMPLES
+from emotalk_contract.timing import FPS, GRID_FRAMES, GRID_SAMPLES, SAMPLE_RATE, frame_count, frame_to_sample
 
 _SLACK = GRID_FRAMES - 1
 """Frames by which a window may have to start earlier to start on the grid."""

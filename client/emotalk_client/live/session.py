@@ -21,20 +21,20 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_client.animation import Frame
 from emotalk_client.errors import DeadlineExceeded, SessionEnded
+from emotalk_client.faces.animation import Frame
 from emotalk_client.live.audio import SpokenAudio
 from emotalk_client.live.planner import LiveLayout, LivePlanner
 from emotalk_client.live.settings import LONGEST_FADE_S, LiveSettings
-from emotalk_client.planner import PlannedWindow
-from emotalk_client.retry import Deadline
 from emotalk_client.settings import is_number
-from emotalk_client.stitcher import Stitcher
-from emotalk_ensemble.contract import tensors
-from emotalk_ensemble.contract.errors import InvalidOption
-from emotalk_ensemble.contract.options import Parameter
-from emotalk_ensemble.contract.recipe import Recipe
-from emotalk_ensemble.timing import FPS, SAMPLE_RATE, Window, frame_count
+from emotalk_client.windows.planner import PlannedWindow
+from emotalk_client.windows.stitcher import Stitcher
+from emotalk_client.wire.retry import Deadline
+from emotalk_contract import tensors
+from emotalk_contract.errors import InvalidOption
+from emotalk_contract.options import Parameter
+from emotalk_contract.recipe import Recipe
+from emotalk_contract.timing import FPS, SAMPLE_RATE, Window, frame_count
 
 IN_FLIGHT = 1
 """Windows of one stream at once. With one, the next is cut when the last is back: streams that share a server that is

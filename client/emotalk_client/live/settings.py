@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from emotalk_client.live.planner import LiveLayout
-from emotalk_client.planner import MAX_WINDOW_S, grid_ceil
 from emotalk_client.settings import FaceOptions, FaceSettings, is_number
-from emotalk_ensemble.contract.errors import InvalidOption, InvalidWindow
-from emotalk_ensemble.contract.recipe import Recipe
-from emotalk_ensemble.timing import FPS, SAMPLE_RATE
+from emotalk_client.windows.planner import MAX_WINDOW_S, grid_ceil
+from emotalk_contract.errors import InvalidOption, InvalidWindow
+from emotalk_contract.recipe import Recipe
+from emotalk_contract.timing import FPS, SAMPLE_RATE
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack as Unpack

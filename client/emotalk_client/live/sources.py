@@ -11,9 +11,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_client.audio import AudioSource, blocks
+from emotalk_client.audio.loading import AudioSource, blocks
 from emotalk_client.errors import MissingExtra, NoSoundDevice
-from emotalk_ensemble.timing import SAMPLE_RATE
+from emotalk_contract.timing import SAMPLE_RATE
 
 BLOCK_S = 0.01
 """Seconds of one block: what a microphone's driver hands over at once."""

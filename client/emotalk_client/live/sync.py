@@ -9,8 +9,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from emotalk_client.animation import Frame
 from emotalk_client.errors import ClientClosed
+from emotalk_client.faces.animation import Frame
 from emotalk_client.live.session import AsyncLiveSession, LiveStatus
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]

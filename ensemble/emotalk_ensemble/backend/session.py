@@ -20,7 +20,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from emotalk_ensemble.contract.recipe import JOINED_PARAMETER, SHARE_PARAMETER
+from emotalk_contract.recipe import JOINED_PARAMETER, SHARE_PARAMETER
 
 logger = logging.getLogger(__name__)
 

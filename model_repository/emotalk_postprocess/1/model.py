@@ -4,9 +4,9 @@ import json
 
 import triton_python_backend_utils as pb_utils
 
+from emotalk_contract.errors import InvalidRequest
+from emotalk_contract.tensors import POSTPROCESS, TICKET
 from emotalk_ensemble.admission import Admission
-from emotalk_ensemble.contract.errors import InvalidRequest
-from emotalk_ensemble.contract.tensors import POSTPROCESS, TICKET
 from emotalk_ensemble.postprocess import postprocess
 
 

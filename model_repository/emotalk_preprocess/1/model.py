@@ -5,10 +5,10 @@ import json
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
+from emotalk_contract.errors import InvalidRequest
+from emotalk_contract.recipe import QUEUE_SIZE_PARAMETER, Recipe
+from emotalk_contract.tensors import AUDIO, PREPROCESS, TICKET
 from emotalk_ensemble.admission import Admission, EnsembleFull
-from emotalk_ensemble.contract.errors import InvalidRequest
-from emotalk_ensemble.contract.recipe import QUEUE_SIZE_PARAMETER, Recipe
-from emotalk_ensemble.contract.tensors import AUDIO, PREPROCESS, TICKET
 from emotalk_ensemble.preprocess import preprocess
 
 

@@ -1,0 +1,5 @@
+"""The command ``emotalk``; one module a sub-command."""
+
+from emotalk_cli.app import main
+
+__all__ = ["main"]

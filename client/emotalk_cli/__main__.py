@@ -1,0 +1,5 @@
+"""``python -m emotalk_cli``."""
+
+from emotalk_cli.app import main
+
+main()

@@ -1,0 +1,48 @@
+"""``emotalk gateway``: faces over HTTP, and a page to watch them on."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from emotalk_cli.connection import Url, address
+from emotalk_client.aio import AsyncEmoTalkClient
+from emotalk_client.errors import MissingExtra
+
+
+def gateway(
+    url: Url = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0: all of this machine's.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0: any that is free.")] = 8080,
+    token: Annotated[
+        str | None, typer.Option(envvar="EMOTALK_GATEWAY_TOKEN", help="Bearer token that callers must show.")
+    ] = None,
+    cors_origin: Annotated[
+        list[str] | None, typer.Option(metavar="URL", help="Origin whose pages may ask; * for all; repeatable.")
+    ] = None,
+    max_upload_bytes: Annotated[int | None, typer.Option(help="Of one upload.")] = None,
+    max_audio_s: Annotated[float | None, typer.Option(help="Seconds of one clip.")] = None,
+    max_requests: Annotated[int | None, typer.Option(help="Uploads at once.")] = None,
+    request_timeout_s: Annotated[float | None, typer.Option(help="Seconds of one request.")] = None,
+) -> None:
+    """Serve faces over HTTP, until Ctrl-C; every other setting is an environment variable (docs/gateway.md)."""
+    try:
+        from emotalk_gateway import create_app, load_settings
+        from emotalk_gateway.http.serving import Server, listen
+        from emotalk_gateway.http.serving import address as address_of
+    except ImportError as error:
+        raise MissingExtra(f"the gateway needs {error.name}; install `emotalk-triton[gateway]`") from error
+    given: dict[str, Any] = {
+        "token": token,
+        "cors_origins": cors_origin,
+        "max_upload_bytes": max_upload_bytes,
+        "max_audio_s": max_audio_s,
+        "max_requests": max_requests,
+        "request_timeout_s": request_timeout_s,
+    }
+    settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+    with listen(host, port) as listening, address(url, supervised=True) as triton:
+        client = AsyncEmoTalkClient(triton, timeout_s=settings.request_timeout_s)
+        said = f"emotalk gateway is ready: {address_of(listening)}, faces from {triton}"
+        Server(create_app(settings, client), lambda: typer.echo(said)).run(sockets=[listening])

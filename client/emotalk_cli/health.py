@@ -1,0 +1,16 @@
+"""``emotalk health``: is there a face to be had?"""
+
+from __future__ import annotations
+
+import typer
+
+from emotalk_cli.connection import Url, given_url
+from emotalk_client.aio import DEFAULT_URL
+from emotalk_client.client import EmoTalkClient
+
+
+def health(url: Url = None, timeout: float = 10.0) -> None:
+    """Send a short clip through a running server; exit status 1 if no face comes back."""
+    with EmoTalkClient(given_url(url) or DEFAULT_URL, timeout_s=timeout, retries=0) as client:
+        found = client.health()
+    typer.echo(f"{found.url} serves {found.model}; the shortest clip took {found.latency_s * 1000:.0f} ms")

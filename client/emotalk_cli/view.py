@@ -1,0 +1,60 @@
+"""``emotalk view``: a face that was made before, on the gateway's page."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emotalk_client.audio.loading import expected_samples
+from emotalk_client.errors import MissingExtra, UnreadableAnimation
+from emotalk_client.faces.animation import Animation
+from emotalk_client.faces.formats import FORMATS, format_of
+
+LOOPBACK = "127.0.0.1"
+"""A result is shown to this machine only."""
+
+
+def view(
+    result: Annotated[Path, typer.Argument(metavar="RESULT", help=f"An animation: {', '.join(FORMATS)}.")],
+    audio: Annotated[Path, typer.Argument(metavar="AUDIO", help="Its sound: wav, flac, mp3, ogg, opus.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 0,
+    fps: Annotated[float | None, typer.Option(help="Of a file that does not say its own, such as .npy.")] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it.")] = True,
+) -> None:
+    """Show a face and its sound in a browser, until Ctrl-C."""
+    try:
+        from emotalk_gateway.http.serving import address, listen
+        from emotalk_gateway.page.result import serve
+        from emotalk_gateway.page.viewer import ShownResult
+    except ImportError as error:
+        raise MissingExtra(f"the page needs {error.name}; install `emotalk-triton[gateway]`") from error
+    shown = ShownResult(_read(result, fps), _checked(audio), f"{result.name}, {audio.name}")
+    with listen(LOOPBACK, port) as listening:
+        url = address(listening)
+
+        def ready() -> None:
+            typer.echo(f"{result.name} is shown at {url} (Ctrl-C ends it)")
+            if browser:
+                webbrowser.open(url)
+
+        serve(shown, listening, ready)
+
+
+def _read(path: Path, fps: float | None) -> Animation:
+    """The animation in ``path``, with at least a frame in it."""
+    format_of(path)
+    if not path.is_file():
+        raise UnreadableAnimation(f"{path} is no file")
+    face = Animation.load(path, fps=fps)
+    if not len(face):
+        raise UnreadableAnimation(f"{path} has no frames; accepted: at least one")
+    return face
+
+
+def _checked(audio: Path) -> Path:
+    """``audio``, once its header was read; errors are those of :func:`emotalk_client.audio.loading.load`."""
+    expected_samples(audio)
+    return audio

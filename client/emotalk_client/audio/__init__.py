@@ -1,0 +1,1 @@
+"""Sound in: files and arrays become mono 16 kHz samples, block by block."""

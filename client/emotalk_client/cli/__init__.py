@@ -1,5 +1,0 @@
-"""The command ``emotalk``; one module a sub-command."""
-
-from emotalk_client.cli.app import main
-
-__all__ = ["main"]

@@ -1,0 +1,113 @@
+"""An animation at another frame rate.
+
+Rule that this module guards: **the clip stays as long as it was, and closed lips stay seen.** Frame k of the result is
+the face at ``k / fps`` seconds from the first; there are ``ceil(F * fps / rate)`` of them, so the first is the first,
+and the last lies within a frame of the end.
+
+Theory of operation. Between frames every curve is a monotone piecewise cubic (Fritsch & Carlson, SIAM J. Numer. Anal.
+17 (1980) 238; slopes by Fritsch & Butland, SIAM J. Sci. Stat. Comput. 5 (1984) 300): it passes through every frame,
+never leaves the range of its two neighbours, so that no lip that is closed opens and no weight leaves 0..1, and has no
+corners, which straight lines show as jerks at twice the rate. After the last frame the face rests.
+
+At a lower rate some moments fall between frames. A lip closure or a blink is short, and what people look for: where
+one would be missed, the mouth (or the lids) of the nearest frame shows it, at most half a frame early or late.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotalk_client.errors import InvalidRate
+from emotalk_contract.arkit import BLENDSHAPES, INDEX
+from emotalk_contract.limits import MAX_EXPORT_FPS, MIN_EXPORT_FPS
+from emotalk_contract.lips import gap_mm
+
+MOUTH = [i for i, name in enumerate(BLENDSHAPES) if name.startswith(("jaw", "mouth", "tongue", "cheekPuff"))]
+"""Columns that speech moves together."""
+LIDS = [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]
+
+CLOSER_MM = 0.5
+"""A moment with lips that meet counts as missed when the frame's own lips are this much further apart."""
+SHUT, CLOSER_LIDS = 0.5, 0.1
+"""Likewise one with lids shut beyond the first weight, when the frame's own are less shut by the second."""
+
+
+def check_rate(fps: float) -> float:
+    """``fps`` if it is a frame rate; :class:`InvalidRate` otherwise."""
+    number = isinstance(fps, (int, float, np.integer, np.floating)) and not isinstance(fps, bool)
+    if not number or not MIN_EXPORT_FPS <= fps <= MAX_EXPORT_FPS:  # NaN fails too
+        raise InvalidRate(f"fps is {fps!r}; accepted: {MIN_EXPORT_FPS}..{MAX_EXPORT_FPS} frames a second")
+    return float(fps)
+
+
+def frame_total(frames: int, rate: float, fps: float) -> int:
+    """Frames at ``fps`` of a clip of ``frames`` frames at ``rate`` (a millionth is taken for a float's error)."""
+    return math.ceil(frames * fps / rate - 1e-6)
+
+
+def resampled(weights: NDArray[np.float32], rate: float, fps: float) -> NDArray[np.float32]:
+    """``weights`` [F, 52] at ``rate`` frames a second as [ceil(F fps / rate), 52] at ``fps``."""
+    if not len(weights):
+        return weights
+    position = np.arange(frame_total(len(weights), rate, fps)) * (rate / fps)
+    out = _interpolated(weights, np.minimum(position, len(weights) - 1))
+    if fps < rate:
+        _keep(out, weights, position, MOUTH, lambda face: -gap_mm(face), 0.0, CLOSER_MM)
+        _keep(out, weights, position, LIDS, lambda face: face[:, LIDS].mean(axis=1), SHUT, CLOSER_LIDS)
+    return out
+
+
+def _keep(
+    out: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    position: NDArray[np.float64],
+    columns: list[int],
+    closure: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    least: float,
+    missed: float,
+) -> None:
+    """Give a frame of ``out`` the ``columns`` of the most closed frame of ``weights`` within half a frame of it.
+
+    Only where ``closure`` of that is at least ``least``, and more than the frame's own by more than ``missed``.
+    """
+    closed, shown = closure(weights), closure(out)
+    half = (position[1] - position[0]) / 2 if len(position) > 1 else 0.0
+    # A frame half way between two belongs to the later, whatever a float's error makes of it.
+    firsts = np.ceil(position - half - 1e-6).clip(0).astype(int)
+    ends = np.ceil(position + half - 1e-6).clip(max=len(weights)).astype(int)
+    for frame, (first, end) in enumerate(zip(firsts, ends, strict=True)):
+        if first < end:
+            most = first + int(np.argmax(closed[first:end]))
+            if closed[most] >= least and closed[most] - shown[frame] > missed:
+                out[frame, columns] = weights[most, columns]
+
+
+def _interpolated(weights: NDArray[np.float32], position: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The curves through ``weights`` [F, 52] at the fractional frames ``position`` [N]."""
+    if len(weights) == 1:
+        return np.repeat(weights, len(position), axis=0)
+    wide = weights.astype(np.float64)
+    before = np.minimum(position.astype(int), len(weights) - 2)
+    t = (position - before)[:, None]
+    slope = _slopes(wide)
+    # The cubic Hermite basis.
+    curve: NDArray[np.float64] = (
+        wide[before] * ((1 + 2 * t) * (1 - t) ** 2)
+        + slope[before] * (t * (1 - t) ** 2)
+        + wide[before + 1] * (t * t * (3 - 2 * t))
+        + slope[before + 1] * (t * t * (t - 1))
+    )
+    return curve.astype(np.float32)
+
+
+def _slopes(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Slope at each frame: the harmonic mean of its neighbours' steps, 0 at a peak; at the ends the step itself."""
+    step = np.diff(values, axis=0)
+    product = step[:-1] * step[1:]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inner = np.where(product > 0, 2 * product / (step[:-1] + step[1:]), 0.0)
+    return np.concatenate([step[:1], inner, step[-1:]])

@@ -1,0 +1,1 @@
+"""Cutting and joining: which samples go in which window, and which frames of the answers count."""

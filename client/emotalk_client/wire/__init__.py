@@ -1,0 +1,1 @@
+"""What talks to Triton. Nothing else in the client imports tritonclient."""

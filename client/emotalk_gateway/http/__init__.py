@@ -1,0 +1,1 @@
+"""The HTTP door: uploads, Server-Sent Events, WebSocket, conversion, health."""

@@ -1,0 +1,137 @@
+"""The page at ``/``: a face that speaks.
+
+Rule that this module guards: **the page needs nothing but this host.** Its scripts, three.js and the head come from the
+package, and the Content-Security-Policy lets the browser ask nobody else, nor run anything that is not in it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Response
+from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.staticfiles import StaticFiles
+
+from emotalk_client.faces import head
+from emotalk_client.faces.animation import Animation
+from emotalk_contract import limits
+
+STATIC = Path(__file__).parent / "static"
+
+_FRESH = {"Cache-Control": "no-cache"}
+"""A browser may keep it, but asks each time whether it is still so: no page of one version with scripts of another."""
+_IMPORT_MAP = re.compile(r'<script type="importmap">(.*?)</script>', re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownResult:
+    """A face that was made before, and its sound."""
+
+    face: Animation
+    audio: Path
+    """A file that exists; it is sent as it is."""
+    title: str
+    """What the page calls it."""
+
+
+def add_viewer(app: FastAPI, result: ShownResult | None = None) -> None:
+    """Add the page to ``app``: ``GET /``, ``/static/…``, ``/head.glb``.
+
+    Without ``result`` the page asks the gateway's other routes for faces. With one it shows that, and adds
+    ``GET /result/frames.json`` and ``GET /result/audio`` (in ranges, where the browser asks for them).
+    """
+    page = _page(result)
+    headers = _FRESH | {
+        "Content-Security-Policy": _policy(page),
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }
+
+    @app.get("/", include_in_schema=False)
+    async def viewer() -> Response:
+        return HTMLResponse(page, headers=headers)
+
+    @app.get("/head.glb", include_in_schema=False)
+    async def head_file() -> Response:
+        return FileResponse(head.path(), media_type="model/gltf-binary", headers=_FRESH)
+
+    app.mount("/static", _FreshFiles(directory=STATIC), name="static")
+    if result is not None:
+        _add_result(app, result)
+
+
+def _add_result(app: FastAPI, result: ShownResult) -> None:
+    frames = orjson.dumps(frames_document(result.face))
+
+    @app.get("/result/frames.json", include_in_schema=False)
+    async def result_frames() -> Response:
+        return Response(frames, media_type="application/json")
+
+    @app.get("/result/audio", include_in_schema=False)
+    async def result_audio() -> Response:
+        return FileResponse(result.audio)
+
+
+def frames_document(face: Animation) -> dict[str, Any]:
+    """``face`` as the page reads it: names, fps, the first frame's timecode in seconds, blendshapes [F][52]."""
+    return {
+        "names": list(face.names),
+        "fps": face.fps,
+        "timecode": float(face.timecodes[0]) if len(face) else 0.0,
+        "blendshapes": face.weights.tolist(),
+    }
+
+
+class _FreshFiles(StaticFiles):
+    """Static files that browsers ask about again."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers.update(_FRESH)
+        return response
+
+
+def _page(result: ShownResult | None) -> str:
+    """The page, with what it has to know before it can ask."""
+    facts: Mapping[str, Any] = {
+        "result": None if result is None else {"title": result.title},
+        "level": limits.DEFAULT_LEVEL,
+        "person": limits.DEFAULT_PERSON,
+    }
+    return _template().substitute(facts=html.escape(json.dumps(facts)))
+
+
+@cache
+def _template() -> Template:
+    return Template((STATIC / "index.html").read_text("utf-8"))
+
+
+def _policy(page: str) -> str:
+    """The Content-Security-Policy (W3C, level 3); the one inline script, the import map, is named by its hash."""
+    found = _IMPORT_MAP.search(page)
+    digest = hashlib.sha256(found[1].encode() if found else b"").digest()
+    return "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src 'self' 'sha256-{base64.b64encode(digest).decode()}'",
+            "style-src 'self'",
+            "connect-src 'self'",
+            "img-src 'self' data:",
+            "media-src 'self' blob:",  # a file that was dropped, and what was spoken
+            "worker-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        ]
+    )

@@ -1,0 +1,1 @@
+"""What every door needs, whatever its protocol: settings, capacity, errors, options, faces, frame rates, metrics."""

@@ -1,0 +1,62 @@
+"""What an operator sees, for Prometheus; one registry a gateway."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.responses import Response
+
+from emotalk_gateway.service.capacity import Admission
+from emotalk_gateway.service.rate import HeldRate
+
+PREFIX = "emotalk_gateway"
+BUCKETS_S = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
+"""Seconds: a small clip takes the first few, an hour the last."""
+
+
+class Metrics:
+    """Counters, and gauges that ask ``uploads``, ``streams`` and ``rate`` when they are read."""
+
+    def __init__(self, uploads: Admission, streams: Admission, rate: HeldRate) -> None:
+        self.registry = CollectorRegistry()
+        own: Any = {"namespace": PREFIX, "registry": self.registry}
+        self._requests = Counter("requests", "Answers, by route and HTTP status", ["route", "status"], **own)
+        self._seconds = Histogram("request_seconds", "First to last byte", ["route"], buckets=BUCKETS_S, **own)
+        self._first = Histogram("first_frame_seconds", "Upload's end to first frame", buckets=BUCKETS_S, **own)
+        self._frames = Counter("frames", "Frames handed out, by route", ["route"], **own)
+        self._rejections = Counter("rejections", "Requests that were refused or failed, by error", ["error"], **own)
+        for name, text, value in (
+            ("uploads", "Uploads being received, waiting or computed", lambda: uploads.inside),
+            ("uploads_waiting", "Uploads that wait for their turn", lambda: uploads.waiting),
+            ("streams", "WebSocket sessions", lambda: streams.inside),
+            ("held_fps", "Frames per second that the server holds, as far as it is known", lambda: rate.fps),
+        ):
+            Gauge(name, text, **own).set_function(value)
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """A request of ``route`` (its template, never its path) is over."""
+        self._requests.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def first_frame(self, seconds: float) -> None:
+        """An upload's first frames came after ``seconds``."""
+        self._first.observe(seconds)
+
+    def frames(self, route: str, count: int) -> None:
+        """``count`` frames were handed out."""
+        self._frames.labels(route).inc(count)
+
+    def rejected(self, error: str) -> None:
+        """Somebody was told of an error of class ``error``."""
+        self._rejections.labels(error).inc()
+
+
+def add_metrics(app: FastAPI, metrics: Metrics) -> None:
+    """``GET /metrics``."""
+
+    @app.get("/metrics", tags=["operators"], response_class=Response)
+    def read() -> Response:
+        """Counters and gauges in Prometheus' text format."""
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,73 @@
+"""What an operator may set: as arguments, or as environment variables ``EMOTALK_GATEWAY_…``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from emotalk_contract.timing import SAMPLE_RATE
+from emotalk_gateway.service.errors import InvalidSettings
+
+MIB = 2**20
+
+
+class GatewaySettings(BaseSettings):
+    """Limits, access, and nothing that depends on the model.
+
+    Raises (pydantic.ValidationError):
+        a value of the wrong type or out of range.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="EMOTALK_GATEWAY_", frozen=True, use_attribute_docstrings=True)
+
+    token: SecretStr | None = Field(None, min_length=1)
+    """Bearer token that whoever wants a face must show; none: everybody may ask."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins whose pages may ask, such as ``["https://example.org"]``; ``["*"]``: all. None: its own page."""
+
+    max_upload_bytes: int = Field(64 * MIB, gt=0)
+    """Of one request's body."""
+    max_audio_s: float = Field(900.0, gt=0)
+    """Seconds of one clip."""
+    max_requests: int = Field(32, gt=0)
+    """Uploads at once, being received, waiting or computed; one more is told to come again."""
+    max_computing: int = Field(8, gt=0)
+    """How many of them are computed at once; the others wait their turn."""
+    request_timeout_s: float = Field(300.0, gt=0)
+    """Seconds of one request, from its first byte to its last."""
+    retry_after_s: int = Field(2, ge=0)
+    """Seconds after which those who are told to come again should."""
+
+    max_streams: int = Field(16, gt=0)
+    """WebSocket sessions at once."""
+    max_stream_s: float = Field(3600.0, gt=0)
+    """Seconds of speech of one of them."""
+    stream_idle_s: float = Field(60.0, gt=0)
+    """Seconds without a message from the caller after which it ends."""
+    max_message_bytes: int = Field(MIB, ge=SAMPLE_RATE)
+    """Of one WebSocket message."""
+
+    health_timeout_s: float = Field(10.0, gt=0)
+    """Seconds that ``/health`` waits for a face."""
+
+
+def load_settings(**given: Any) -> GatewaySettings:
+    """What is ``given``, else what the environment says, else the defaults.
+
+    Raises:
+        InvalidSettings: one of them cannot be.
+    """
+    try:
+        return GatewaySettings(**given)
+    except (ValidationError, SettingsError) as error:
+        raise InvalidSettings(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return f"{error}; accepted: JSON"
+    # Without the values: one of them is a secret.
+    wrong = error.errors(include_input=False, include_url=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in wrong)

@@ -1,0 +1,184 @@
+"""The ``config.pbtxt`` files of a model repository, generated from the contract and a manifest.
+
+``config.pbtxt`` is the CPU profile; ``configs/gpu.pbtxt`` and ``configs/tensorrt.pbtxt`` are chosen by the server's
+``--profile`` (Triton's ``--model-config-name``; models without the file keep ``config.pbtxt``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import PurePosixPath
+from typing import Any, Literal, TypeAlias
+
+from emotalk_contract import tensors
+from emotalk_contract.limits import MAX_BATCH, QUEUE_SIZE
+from emotalk_contract.protobuf_text import Enum, dumps
+from emotalk_contract.recipe import JOINED_PARAMETER, QUEUE_SIZE_PARAMETER, SHARE_PARAMETER, Manifest, Widths
+from emotalk_contract.tensors import Model, Tensor
+from emotalk_contract.timing import SAMPLE_RATE, Window, emotion_frame_count, feature_count
+
+Profile: TypeAlias = Literal["cpu", "gpu", "tensorrt"]
+Message: TypeAlias = dict[str, Any]
+
+HEADER = "# Generated from emotalk_contract; do not edit. `make configs` writes it again.\n"
+
+PROFILE_PATHS: dict[Profile, str] = {
+    "cpu": "config.pbtxt",
+    "gpu": "configs/gpu.pbtxt",
+    "tensorrt": "configs/tensorrt.pbtxt",
+}
+"""Where a network's config for each profile lies, in its folder."""
+
+CPU_SESSION = {
+    "intra_op_thread_count": "0",  # all cores
+    "inter_op_thread_count": "1",
+    "enable_mem_arena": "0",  # an arena: 1.13 times as fast at 25 s, but 0.8 to 1.2 GB more for good
+    "session.intra_op.allow_spinning": "0",  # idle threads must not eat the cores of the next model
+    JOINED_PARAMETER: str(2 * 2**20),  # short windows gain from a batch; four of 40 s took 1.4 times as long as apart
+}
+"""ONNX Runtime session settings of the CPU profile; docs/performance.md has what others would cost."""
+
+ENCODERS = (tensors.CONTENT_ENCODER, tensors.EMOTION_ENCODER)
+"""Triton runs these beside each other. Where both take as long, each gets half the cores: threads that share a core
+wait for one another."""
+
+TENSORRT_SECONDS = (0.1, 4.0, 30.0)
+"""Shortest, best and longest window of a TensorRT plan."""
+TENSORRT_BATCHES = (1, 4, MAX_BATCH)
+"""Smallest, best and largest batch of a TensorRT plan."""
+
+WARM_UP_SAMPLES = SAMPLE_RATE
+"""Length of the request that every instance runs before it counts as ready."""
+GPU_QUEUE_DELAY_US = 2_000
+"""How long a request waits for others to share a batch with, on a GPU (batches gain little on a CPU)."""
+
+CACHED = (tensors.FRONTEND, tensors.CONTENT_ENCODER, tensors.EMOTION_ENCODER)
+"""Models that know nothing of level, person and style: where the server has a response cache, the same speech in
+another style runs the decoder only (docs/performance.md has what that saves)."""
+
+_TYPES = {"FP32": "TYPE_FP32", "FP64": "TYPE_FP64", "INT32": "TYPE_INT32", "INT64": "TYPE_INT64"}
+
+
+def axis_sizes(samples: int, widths: Widths) -> dict[str, int]:
+    """Size of every named axis for a clip of ``samples`` samples."""
+    features = feature_count(samples)
+    return asdict(widths) | {
+        "samples": samples,
+        "emotion_samples": samples,
+        "network_samples": samples,
+        "features": features,
+        "frames": Window.whole(samples).frames,
+        "steps": emotion_frame_count(features),
+    }
+
+
+def shape(tensor: Tensor, sizes: dict[str, int]) -> tuple[int, ...]:
+    """Shape of ``tensor``, without the batch axis; an axis that ``sizes`` lacks is -1."""
+    return tuple(axis if isinstance(axis, int) else sizes.get(axis, -1) for axis in tensor.axes)
+
+
+def config_files(manifest: Manifest, queue_size: int = QUEUE_SIZE) -> dict[PurePosixPath, str]:
+    """Relative path and text of every config file of the repository that ``manifest`` describes."""
+    files: dict[PurePosixPath, Message] = {}
+    for model in (tensors.PREPROCESS, tensors.POSTPROCESS):
+        files[PurePosixPath(model.name, "config.pbtxt")] = _python_model(model, manifest, queue_size)
+    for model in tensors.GRAPHS:
+        for profile, path in PROFILE_PATHS.items():
+            if profile != "cpu" and manifest.precision == "int8":
+                continue  # its operators are the CPU's
+            files[PurePosixPath(model.name, path)] = _network(model, manifest, profile)
+    files[PurePosixPath(tensors.ENSEMBLE.name, "config.pbtxt")] = _ensemble(manifest)
+    return {path: HEADER + dumps(message) for path, message in sorted(files.items())}
+
+
+def _signature(model: Model, widths: Widths, **head: Any) -> Message:
+    def entry(tensor: Tensor) -> Message:
+        message: Message = {
+            "name": tensor.name,
+            "data_type": Enum(_TYPES[tensor.datatype]),
+            "dims": list(shape(tensor, asdict(widths))),
+        }
+        return message | {"optional": True} if tensor.optional else message
+
+    return {
+        "name": model.name,
+        **head,
+        "max_batch_size": MAX_BATCH,
+        "input": [entry(t) for t in model.inputs],
+        "output": [entry(t) for t in model.outputs],
+    }
+
+
+def _parameters(values: dict[str, str]) -> list[Message]:
+    return [{"key": key, "value": {"string_value": value}} for key, value in values.items()]
+
+
+def _batching(delay_us: int = 0) -> Message:
+    """No bounded queue here: see :mod:`emotalk_ensemble.admission`."""
+    return {"max_queue_delay_microseconds": delay_us}
+
+
+def _warm_up(model: Model, widths: Widths) -> Message:
+    sizes = axis_sizes(WARM_UP_SAMPLES, widths)
+    return {
+        "name": "one_second",
+        "batch_size": 1,
+        "inputs": [
+            {
+                "key": tensor.name,
+                "value": {
+                    "data_type": Enum(_TYPES[tensor.datatype]),
+                    "dims": list(shape(tensor, sizes)),
+                    "zero_data": True,
+                },
+            }
+            for tensor in model.inputs
+            if not tensor.optional
+        ],
+    }
+
+
+def _python_model(model: Model, manifest: Manifest, queue_size: int) -> Message:
+    message = _signature(model, manifest.widths, backend="python")
+    message["instance_group"] = [{"count": 1, "kind": Enum("KIND_CPU")}]
+    message["dynamic_batching"] = _batching()
+    if model is tensors.PREPROCESS:
+        message["parameters"] = _parameters(manifest.recipe.strings() | {QUEUE_SIZE_PARAMETER: str(queue_size)})
+    message["model_warmup"] = [_warm_up(model, manifest.widths)]
+    return message
+
+
+def _network(model: Model, manifest: Manifest, profile: Profile) -> Message:
+    head = (
+        {"platform": "tensorrt_plan", "default_model_filename": "model.plan"}
+        if profile == "tensorrt"
+        else {"backend": "onnxruntime", "default_model_filename": "model.onnx"}
+    )
+    message = _signature(model, manifest.widths, **head)
+    message["instance_group"] = [{"count": 1, "kind": Enum("KIND_CPU" if profile == "cpu" else "KIND_GPU")}]
+    message["dynamic_batching"] = _batching(0 if profile == "cpu" else GPU_QUEUE_DELAY_US)
+    if profile == "cpu":
+        share = {SHARE_PARAMETER: "0.5"} if manifest.encoders_alike and model in ENCODERS else {}
+        message["parameters"] = _parameters(CPU_SESSION | share)
+    message["model_warmup"] = [_warm_up(model, manifest.widths)]
+    if model in CACHED:
+        message["response_cache"] = {"enable": True}
+    return message
+
+
+def _ensemble(manifest: Manifest) -> Message:
+    message = _signature(tensors.ENSEMBLE, manifest.widths, platform="ensemble")
+    message["ensemble_scheduling"] = {
+        "step": [
+            {
+                "model_name": model.name,
+                "model_version": -1,
+                "input_map": [{"key": t.name, "value": t.name} for t in model.inputs],
+                "output_map": [{"key": t.name, "value": t.name} for t in model.outputs],
+            }
+            for model in tensors.STEPS
+        ]
+    }
+    about = {"model": manifest.model, "precision": manifest.precision}
+    message["parameters"] = _parameters(about | manifest.recipe.strings())
+    return message

@@ -1,0 +1,40 @@
+"""What a request may ask for, and what it gets when it asks for nothing."""
+
+from __future__ import annotations
+
+from emotalk_contract.timing import FPS, SAMPLE_RATE
+
+MIN_SAMPLES = 720
+"""Samples (45 ms): the shortest input for which the frontend gives the two features that a frame grid needs."""
+MAX_FRAMES = 5_000
+"""Frames (166.7 s) of one request: the length of EmoTalk's own attention bias; memory grows with its square."""
+MAX_SAMPLES = MAX_FRAMES * SAMPLE_RATE // FPS
+"""Samples of one request."""
+MAX_AMPLITUDE = 8.0
+"""Audio is -1..1; resampling and mixing overshoot a little, unscaled integers by far."""
+MAX_CLIP_SAMPLES = 2**40
+"""Samples of a clip that a window may lie in (over two years): keeps absolute positions exact in 64 bits."""
+
+PERSONS = 24
+"""Speaking styles, 0..23."""
+LEVELS = 2
+"""Width of the emotion level's code: ``[1 - level, level]``."""
+
+DEFAULT_LEVEL = 1.0
+DEFAULT_PERSON = 0
+DEFAULT_SEED = 0
+MAX_SEED = 2**63 - 1
+MAX_GAIN = 1000.0
+"""Largest factor or offset of a blendshape, either sign."""
+
+MIN_EXPORT_FPS = 1
+MAX_EXPORT_FPS = 240
+"""Frames per second that a client may resample to."""
+
+NORMALISATION_EPSILON = 1e-7
+"""Added to the variance: (x - mean) / sqrt(var + 1e-7), as wav2vec 2.0 was trained."""
+
+MAX_BATCH = 8
+"""Items of one batch, on every model."""
+QUEUE_SIZE = 100
+"""Requests inside the ensemble, computing and waiting; one more is rejected at once."""

@@ -1,0 +1,140 @@
+"""What a set of weights needs from its surroundings, and the MANIFEST.json that says so.
+
+EmoTalk itself and the bundled face model share the four graphs' contract, but not how audio is normalised or frames are
+laid over features. That is their :class:`Recipe`; the generated configs carry it to the pre-processor and the client.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from emotalk_contract.timing import FrameGrid
+
+MANIFEST_NAME = "MANIFEST.json"
+QUEUE_SIZE_PARAMETER = "queue_size"
+"""Parameter of the pre-processor's config: how many requests may be inside the ensemble."""
+
+SHARE_PARAMETER = "share_of_cores"
+"""Parameter of a network's config: how much of the threads that ``intra_op_thread_count`` means it takes. Read by this
+project's backend; Triton's own does not know it, and takes them all."""
+
+JOINED_PARAMETER = "largest_joined_bytes"
+"""Parameter of a network's config: requests are computed together only up to so many bytes of input, or without limit.
+Read by this project's backend; Triton's own does not know it."""
+
+Normalisation = Literal["clip", "none"]
+"""``clip``: (x - mean) / sqrt(var + 1e-7) over the clip. ``none``: the audio as it is (the network sees to it)."""
+Precision = Literal["fp32", "fp16", "int8"]
+"""Of a graph's large matrices; what goes in and comes out is float32. ``int8``: for CPUs."""
+
+
+class ManifestError(ValueError):
+    """A MANIFEST.json that is missing, is no JSON or lacks a field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a model's input is prepared and how its windows overlap."""
+
+    normalisation: Normalisation = "clip"
+    frame_grid: FrameGrid = "align_corners"
+    window_s: float = 40.0
+    """Seconds of one window when a client cuts a clip."""
+    context_before_s: float = 3.5
+    """Seconds of past that a window should carry before its first frame that counts."""
+    look_ahead_s: float = 2.0
+    """Seconds of future that it should carry after its last."""
+    frontend_context_s: float = 0.0
+    """Seconds that the convolutional frontend hears beyond a feature's own 25 ms (EmoTalk's: none)."""
+    live_context_s: float = 2.0
+    """Seconds of past that a live stream's windows should carry: less than ``context_before_s`` where that does."""
+    live_look_ahead_s: float = 0.5
+    """Seconds of future for which a live stream should wait: less than ``look_ahead_s`` where that buys latency."""
+
+    def __post_init__(self) -> None:
+        if self.normalisation not in get_args(Normalisation):
+            raise ManifestError(
+                f"normalisation is {self.normalisation!r}; accepted: {', '.join(get_args(Normalisation))}"
+            )
+        if self.frame_grid not in get_args(FrameGrid):
+            raise ManifestError(f"frame_grid is {self.frame_grid!r}; accepted: {', '.join(get_args(FrameGrid))}")
+
+    @classmethod
+    def from_strings(cls, parameters: Mapping[str, str]) -> Recipe:
+        """The recipe in a Triton model config's ``parameters``; others of them are left alone."""
+        return cls(
+            normalisation=parameters["normalisation"],  # type: ignore[arg-type]  # checked in __post_init__
+            frame_grid=parameters["frame_grid"],  # type: ignore[arg-type]  # likewise
+            window_s=float(parameters["window_s"]),
+            context_before_s=float(parameters["context_before_s"]),
+            look_ahead_s=float(parameters["look_ahead_s"]),
+            frontend_context_s=float(parameters["frontend_context_s"]),
+            live_context_s=float(parameters["live_context_s"]),
+            live_look_ahead_s=float(parameters["live_look_ahead_s"]),
+        )
+
+    @property
+    def knows_its_clip(self) -> bool:
+        """Whether a face depends on its whole clip's length or loudness: then they must be known before it starts."""
+        return self.normalisation == "clip" or self.frame_grid == "align_corners"
+
+    def strings(self) -> dict[str, str]:
+        """What :meth:`from_strings` reads."""
+        return {name: str(value) for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Widths:
+    """The sizes that a checkpoint decides."""
+
+    content_features: int
+    emotion_features: int
+    content: int
+    emotion: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a repository holds: enough to generate its configs again, and to know where its weights came from."""
+
+    model: str
+    """What the weights are, in words for people."""
+    recipe: Recipe
+    widths: Widths
+    precision: Precision = "fp32"
+    encoders_alike: bool = False
+    """Whether both encoders take as long, so that each, beside the other, is best given half the cores."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Checkpoint and graph digests, versions, measured differences: for people and audits, not read by the code."""
+
+    @classmethod
+    def load(cls, repository: Path) -> Manifest:
+        """The manifest of the model repository in the folder ``repository``.
+
+        Raises:
+            ManifestError: there is none, or it is incomplete.
+        """
+        path = repository / MANIFEST_NAME
+        try:
+            content = json.loads(path.read_text("utf-8"))
+            return cls(
+                model=content["model"],
+                recipe=Recipe(**content["recipe"]),
+                widths=Widths(**content["widths"]),
+                precision=content["precision"],
+                encoders_alike=content.get("encoders_alike", False),
+                provenance=content.get("provenance", {}),
+            )
+        except FileNotFoundError:
+            raise ManifestError(f"{path} is missing; `emotalk-export` writes it") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise ManifestError(f"{path} is not a manifest: {type(error).__name__}: {error}") from error
+
+    def save(self, repository: Path) -> None:
+        """Write ``repository/MANIFEST.json``."""
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        (repository / MANIFEST_NAME).write_text(text, "utf-8")

@@ -1,0 +1,97 @@
+"""``docs/protocol.md``, generated: what any Triton client may send and gets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from emotalk_contract import errors, limits, tensors
+from emotalk_contract.emotions import ACTION_UNITS, EMOTIONS, Emotion
+from emotalk_contract.options import DESCRIPTIONS, Options
+from emotalk_contract.tensors import Tensor
+from emotalk_contract.timing import FPS, GRID_FRAMES, GRID_SAMPLES, SAMPLE_RATE
+
+
+def protocol() -> str:
+    """The page as Markdown."""
+    default = Options()
+    options = "\n".join(
+        f"| `{name}` | `{json.dumps(getattr(default, name))}` | {text} |" for name, text in DESCRIPTIONS.items()
+    )
+    mistakes = "\n".join(
+        f"| `{cls.__name__}` | {(cls.__doc__ or '').strip()} |" for cls in errors.InvalidRequest.__subclasses__()
+    )
+    feelings = "\n".join(f"| `{name}` | {_units(emotion)} | {emotion.source} |" for name, emotion in EMOTIONS.items())
+    units = "\n".join(
+        f"| {number} | {unit.name} | {', '.join(f'`{name}`' for name in (*unit.left, *unit.right))} |"
+        for number, unit in ACTION_UNITS.items()
+    )
+    return f"""\
+<!-- Generated from emotalk_contract by `make configs`; do not edit. -->
+
+# The model `{tensors.ENSEMBLE.name}`
+
+What any Triton client, gRPC or HTTP, may send and gets. Every tensor has a batch axis in front
+(1 to {limits.MAX_BATCH}; items of one batch have equal lengths).
+
+## Inputs
+
+{_table(tensors.ENSEMBLE.inputs)}
+
+Audio: {limits.MIN_SAMPLES} to {limits.MAX_SAMPLES} samples at {SAMPLE_RATE} Hz
+({limits.MAX_FRAMES} frames at {FPS} fps); longer clips are sent as windows. A window starts on the grid of
+{GRID_FRAMES} frames = {GRID_SAMPLES} samples. A clip of n samples has exactly ceil({FPS} n / {SAMPLE_RATE}) frames.
+
+## Outputs
+
+{_table(tensors.ENSEMBLE.outputs)}
+
+## Request parameters
+
+| name | default | meaning |
+|---|---|---|
+{options}
+
+### Emotions
+
+At 1, an emotion adds these FACS action units (intensity 0..1; left / right where the sides differ), several together
+their sum. Units that open the lips count only where speech has opened them, units that press them only where it has
+not, and a lid raiser not in a blink: see `emotalk_contract.emotions`.
+
+| name | action units | source |
+|---|---|---|
+{feelings}
+
+| unit | | blendshapes |
+|---|---|---|
+{units}
+
+## Errors
+
+INVALID_ARGUMENT (HTTP 400), the message being `[Class] what was wrong, the value, what is accepted`:
+
+| class | |
+|---|---|
+{mistakes}
+
+A full server ({limits.QUEUE_SIZE} requests inside, computing and waiting) answers UNAVAILABLE at once, with
+"Exceeds maximum queue size".
+"""
+
+
+def _units(emotion: Emotion) -> str:
+    return ", ".join(
+        f"{number}: {' / '.join(f'{side:g}' for side in intensity)}"
+        if isinstance(intensity, tuple)
+        else f"{number}: {intensity:g}"
+        for number, intensity in emotion.units.items()
+    )
+
+
+def _table(entries: Iterable[Tensor]) -> str:
+    rows = "\n".join(
+        f"| `{t.name}` | {t.datatype} | [{', '.join(str(axis) for axis in t.axes)}] | "
+        f"{'optional: ' if t.optional else ''}{t.meaning} |"
+        for t in entries
+    )
+    return f"| name | type | shape | meaning |\n|---|---|---|---|\n{rows}"

@@ -1,0 +1,90 @@
+"""Where the model repository is, and whether what is generated from the contract is up to date.
+
+``python -m emotalk_contract.repository [--update] [DIR]`` checks every ``config.pbtxt`` under DIR against the contract,
+or writes them again. Without DIR it is the bundled repository and, in a checkout, ``docs/protocol.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from emotalk_contract import tensors
+from emotalk_contract.configs import config_files
+from emotalk_contract.limits import QUEUE_SIZE
+from emotalk_contract.recipe import Manifest
+from emotalk_contract.reference import protocol
+
+logger = logging.getLogger(__name__)
+
+VERSION = "1"
+"""The only version folder of every model."""
+
+
+def bundled() -> Path:
+    """The repository that comes with this package: beside the packages in a checkout, inside it in a wheel.
+
+    Raises:
+        FileNotFoundError: neither is there (a broken installation).
+    """
+    package = Path(__file__).resolve().parent
+    for folder in (package / "model_repository", package.parents[1] / "model_repository"):
+        if (folder / tensors.PREPROCESS.name / VERSION / "model.py").is_file():
+            return folder
+    raise FileNotFoundError(f"no model_repository beside or inside {package}; reinstall emotalk-triton")
+
+
+def write_configs(repository: Path, manifest: Manifest, queue_size: int = QUEUE_SIZE) -> None:
+    """Write every generated config of ``manifest`` under ``repository``."""
+    for relative, text in config_files(manifest, queue_size).items():
+        path = repository / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    # Triton wants a version folder even where there is no file to put in it; git keeps no empty folder.
+    version = repository / tensors.ENSEMBLE.name / VERSION
+    version.mkdir(parents=True, exist_ok=True)
+    (version / ".gitkeep").touch()
+
+
+def stale_configs(repository: Path) -> list[Path]:
+    """The config files under ``repository`` that are missing or differ from what the contract generates."""
+    stale = []
+    for relative, text in config_files(Manifest.load(repository)).items():
+        path = repository / relative
+        if not path.is_file() or path.read_text("utf-8") != text:
+            stale.append(path)
+    return stale
+
+
+def _page() -> Path | None:
+    """The generated page of the documentation, in a checkout."""
+    docs = Path(__file__).resolve().parents[2] / "docs"
+    return docs / "protocol.md" if docs.is_dir() else None
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Check (default) or ``--update`` the configs; 1 if some are stale."""
+    parser = argparse.ArgumentParser(prog="emotalk_contract.repository", description=__doc__)
+    parser.add_argument("repository", nargs="?", type=Path, help="default: the bundled one")
+    parser.add_argument("--update", action="store_true", help="write the configs instead of checking them")
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    repository = arguments.repository or bundled()
+    page = _page() if arguments.repository is None else None
+    if arguments.update:
+        write_configs(repository, Manifest.load(repository))
+        if page is not None:
+            page.write_text(protocol(), "utf-8")
+        return 0
+    stale = stale_configs(repository)
+    if page is not None and (not page.is_file() or page.read_text("utf-8") != protocol()):
+        stale.append(page)
+    for path in stale:
+        logger.error("%s is not what the contract generates; run `make configs`", path)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

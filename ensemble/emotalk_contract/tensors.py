@@ -1,0 +1,132 @@
+"""Names, types and shapes of every tensor, model by model, and how the ensemble joins them.
+
+Axes that vary are written as words (``samples``, ``features``, ``frames``, ``steps``); widths that a checkpoint decides
+are words too, and :class:`~emotalk_contract.recipe.Widths` has their numbers. The batch axis comes first and
+is not listed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from emotalk_contract.arkit import BLENDSHAPE_COUNT
+from emotalk_contract.limits import LEVELS, PERSONS
+
+DataType = Literal["FP32", "FP64", "INT32", "INT64"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One input or output of a model."""
+
+    name: str
+    datatype: DataType
+    axes: tuple[int | str, ...]
+    """Sizes, or the name of an axis that varies."""
+    meaning: str
+    """For people: unit, range, default."""
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model of the repository."""
+
+    name: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+    def tensor(self, name: str) -> Tensor:
+        """The input or output called ``name``."""
+        return next(t for t in (*self.inputs, *self.outputs) if t.name == name)
+
+
+# What a caller sends and gets ------------------------------------------------------------------
+
+AUDIO = Tensor("AUDIO", "FP32", ("samples",), "mono, 16 kHz, -1..1")
+LEVEL = Tensor("LEVEL", "FP32", (1,), "emotion level 0..1, continuous; default 1", optional=True)
+PERSON = Tensor("PERSON", "INT32", (1,), "speaking style 0..23; default 0", optional=True)
+STYLE = Tensor(
+    "STYLE", "FP32", (PERSONS,), "a blend of persons, instead of PERSON: 24 weights >= 0 that sum to 1", optional=True
+)
+EMOTION_AUDIO = Tensor(
+    "EMOTION_AUDIO", "FP32", ("emotion_samples",), "another clip to take the emotion from, like AUDIO", optional=True
+)
+START_FRAME = Tensor(
+    "START_FRAME",
+    "INT64",
+    (1,),
+    "absolute frame at which this window of a longer clip starts, a multiple of 3; default 0",
+    optional=True,
+)
+CLIP_SAMPLES = Tensor(
+    "CLIP_SAMPLES",
+    "INT64",
+    (1,),
+    "samples of the whole clip; left out beside START_FRAME: a live stream, whose end is not known",
+    optional=True,
+)
+CLIP_STATS = Tensor(
+    "CLIP_STATS",
+    "FP32",
+    (2,),
+    "mean and population variance of the whole clip; default: this window's own",
+    optional=True,
+)
+
+BLENDSHAPES = Tensor(
+    "BLENDSHAPES",
+    "FP32",
+    ("frames", BLENDSHAPE_COUNT),
+    "weights of the 52 ARKit blendshapes, names in ASCII order, 0..1 unless `clamp` is false",
+)
+TIMECODES = Tensor("TIMECODES", "FP64", ("frames",), "seconds: absolute frame / 30")
+
+# What the models hand to each other --------------------------------------------------------------
+
+NETWORK_AUDIO = Tensor(
+    "NETWORK_AUDIO", "FP32", ("network_samples",), "normalised audio; an emotion clip, if any, follows the speech"
+)
+TICKET = Tensor(
+    "TICKET", "INT64", (1,), "number of the request, by which the last step tells the first that it is done"
+)
+CONTENT_FEATURES = Tensor(
+    "CONTENT_FEATURES", "FP32", ("features", "content_features"), "the content encoder's convolutional features, 50 Hz"
+)
+EMOTION_FEATURES = Tensor(
+    "EMOTION_FEATURES", "FP32", ("features", "emotion_features"), "the emotion encoder's convolutional features, 50 Hz"
+)
+CONTENT_POSITIONS = Tensor("CONTENT_POSITIONS", "FP32", ("frames",), "fractional feature index of each frame")
+EMOTION_POSITIONS = Tensor(
+    "EMOTION_POSITIONS", "FP32", ("steps",), "fractional feature index of each step of the emotion encoder"
+)
+EMOTION_FRAME_POSITIONS = Tensor(
+    "EMOTION_FRAME_POSITIONS", "FP32", ("frames",), "fractional emotion step of each frame"
+)
+CONTENT = Tensor("CONTENT", "FP32", ("frames", "content"), "what is said, a vector a frame")
+EMOTION = Tensor("EMOTION", "FP32", ("frames", "emotion"), "how it is felt, a vector a frame")
+LEVEL_CODE = Tensor("LEVEL_CODE", "FP32", (LEVELS,), "[1 - level, level]")
+STYLE_CODE = Tensor("STYLE_CODE", "FP32", (PERSONS,), "one-hot of the person, or the blend")
+RAW_BLENDSHAPES = Tensor(
+    "RAW_BLENDSHAPES", "FP32", ("frames", BLENDSHAPE_COUNT), "the decoder's own weights, unclamped"
+)
+
+# The models ------------------------------------------------------------------------------------
+
+PREPROCESS = Model(
+    "emotalk_preprocess",
+    (AUDIO, LEVEL, PERSON, STYLE, EMOTION_AUDIO, START_FRAME, CLIP_SAMPLES, CLIP_STATS),
+    (NETWORK_AUDIO, CONTENT_POSITIONS, EMOTION_POSITIONS, EMOTION_FRAME_POSITIONS, LEVEL_CODE, STYLE_CODE, TICKET),
+)
+FRONTEND = Model("wav2vec_frontend", (NETWORK_AUDIO,), (CONTENT_FEATURES, EMOTION_FEATURES))
+CONTENT_ENCODER = Model("wav2vec_content", (CONTENT_FEATURES, CONTENT_POSITIONS), (CONTENT,))
+EMOTION_ENCODER = Model("wav2vec_emotion", (EMOTION_FEATURES, EMOTION_POSITIONS, EMOTION_FRAME_POSITIONS), (EMOTION,))
+DECODER = Model("emotalk_decoder", (CONTENT, EMOTION, LEVEL_CODE, STYLE_CODE), (RAW_BLENDSHAPES,))
+POSTPROCESS = Model("emotalk_postprocess", (RAW_BLENDSHAPES, START_FRAME, TICKET), (BLENDSHAPES, TIMECODES))
+ENSEMBLE = Model("emotalk", PREPROCESS.inputs, POSTPROCESS.outputs)
+
+GRAPHS: tuple[Model, ...] = (FRONTEND, CONTENT_ENCODER, EMOTION_ENCODER, DECODER)
+"""The networks, which an export writes as ONNX."""
+STEPS: tuple[Model, ...] = (PREPROCESS, *GRAPHS, POSTPROCESS)
+"""What the ensemble runs; tensors of one name are joined."""

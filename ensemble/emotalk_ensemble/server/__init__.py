@@ -1,6 +1,0 @@
-"""Runs a real Triton with the ensemble: :class:`EmbeddedServer`, and ``emotalk-server`` in ``cli``."""
-
-from emotalk_ensemble.server.embedded import EmbeddedServer
-from emotalk_ensemble.server.errors import ServerStartError
-
-__all__ = ["EmbeddedServer", "ServerStartError"]

@@ -1,0 +1,34 @@
+"""The real wire, with a note of every window that goes over it."""
+
+import time
+
+from emotalk_client.wire.transport import TritonTransport
+
+
+class RecordingTransport:
+    """Begun and ended windows, by the clock that tests use."""
+
+    def __init__(self, url):
+        self._url = url
+        self._wire = None
+        self.began = []
+        self.ended = []
+
+    def _connected(self):
+        if self._wire is None:  # on the loop that uses it
+            self._wire = TritonTransport(self._url)
+        return self._wire
+
+    async def infer(self, inputs, parameters, timeout_s):
+        self.began.append(time.monotonic())
+        try:
+            return await self._connected().infer(inputs, parameters, timeout_s)
+        finally:
+            self.ended.append(time.monotonic())
+
+    async def model_parameters(self, timeout_s):
+        return await self._connected().model_parameters(timeout_s)
+
+    async def close(self):
+        if self._wire is not None:
+            await self._wire.close()
