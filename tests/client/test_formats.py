@@ -13,6 +13,8 @@ from emotalk_client.faces.formats.livelink import timecode
 from emotalk_client.faces.plot import plot
 from emotalk_contract.arkit import BLENDSHAPES
 
+pytestmark = pytest.mark.unit
+
 
 @pytest.fixture
 def face():

@@ -17,6 +17,8 @@ from emotalk_client.errors import MissingExtra, UnreadableAnimation
 from emotalk_client.faces import head
 from emotalk_contract.arkit import BLENDSHAPES
 
+pytestmark = pytest.mark.unit
+
 VALIDATOR = Path(__file__).parents[1] / "gltf"
 USD = (".usd", ".usda", ".usdc")
 
@@ -32,7 +34,8 @@ def khronos(path):
     node = shutil.which("node")
     if node is None:
         pytest.skip("Khronos' glTF validator needs node, which is not installed here")
-    assert (VALIDATOR / "node_modules").is_dir(), "run `npm ci --prefix tests/gltf` (`make test` does)"
+    if not (VALIDATOR / "node_modules").is_dir():
+        pytest.skip("Khronos' glTF validator is not installed: `npm ci --prefix tests/gltf` (`make test` tries it)")
     done = subprocess.run([node, VALIDATOR / "validate.mjs", path], check=True, capture_output=True, text=True)
     return json.loads(done.stdout)
 

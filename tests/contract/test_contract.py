@@ -8,6 +8,8 @@ from emotalk_contract import arkit, errors, tensors
 from emotalk_contract.options import Options
 from emotalk_contract.recipe import Manifest, ManifestError, Recipe, Widths
 
+pytestmark = pytest.mark.unit
+
 MANIFEST = Manifest("for a test", Recipe(), Widths(32, 32, 64, 64), provenance={"seed": 7})
 
 

@@ -4,6 +4,8 @@ import pytest
 
 from emotalk_ensemble.admission import RETRY_S, WARM_UPS, Admission, EnsembleFull
 
+pytestmark = pytest.mark.unit
+
 
 class Clock:
     def __init__(self):

@@ -10,6 +10,8 @@ from onnx import TensorProto, helper
 
 from emotalk_ensemble.backend.session import BackendError, Instance, Network, providers, session_options
 
+pytestmark = pytest.mark.unit
+
 CONFIG = {"name": "gather", "input": [{"name": "X"}, {"name": "I"}], "output": [{"name": "Y"}]}
 
 

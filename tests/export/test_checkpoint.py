@@ -22,6 +22,8 @@ from emotalk_export.errors import (
 )
 from emotalk_export.face import EmoTalkFace, open_face
 
+pytestmark = pytest.mark.torch
+
 State = dict[str, torch.Tensor]
 
 

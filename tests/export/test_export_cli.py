@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 
 from emotalk_export import cli
 
+pytestmark = pytest.mark.torch
+
 RUNNER = CliRunner()
 
 

@@ -36,6 +36,8 @@ from emotalk_export.validate import (
     torch_inputs,
 )
 
+pytestmark = pytest.mark.torch
+
 QUANTISED = (tensors.FRONTEND, tensors.CONTENT_ENCODER, tensors.EMOTION_ENCODER)
 
 

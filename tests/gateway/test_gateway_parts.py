@@ -21,6 +21,8 @@ from emotalk_gateway.service.errors import BEHIND, STATUSES, GatewayFull, Invali
 from emotalk_gateway.service.rate import FORGET_S, LEAST, HeldRate
 from emotalk_gateway.service.retiming import Retimer, check_whole_rate
 
+pytestmark = pytest.mark.unit
+
 
 def speaking_face(frames, seed):
     """Random, with short closures of lips and lids that a lower rate would miss."""

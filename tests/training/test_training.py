@@ -24,6 +24,8 @@ from emotalk_training.predict import activities, composed, predict
 from emotalk_training.sources import Spoken
 from emotalk_training.text import is_test
 
+pytestmark = pytest.mark.torch
+
 RATE = 16_000
 
 
