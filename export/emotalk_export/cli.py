@@ -110,7 +110,7 @@ def _summary(manifest: Manifest) -> Table:
 
 
 def _report_speech(manifest: Manifest) -> None:
-    """What int8 costs, in words, and a warning where that is much."""
+    """Say in words how much int8 costs, with a warning where that is much."""
     speech: dict[str, Any] | None = manifest.provenance.get("error_on_speech")
     if speech is None:
         return

@@ -39,7 +39,7 @@ PEOPLE = 24
 
 @dataclass(frozen=True, slots=True)
 class FitOptions:
-    """What a run does."""
+    """Settings of a run."""
 
     minutes: float = 65.0
     """Time for the whole run, resumed parts included."""
@@ -62,7 +62,7 @@ class FitOptions:
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
-    """How much each part counts."""
+    """Weight of each part."""
 
     velocity: float = 1.0
     closure_emphasis: float = 1.5
@@ -153,7 +153,7 @@ def _next(queue: Any) -> Batch:
 
 
 MASK_CHANCE, MASK_BANDS = 0.4, 14
-"""How often, and at most how many, neighbouring mel bands are emptied (after SpecAugment's frequency masking)."""
+"""Probability of emptying neighbouring mel bands, and how many at most (after SpecAugment's frequency masking)."""
 _EMPTY = (math.log(1e-5) + 6.0) / 3.0
 
 
