@@ -55,9 +55,11 @@ lint: $(VENV)/.test  ## Style, types, import rules, generated configs
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 	$(BIN)/python -m emotalk_contract.repository
+	$(BIN)/python tools/commands_page.py
 
-configs: $(VENV)/.demo  ## Write the generated config.pbtxt files again
+configs: $(VENV)/.test  ## Write the generated config.pbtxt files, docs/protocol.md and docs/commands.md again
 	$(BIN)/python -m emotalk_contract.repository --update
+	$(BIN)/python tools/commands_page.py --update
 
 docs: demo configs screenshot  ## Draw the README's pictures again
 	cp $(OUT)/voice.png docs/demo/voice.png

@@ -48,7 +48,7 @@ def matched(truth: Sequence[int], found: Sequence[int], tolerance: int) -> list[
 
 
 def lag_ms(truth: NDArray[np.float32], found: NDArray[np.float32]) -> float:
-    """Return the lag of the cross-correlation's peak, by a parabola through three points; positive: ``found`` is late."""
+    """Return the lag of the cross-correlation's peak, by a parabola through three points (positive: late)."""
     a, b = truth - truth.mean(), found - found.mean()
     reach = LAG_REACH_FRAMES
     r = np.zeros(2 * reach + 1)
