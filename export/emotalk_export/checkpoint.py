@@ -70,7 +70,7 @@ class CheckpointFile:
     size: int
     """Bytes."""
     content: Mapping[str, Any] = field(repr=False)
-    """Return what ``torch.save`` was given; tensors lie in the file until they are used (memory mapping)."""
+    """The object that ``torch.save`` was given; tensors lie in the file until they are used (memory mapping)."""
 
     @property
     def format(self) -> str | None:
@@ -153,10 +153,21 @@ def _load(path: Path) -> Any:
             warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mappable)
     except (RuntimeError, ValueError, EOFError, OSError, LookupError, pickle.UnpicklingError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointUnreadable(
-            f"{path} ({path.stat().st_size} bytes) is not a checkpoint that torch can load with weights_only: {reason}"
+            f"{path} ({path.stat().st_size} bytes) is not a checkpoint that can be loaded: {_reason(error)}"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return torch's reason in a line, without its advice to load a file that may run code."""
+    text = str(error).strip()
+    if found := re.search(r"GLOBAL (\S+)", text):
+        return (
+            f"it refers to {found[1]}, which is code, and code in a file is never run; accepted: tensors by name only"
+        )
+    if "weights_only" in text:
+        return "it holds more than tensors by name; accepted: what torch.save(model.state_dict(), file) writes"
+    return (text.splitlines() or [type(error).__name__])[0]
 
 
 def _describe(content: Any) -> str:
