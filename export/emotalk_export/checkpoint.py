@@ -162,9 +162,7 @@ def _reason(error: Exception) -> str:
     """Return torch's reason in a line, without its advice to load a file that may run code."""
     text = str(error).strip()
     if found := re.search(r"GLOBAL (\S+)", text):
-        return (
-            f"it refers to {found[1]}, which is code, and code in a file is never run; accepted: tensors by name only"
-        )
+        return f"it refers to {found[1]}, which is code, and that is never run; accepted: tensors by name only"
     if "weights_only" in text:
         return "it holds more than tensors by name; accepted: what torch.save(model.state_dict(), file) writes"
     return (text.splitlines() or [type(error).__name__])[0]

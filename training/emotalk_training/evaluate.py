@@ -129,8 +129,8 @@ def _others(each: TestSet, peers: dict[str, Path]) -> dict[str, Accuracy]:
 
 
 JOE = (
-    "Piper joe was tuned from the voice lessac, whose recordings are for research only: it was used for tests, and nothing "
-    "of it is here."
+    "Piper joe was tuned from the voice lessac, whose recordings are for research only: it was used for tests, and "
+    "nothing of it is here."
 )
 
 
