@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emotalk_client.errors import MissingExtra, UnknownFormat
 from emotalk_client.faces.animation import Animation
-from emotalk_client.faces.formats import writing
+from emotalk_client.faces.formats.files import writing
 from emotalk_contract.timing import SAMPLE_RATE
 
 PANELS: dict[str, dict[str, tuple[str, ...]]] = {

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from emotalk_client.errors import UnknownFormat, UnreadableAnimation, UnwritableFile
-from emotalk_client.faces.animation import Animation
+from emotalk_client.errors import UnknownFormat, UnreadableAnimation
 from emotalk_client.faces.formats import audio2face, gltf, jsonl, livelink, npy, usd
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Inside, an :class:`OSError` becomes an :class:`UnwritableFile` that names ``path``."""
-    try:
-        yield
-    except OSError as error:
-        raise UnwritableFile(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def make_folder_of(path: Path) -> None:
-    """Make the folder in which ``path`` is to lie; :class:`UnwritableFile` if that cannot be."""
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+from emotalk_client.faces.formats.files import make_folder_of as make_folder_of
+from emotalk_client.faces.formats.files import writing as writing
+from emotalk_client.faces.track import Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +18,20 @@ class Format:
     """How one kind of file is written and read."""
 
     name: str
-    _write: Callable[[Animation, Path], None]
-    _read: Callable[[Path, float | None], Animation]
+    _write: Callable[[Track, Path], None]
+    _read: Callable[[Path, float | None], Track]
     _check: Callable[[], None] = lambda: None
 
     def check(self) -> None:
         """Raise :class:`MissingExtra` if a library that this format needs is not installed."""
         self._check()
 
-    def write(self, animation: Animation, path: Path) -> None:
-        """Write ``animation`` into ``path``; :class:`UnwritableFile` if that cannot be."""
+    def write(self, track: Track, path: Path) -> None:
+        """Write ``track`` into ``path``; :class:`UnwritableFile` if that cannot be."""
         with writing(path):
-            self._write(animation, path)
+            self._write(track, path)
 
-    def read(self, path: Path, fps: float | None = None) -> Animation:
+    def read(self, path: Path, fps: float | None = None) -> Track:
         """The animation in ``path``, at ``fps`` where it says none; :class:`UnreadableAnimation` if it has none."""
         try:
             return self._read(path, fps)

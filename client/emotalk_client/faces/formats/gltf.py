@@ -11,26 +11,26 @@ from pathlib import Path
 import numpy as np
 
 from emotalk_client.faces import head
-from emotalk_client.faces.animation import Animation
 from emotalk_client.faces.formats.rates import rate_of
 from emotalk_client.faces.head.container import Container
+from emotalk_client.faces.track import Track
 from emotalk_contract.arkit import BLENDSHAPES, columns
 
 NAME = "emotalk"
 """Of the animation."""
 
 
-def write(animation: Animation, path: Path) -> None:
+def write(track: Track, path: Path) -> None:
     """Write the head with the animation."""
-    path.write_bytes(content(animation))
+    path.write_bytes(content(track))
 
 
-def content(animation: Animation) -> bytes:
+def content(track: Track) -> bytes:
     """The file; without frames it is the resting head."""
     container = Container.unpacked(head.read())
-    if len(animation):
-        weights = animation.weights[:, columns(head.target_names(container))].astype(np.float32)
-        times = container.add_array(animation.timecodes.astype(np.float32), "SCALAR", bounds=True)
+    if len(track):
+        weights = track.weights[:, columns(head.target_names(container))].astype(np.float32)
+        times = container.add_array(track.timecodes.astype(np.float32), "SCALAR", bounds=True)
         sampler = {
             "input": times,
             "output": container.add_array(weights.ravel(), "SCALAR"),
@@ -38,12 +38,12 @@ def content(animation: Animation) -> bytes:
         }
         channel = {"sampler": 0, "target": {"node": 0, "path": "weights"}}
         container.document["animations"] = [
-            {"name": NAME, "samplers": [sampler], "channels": [channel], "extras": {"fps": animation.fps}}
+            {"name": NAME, "samplers": [sampler], "channels": [channel], "extras": {"fps": track.fps}}
         ]
     return container.packed()
 
 
-def read(path: Path, fps: float | None = None) -> Animation:
+def read(path: Path, fps: float | None = None) -> Track:
     """Read the first animation of morph weights, its targets by name; ``fps`` where nothing tells its rate."""
     container = Container.unpacked(path.read_bytes())
     document = container.document
@@ -68,4 +68,4 @@ def read(path: Path, fps: float | None = None) -> Animation:
     said = animation.get("extras", {}).get("fps")
     rate = rate_of(seconds, fps) if said is None else float(said)
     order = [names.index(name) for name in BLENDSHAPES]
-    return Animation(weights[:, order].astype(np.float32), seconds, rate)
+    return Track(weights[:, order].astype(np.float32), seconds, rate)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emotalk_client.faces.animation import Animation
+from emotalk_client.faces.track import Track
 from emotalk_contract.arkit import BLENDSHAPES, HEAD_AND_EYE_ROTATIONS, LIVE_LINK_CSV_ORDER, columns
 from emotalk_contract.timing import FPS
 
@@ -34,19 +34,19 @@ def timecode(seconds: float, fps: float) -> str:
     return f"{total // 3600:02d}:{total // 60 % 60:02d}:{total % 60:02d}:{frame:02d}.{rest:03d}"
 
 
-def write(animation: Animation, path: Path) -> None:
+def write(track: Track, path: Path) -> None:
     """Write a row a frame."""
-    weights = animation.weights[:, columns(LIVE_LINK_CSV_ORDER)]
+    weights = track.weights[:, columns(LIVE_LINK_CSV_ORDER)]
     still = ["0.0000000000"] * len(HEAD_AND_EYE_ROTATIONS)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["Timecode", "BlendShapeCount", *map(_capital, NAMES)])
-        for seconds, row in zip(animation.timecodes, weights, strict=True):
+        for seconds, row in zip(track.timecodes, weights, strict=True):
             values = [f"{value:.10f}" for value in row]
-            writer.writerow([timecode(float(seconds), animation.fps), len(NAMES), *values, *still])
+            writer.writerow([timecode(float(seconds), track.fps), len(NAMES), *values, *still])
 
 
-def read(path: Path, fps: float | None = None) -> Animation:
+def read(path: Path, fps: float | None = None) -> Track:
     """Read a recording, its columns by name.
 
     Its rate is ``fps``, or what a whole second of it holds; 30 where it holds no whole second.
@@ -61,7 +61,7 @@ def read(path: Path, fps: float | None = None) -> Animation:
     rate = fps or _rate(times)
     per_second = math.ceil(rate - 1e-6)
     seconds = [(whole * per_second + frames) / rate for whole, frames in times]
-    return Animation(weights.reshape(-1, len(BLENDSHAPES)), np.array(seconds, np.float64), rate)
+    return Track(weights.reshape(-1, len(BLENDSHAPES)), np.array(seconds, np.float64), rate)
 
 
 def _parsed(text: str) -> tuple[int, float]:

@@ -6,21 +6,21 @@ from pathlib import Path
 
 import numpy as np
 
-from emotalk_client.faces.animation import Animation
+from emotalk_client.faces.track import Track
 from emotalk_contract.arkit import BLENDSHAPE_COUNT
 from emotalk_contract.timing import FPS
 
 
-def write(animation: Animation, path: Path) -> None:
+def write(track: Track, path: Path) -> None:
     """Write the weights."""
     with path.open("wb") as file:  # given a path, NumPy would add a suffix of its own to `.NPY`
-        np.save(file, animation.weights)
+        np.save(file, track.weights)
 
 
-def read(path: Path, fps: float | None = None) -> Animation:
+def read(path: Path, fps: float | None = None) -> Track:
     """Read weights, at ``fps`` (default 30) from 0; ValueError if the array is no [F, 52]."""
     weights = np.load(path, allow_pickle=False)
     if weights.ndim != 2 or weights.shape[1] != BLENDSHAPE_COUNT:
         raise ValueError(f"the array has shape {list(weights.shape)}; accepted: [frames, {BLENDSHAPE_COUNT}]")
     rate = fps or FPS
-    return Animation(weights.astype(np.float32), np.arange(len(weights)) / rate, rate)
+    return Track(weights.astype(np.float32), np.arange(len(weights)) / rate, rate)

@@ -15,7 +15,7 @@ import numpy as np
 
 from emotalk_client.errors import MissingExtra
 from emotalk_client.faces import head
-from emotalk_client.faces.animation import Animation
+from emotalk_client.faces.track import Track
 from emotalk_contract.arkit import BLENDSHAPES
 
 ROOT = "/Head"
@@ -29,7 +29,7 @@ def check() -> None:
         raise MissingExtra("USD needs usd-core; install `emotalk-triton[formats]`") from error
 
 
-def write(animation: Animation, path: Path) -> None:
+def write(track: Track, path: Path) -> None:
     """Write the head with the animation."""
     check()
     from pxr import Usd
@@ -38,12 +38,12 @@ def write(animation: Animation, path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / f"face{path.suffix.lower()}"
         stage = Usd.Stage.CreateNew(str(made))
-        _build(stage, animation)
+        _build(stage, track)
         stage.GetRootLayer().Save()
         path.write_bytes(made.read_bytes())
 
 
-def read(path: Path, _: float | None = None) -> Animation:
+def read(path: Path, _: float | None = None) -> Track:
     """Read the first UsdSkel animation; its shapes by name."""
     check()
     from pxr import Tf, Usd, UsdSkel
@@ -66,16 +66,16 @@ def read(path: Path, _: float | None = None) -> Animation:
         fps = stage.GetTimeCodesPerSecond()
     weights = np.array(rows, np.float32).reshape(-1, len(names))
     order = [names.index(name) for name in BLENDSHAPES]
-    return Animation(weights[:, order], np.array(times, np.float64) / fps, fps)
+    return Track(weights[:, order], np.array(times, np.float64) / fps, fps)
 
 
-def _build(stage: Any, animation: Animation) -> None:
+def _build(stage: Any, track: Track) -> None:
     from pxr import Gf, UsdGeom, UsdSkel, Vt
 
-    times = np.round(animation.timecodes * animation.fps, 6)
-    stage.SetTimeCodesPerSecond(animation.fps)
-    stage.SetFramesPerSecond(animation.fps)
-    if len(animation):
+    times = np.round(track.timecodes * track.fps, 6)
+    stage.SetTimeCodesPerSecond(track.fps)
+    stage.SetFramesPerSecond(track.fps)
+    if len(track):
         stage.SetStartTimeCode(float(times[0]))
         stage.SetEndTimeCode(float(times[-1]))
     UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)
@@ -93,7 +93,7 @@ def _build(stage: Any, animation: Animation) -> None:
     clip = UsdSkel.Animation.Define(stage, f"{ROOT}/Animation")
     clip.CreateBlendShapesAttr(list(BLENDSHAPES))
     weights = clip.CreateBlendShapeWeightsAttr()
-    for time, row in zip(times, animation.weights, strict=True):
+    for time, row in zip(times, track.weights, strict=True):
         weights.Set(Vt.FloatArray.FromNumpy(np.ascontiguousarray(row, np.float32)), float(time))
     UsdSkel.BindingAPI.Apply(skeleton.GetPrim()).CreateAnimationSourceRel().SetTargets([clip.GetPath()])
 
