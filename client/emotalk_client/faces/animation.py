@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotalk_client.faces.formats import format_of
-from emotalk_client.faces.resampling import check_rate, evenly, is_even, resampled
+from emotalk_client.faces.resampling import check_rate, on_grid, resampled
 from emotalk_client.faces.track import Track
 from emotalk_contract.arkit import INDEX
 
@@ -43,9 +43,9 @@ class Animation(Track):
         Raises:
             InvalidRate: the gaps are so long that it would have more than 500 000 frames.
         """
-        if is_even(self.seconds, self.fps):
+        weights = on_grid(self)
+        if weights is self.weights:
             return self
-        weights = evenly(self.weights, self.seconds, self.fps)
         return Animation(weights, self.start_s + np.arange(len(weights)) / self.fps, self.fps, self.names)
 
     def resampled(self, fps: float) -> Animation:
