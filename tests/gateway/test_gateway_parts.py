@@ -58,7 +58,7 @@ def test_blocks_cut_anywhere_are_the_whole_clip_resampled(fps, frames, cuts, see
 @pytest.mark.parametrize("fps", [12, 24, 25, 48, 60])
 def test_frames_at_another_rate_come_as_soon_as_they_are_final(fps):
     retimer = Retimer(fps)
-    given = sum(len(block) for n in range(10) if (block := retimer.push(_second(n))) is not None)
+    given = sum(len(block) for _ in range(10) if (block := retimer.push(_second())) is not None)
     assert given >= 9 * fps
 
 
