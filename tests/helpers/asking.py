@@ -58,10 +58,10 @@ class Gateway:
         return self.ask("POST", path, body, {"Content-Type": kind, **(headers or {})})
 
     def settle(self, seconds=5.0):
-        """Wait until nobody is inside."""
+        """Wait until nobody is served."""
         until = time.monotonic() + seconds
-        while self.service.uploads.inside or self.service.streams.inside:
-            assert time.monotonic() < until, "somebody is still inside"
+        while self.service.uploads.admitted or self.service.streams.admitted:
+            assert time.monotonic() < until, "somebody is still being served"
             time.sleep(0.01)
 
 

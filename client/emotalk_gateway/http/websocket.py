@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any, TypeVar
 
 import numpy as np
@@ -27,7 +26,7 @@ from emotalk_client.live.settings import LiveOptions
 from emotalk_contract.arkit import BLENDSHAPES
 from emotalk_contract.timing import FPS
 from emotalk_gateway.http.auth import check_origin, check_token
-from emotalk_gateway.service.errors import GatewayStopping, InvalidMessage, StreamIdle, StreamTooLong
+from emotalk_gateway.service.errors import INTERNAL, GatewayStopping, InvalidMessage, StreamIdle, StreamTooLong
 from emotalk_gateway.service.options import live_options
 from emotalk_gateway.service.service import Service
 from emotalk_gateway.service.tasks import cancelled
@@ -39,8 +38,8 @@ FRAMES = ("json", "float32")
 """Formats of the frames."""
 ROW = np.dtype("<f4")
 
-DONE, POLICY, FAILED, TRY_AGAIN = 1000, 1008, 1011, 1013
-"""Close codes (RFC 6455, and IANA's registry for the last)."""
+DONE = 1000
+"""Close code of a session that ended well (RFC 6455)."""
 
 T = TypeVar("T")
 
@@ -136,7 +135,7 @@ class _Stream:
             raise InvalidMessage('the first message is no start; accepted: {"type": "start", "sample_rate": …}')
         check_token(message.get("token"), settings)
         start = Start.of(message)
-        with self._service.streams.place():
+        with self._service.streams.admit():
             session = self._service.client.live(sample_rate=start.sample_rate, **start.options)
             async with session:
                 await self._say({"type": "started", "names": BLENDSHAPES, "fps": FPS})
@@ -207,7 +206,7 @@ class _Stream:
         """
         message = await self._in_time(self._socket.receive(), "said nothing")
         if message["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(message.get("code", FAILED))
+            raise WebSocketDisconnect(message.get("code", INTERNAL))
         block: bytes | None = message.get("bytes")
         if block is not None:
             return block
@@ -231,15 +230,11 @@ class _Stream:
 
     async def _refuse(self, error: Exception) -> None:
         problem = self._service.problem(error)
-        if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            code = TRY_AGAIN
-        else:
-            code = FAILED if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR else POLICY
         try:
             await asyncio.wait_for(self._say({"type": "error", **problem.body()}), 1.0)
         except (asyncio.TimeoutError, RuntimeError, WebSocketDisconnect):
             return  # gone, or not listening
-        await self._close(code, problem.error)
+        await self._close(problem.close_code, problem.error)
 
     async def _close(self, code: int, reason: str | None = None) -> None:
         if self._socket.application_state is WebSocketState.CONNECTED:
