@@ -14,6 +14,9 @@
         ├── InvalidFrames       frames to convert that are none
         ├── InvalidMessage      a WebSocket message that cannot be understood
         ├── StreamTooLong       more seconds of speech in one session than allowed
+        ├── NotRawAudio         a file where a WebSocket wants samples
+        ├── StartTooLate        a WebSocket that did not begin in time
+        ├── StreamBehind        more speech waits in one session than allowed
         ├── StreamIdle          nothing was said for too long
         ├── OriginNotAllowed    a web page of another origin
         ├── InvalidSettings     a setting that the gateway cannot run with
@@ -93,6 +96,18 @@ class StreamTooLong(GatewayError):
     """More seconds of speech in one session than allowed."""
 
 
+class NotRawAudio(GatewayError):
+    """A file where a WebSocket wants samples."""
+
+
+class StartTooLate(GatewayError):
+    """A WebSocket that did not begin in time."""
+
+
+class StreamBehind(GatewayError):
+    """More speech waits in one session than allowed."""
+
+
 class StreamIdle(GatewayError):
     """Nothing was said for too long."""
 
@@ -139,6 +154,8 @@ STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (UploadTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (ClipTooLong, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (RequestTooSlow, HTTPStatus.REQUEST_TIMEOUT),
+    (NotRawAudio, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+    (StartTooLate, HTTPStatus.REQUEST_TIMEOUT),
     (GatewayError, HTTPStatus.BAD_REQUEST),
     (UnreadableAudio, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     (AudioError, HTTPStatus.UNPROCESSABLE_ENTITY),
