@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from fastapi import FastAPI
 
+from emotalk_gateway.http.sockets import SocketProtocol
 from emotalk_gateway.listening.server import WebServer
 from emotalk_gateway.service.service import Service
 
@@ -27,7 +28,7 @@ class Server(WebServer):
     def __init__(self, app: FastAPI, ready: Callable[[], None] = lambda: None) -> None:
         self._service: Service = app.state.service
         most = self._service.settings.max_message_bytes
-        super().__init__(app, UNWIND_S, ready, http="httptools", ws="websockets-sansio", ws_max_size=most)
+        super().__init__(app, UNWIND_S, ready, http="httptools", ws=SocketProtocol, ws_max_size=most)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Tell those who are being served, and then uvicorn's."""
