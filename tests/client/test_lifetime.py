@@ -84,7 +84,7 @@ print(next(stream).index)
 """
     run = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", code],
-        cwd=Path(__file__).parents[1] / "helpers",
+        cwd=Path(__file__).parents[1] / "helpers",  # where `fake` is
         capture_output=True,
         text=True,
         timeout=20,

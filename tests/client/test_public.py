@@ -22,6 +22,7 @@ def test_the_public_names_are_these_and_no_others():
         "AsyncLiveSession",
         "AudioError",
         "ClientClosed",
+        "ClientForked",
         "DeadlineExceeded",
         "EmoTalkClient",
         "EmoTalkError",
@@ -50,6 +51,7 @@ def test_the_public_names_are_these_and_no_others():
         "UnreadableAnimation",
         "UnreadableAudio",
         "UnwritableFile",
+        "WrongEventLoop",
     ]
 
 
