@@ -33,8 +33,11 @@ from emotalk_contract.timing import timecodes
 GRACE_S = 10.0
 """Seconds that :meth:`TritonTransport.close` waits for answers that nobody wants any more."""
 
-RECONNECT_S = 2.0
+RECONNECT_S = 0.4
 """Seconds at most between two attempts to connect. gRPC's own two minutes would keep a server that is back waiting."""
+
+READY_S = 2.0
+"""Seconds after which a question for readiness is given up, and asked anew: the server may be another by then."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -49,6 +52,9 @@ class Transport(Protocol):
 
     async def model_parameters(self, timeout_s: float) -> dict[str, str]:
         """The ``parameters`` of the ensemble's own config."""
+
+    async def ready(self, timeout_s: float) -> None:
+        """Return where the server and the ensemble say that they are ready; raises what ``errors`` lists."""
 
     async def close(self) -> None:
         """Let go of the connection."""
@@ -71,10 +77,12 @@ class TritonTransport:
             channel_args=[
                 ("grpc.max_send_message_length", any_length),
                 ("grpc.max_receive_message_length", any_length),
+                ("grpc.initial_reconnect_backoff_ms", int(RECONNECT_S * 1000) // 4),
                 ("grpc.max_reconnect_backoff_ms", int(RECONNECT_S * 1000)),
             ],
         )
         self._flying: set[asyncio.Future[Any]] = set()
+        self._readiness: asyncio.Future[bool] | None = None
 
     async def infer(self, inputs: Arrays, parameters: Mapping[str, Parameter], timeout_s: float) -> dict[str, Any]:
         """See :class:`Transport`."""
@@ -94,6 +102,29 @@ class TritonTransport:
         """See :class:`Transport`."""
         answer = await self._answer(self._client.get_model_config(tensors.ENSEMBLE.name), timeout_s)
         return {key: value.string_value for key, value in answer.config.parameters.items()}
+
+    async def ready(self, timeout_s: float) -> None:
+        """See :class:`Transport`. However often it is asked, one question is on its way."""
+        if self._readiness is None or self._readiness.done():
+            self._readiness = asyncio.ensure_future(self._ready())
+            self._flying.add(self._readiness)
+            self._readiness.add_done_callback(self._landed)
+        done, _ = await asyncio.wait({self._readiness}, timeout=timeout_s)
+        if not done:
+            raise DeadlineExceeded(f"{self._url} did not say within {timeout_s:.3g} s whether it is ready")
+        if not self._readiness.result():
+            raise ModelUnavailable(f"{self._url} is not ready to serve {tensors.ENSEMBLE.name}")
+
+    async def _ready(self) -> bool:
+        try:
+            return all(
+                await asyncio.gather(
+                    self._client.is_server_ready(client_timeout=READY_S),
+                    self._client.is_model_ready(tensors.ENSEMBLE.name, client_timeout=READY_S),
+                )
+            )
+        except self._error as error:
+            raise self._translated(error) from error
 
     async def close(self) -> None:
         """See :class:`Transport`."""
