@@ -17,6 +17,8 @@ from emotalk_gateway import GatewaySettings
 from emotalk_gateway.service import errors as gateway_errors
 from emotalk_gateway.service.errors import TABLE, problem_of
 
+pytestmark = pytest.mark.server
+
 PAGE = Path(__file__).parents[2] / "docs" / "gateway.md"
 TEXT = PAGE.read_text("utf-8")
 

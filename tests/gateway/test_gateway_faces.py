@@ -11,6 +11,8 @@ from asking import CHUNKS, STREAM, VOICE, events, face, form
 from emotalk_client import Animation
 from emotalk_contract.arkit import APPLE_ORDER, BLENDSHAPES, columns
 
+pytestmark = pytest.mark.server
+
 
 @pytest.fixture(scope="module")
 def whole(thin):

@@ -22,6 +22,8 @@ from emotalk_gateway.service.rate import FORGET_S, LEAST, HeldRate
 from emotalk_gateway.service.retiming import Retimer, check_whole_rate
 from emotalk_gateway.service.spool import Budget, Spool
 
+pytestmark = pytest.mark.unit
+
 
 def speaking_face(frames, seed):
     """Random, with short closures of lips and lids that a lower rate would miss."""

@@ -57,10 +57,10 @@ class Gateway:
         body, kind = form(audio, part, fields)
         return self.ask("POST", path, body, {"Content-Type": kind, **(headers or {})})
 
-    def settle(self, seconds=5.0):
-        """Wait until nobody is served."""
+    def settle(self, seconds=5.0, among=0):
+        """Wait until all but ``among`` are gone."""
         until = time.monotonic() + seconds
-        while self.service.uploads.admitted or self.service.streams.admitted:
+        while self.service.uploads.admitted + self.service.streams.admitted > among:
             assert time.monotonic() < until, "somebody is still being served"
             time.sleep(0.01)
 

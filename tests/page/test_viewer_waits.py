@@ -16,6 +16,8 @@ from emotalk_contract.timing import FPS
 from emotalk_gateway.listening import base_url, listen
 from emotalk_gateway.page.viewer import add_viewer
 
+pytestmark = pytest.mark.browser
+
 FIRST = 45
 """Frames that come at once."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from emotalk_gateway.http.sockets import SocketProtocol
 from emotalk_gateway.listening.protocol import Connections, Limits
 from emotalk_gateway.listening.server import WebServer
 from emotalk_gateway.service.service import Service
@@ -33,9 +34,7 @@ class Server(WebServer):
         self.open = Connections(limits, self._service.told)
         """Its connections; those that became WebSockets are counted elsewhere."""
         http: Any = self.open.protocol
-        super().__init__(
-            app, UNWIND_S, ready, http=http, ws="websockets-sansio", ws_max_size=settings.max_message_bytes
-        )
+        super().__init__(app, UNWIND_S, ready, http=http, ws=SocketProtocol, ws_max_size=settings.max_message_bytes)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Tell those who are being served, and then uvicorn's."""

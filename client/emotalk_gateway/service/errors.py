@@ -20,6 +20,9 @@
         ├── ClipTooLong           more seconds of audio than allowed
         ├── StreamTooLong         more seconds of speech in one session than allowed
         ├── StreamIdle            nothing was said for too long
+        ├── StreamBehind          more speech waits in one session than allowed
+        ├── StartTooLate          a WebSocket that did not begin in time
+        ├── NotRawAudio           a file where a WebSocket wants samples
         ├── RequestTooSlow        the request, or a part of it, took longer than allowed
         ├── InvalidSettings       a setting that the gateway cannot run with
         └── CannotListen          an address that cannot be listened on
@@ -121,6 +124,18 @@ class StreamTooLong(GatewayError):
     """More seconds of speech in one session than allowed."""
 
 
+class NotRawAudio(GatewayError):
+    """A file where a WebSocket wants samples."""
+
+
+class StartTooLate(GatewayError):
+    """A WebSocket that did not begin in time."""
+
+
+class StreamBehind(GatewayError):
+    """More speech waits in one session than allowed."""
+
+
 class StreamIdle(GatewayError):
     """Nothing was said for too long."""
 
@@ -191,6 +206,8 @@ TABLE: tuple[Row, ...] = (
     Row(UploadTooLarge, _callers(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)),
     Row(ClipTooLong, _callers(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)),
     Row(RequestTooSlow, _callers(HTTPStatus.REQUEST_TIMEOUT, "DEADLINE_EXCEEDED")),
+    Row(NotRawAudio, _callers(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)),
+    Row(StartTooLate, _callers(HTTPStatus.REQUEST_TIMEOUT, "DEADLINE_EXCEEDED")),
     Row(GatewayError, _callers(HTTPStatus.BAD_REQUEST)),
     Row(SessionEnded, _callers(HTTPStatus.BAD_REQUEST, "FAILED_PRECONDITION")),
     Row(UnreadableAudio, _callers(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)),
