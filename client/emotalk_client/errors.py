@@ -5,9 +5,10 @@
     InvalidRequest (ValueError)      a request that no server could serve; its subclasses are the contract's
     EmoTalkError (Exception)
     ├── AudioError
-    │   ├── UnreadableAudio          no audio file, or of no known format
-    │   │   └── TruncatedAudio       a file that ends before its header says
-    │   └── InvalidAudio             an array or a rate that is no audio
+    │   ├── UnreadableAudio          not an audio file, or not of a known format
+    │   │   ├── TruncatedAudio       a file that ends before its header says
+    │   │   └── MissingDecoder       a file that takes a decoder which is not installed (a MissingExtra, too)
+    │   └── InvalidAudio             an array or a rate that is not audio
     ├── ServerError                  the server failed
     │   ├── ServerNotStarted         an embedded one was to be started, and did not
     │   ├── ServerUnavailable        nobody answers there             (retried)
@@ -42,7 +43,7 @@ class AudioError(EmoTalkError):
 
 
 class UnreadableAudio(AudioError):
-    """No audio file, or of no known format."""
+    """A file that is not audio, or not of a known format."""
 
 
 class TruncatedAudio(UnreadableAudio):
@@ -115,6 +116,10 @@ class OutputFailed(EmoTalkError):
 
 class MissingExtra(EmoTalkError):
     """An optional part of this package is not installed."""
+
+
+class MissingDecoder(UnreadableAudio, MissingExtra):
+    """An audio file takes a decoder that is not installed."""
 
 
 class SessionEnded(EmoTalkError):
