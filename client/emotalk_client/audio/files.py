@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,18 +20,15 @@ from numpy.typing import NDArray
 from emotalk_client.audio.containers import HEAD, container
 from emotalk_client.audio.media import DEMUXERS, ONLY_HERE, installed, opened_media
 from emotalk_client.audio.notices import Notices
-from emotalk_client.audio.wav import MP3_TAG, Part, looks_made_up, read_header, repaired
+from emotalk_client.audio.parts import Part
+from emotalk_client.audio.pipes import name_of, seekable, spooled
+from emotalk_client.audio.wav import MP3_TAG, looks_made_up, read_header, repaired
 from emotalk_client.errors import InvalidAudio, TruncatedAudio, UnreadableAudio
 
 ACCEPTED = "wav, flac, mp3, ogg, opus, aiff; with the extra `media`, webm, mp4, m4a and others"
-IN_MEMORY = 8 << 20
-"""Bytes of a pipe that are kept in memory; more go to a nameless temporary file."""
-MOST_SPOOLED = 16 << 30
-"""Bytes of a pipe, at most: one without end must not fill the disk."""
 MOST_AT_ONCE = 1 << 20
 """Samples of all channels together that are read at once, at most: a small file may claim hundreds of channels."""
 
-_PIECE = 1 << 20
 _UNTOLD_FRAMES = 2**62
 """From here on, libsndfile's number of frames means that the header has none."""
 _MP3_TOLD = (b"Xing", b"Info", b"VBRI")
@@ -110,55 +106,6 @@ def opened(source: str | os.PathLike[str] | BinaryIO, notices: Notices) -> Itera
         raise _unreadable(name, error) from error
 
 
-def name_of(source: object) -> str:
-    """Return what messages call ``source``."""
-    return str(getattr(source, "name", source if isinstance(source, (str, os.PathLike)) else "the file"))
-
-
-def seekable(source: object) -> bool:
-    """Return whether ``source``, a path or an open file, can be read twice."""
-    if isinstance(source, (str, os.PathLike)):
-        path = Path(source)
-        return path.is_file() or not path.exists()
-    return bool(hasattr(source, "seekable") and source.seekable())
-
-
-def spooled(source: str | os.PathLike[str] | BinaryIO) -> BinaryIO:
-    """Return all that a pipe gives, as a file that can seek: in memory, or nameless on disk where it is much.
-
-    Raises:
-        InvalidAudio: it gives text, or does not end.
-        UnreadableAudio: it cannot be read.
-    """
-    name = name_of(source)
-    with ExitStack() as stack:
-        try:
-            pipe: Any = source
-            if isinstance(source, (str, os.PathLike)):
-                pipe = stack.enter_context(Path(source).open("rb"))
-            out: BinaryIO = io.BytesIO()
-            size = 0
-            while piece := pipe.read(_PIECE):
-                if not isinstance(piece, bytes):
-                    raise InvalidAudio(f"{name} was opened as text; accepted: an open binary file")
-                size += len(piece)
-                if size > MOST_SPOOLED:
-                    raise InvalidAudio(f"{name} gave more than {MOST_SPOOLED >> 30} GiB; accepted: a pipe that ends")
-                if size > IN_MEMORY and isinstance(out, io.BytesIO):
-                    out = _on_disk(out)
-                out.write(piece)
-        except OSError as error:
-            raise _unreadable(name, error) from error
-    out.seek(0)
-    return out
-
-
-def _on_disk(content: io.BytesIO) -> BinaryIO:
-    file: Any = tempfile.TemporaryFile()  # noqa: SIM115  # closed with its last reader
-    file.write(content.getbuffer())
-    return file  # type: ignore[no-any-return]  # a BinaryIO by another name
-
-
 def _bytes_of(source: str | os.PathLike[str] | BinaryIO, name: str, stack: ExitStack) -> BinaryIO:
     """``source`` as a file that can seek, from its beginning."""
     if isinstance(source, (str, os.PathLike)):
@@ -169,15 +116,21 @@ def _bytes_of(source: str | os.PathLike[str] | BinaryIO, name: str, stack: ExitS
             raise UnreadableAudio(f"{name} is not a file: nothing is there; accepted: an audio file")
         if path.is_file():
             return stack.enter_context(path.open("rb"))
-        return stack.enter_context(spooled(source))  # a pipe with a name
+        return _file(stack.enter_context(spooled(source)))  # a pipe with a name
     if isinstance(source, io.TextIOBase):
         raise InvalidAudio(f"{name} was opened as text; accepted: an open binary file")
     if not seekable(source):
-        return stack.enter_context(spooled(source))
+        return _file(stack.enter_context(spooled(source)))
     start = source.tell()
     if start == 0:
         return source
-    return Part(source, start, source.seek(0, os.SEEK_END) - start)  # type: ignore[return-value]  # what is used of it
+    return _file(Part(source, start, source.seek(0, os.SEEK_END) - start, name=name))
+
+
+def _file(part: Part) -> BinaryIO:
+    """``part`` by the name that libraries know: it has all that they use."""
+    file: Any = part
+    return file  # type: ignore[no-any-return]
 
 
 @contextmanager

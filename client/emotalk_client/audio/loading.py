@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotalk_client.audio.arrays import check_shape, check_values, scaled
-from emotalk_client.audio.files import name_of, opened
+from emotalk_client.audio.files import opened
 from emotalk_client.audio.mixing import Mixer
 from emotalk_client.audio.notices import Notices
+from emotalk_client.audio.pipes import name_of
 from emotalk_client.audio.resampler import Resampler
 from emotalk_client.errors import InvalidAudio
 from emotalk_contract.timing import SAMPLE_RATE

@@ -169,7 +169,8 @@ class MediaFile:
     def _most_samples(self) -> int:
         """Samples after which there is only an encoder's padding; 0 where that is not known. Never much more than the
         header says, by which callers judge what they let in."""
-        return self.frames if self._kind == "mp4" or not self.frames else self.frames + self.samplerate
+        rounding = 0 if self._kind == "mp4" or not self.frames else self.samplerate
+        return self.frames + rounding
 
 
 def installed() -> bool:
