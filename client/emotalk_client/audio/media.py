@@ -79,7 +79,7 @@ class MediaFile:
         if not 1 <= self.samplerate <= MAX_RATE:
             raise UnreadableAudio(f"{name} has a rate of {self.samplerate} Hertz; accepted: 1..{MAX_RATE}")
         self._length_s = self._told_length_s()
-        self.frames = round(self._length_s * self.samplerate)
+        self.frames: int = round(self._length_s * self.samplerate)
         """Samples a channel that the header says; 0 where it does not."""
 
     def pieces(self, size: int) -> Iterator[NDArray[np.float32]]:
