@@ -11,6 +11,7 @@ from emotalk_client.client import EmoTalkClient
 from emotalk_client.errors import (
     AudioError,
     ClientClosed,
+    ClientForked,
     DeadlineExceeded,
     EmoTalkError,
     FormatError,
@@ -34,6 +35,7 @@ from emotalk_client.errors import (
     UnreadableAnimation,
     UnreadableAudio,
     UnwritableFile,
+    WrongEventLoop,
 )
 from emotalk_client.faces.animation import Animation, Frame
 from emotalk_client.live import AsyncLiveSession, LiveOptions, LiveSession, LiveStatus
@@ -47,6 +49,7 @@ __all__ = [
     "AsyncLiveSession",
     "AudioError",
     "ClientClosed",
+    "ClientForked",
     "DeadlineExceeded",
     "EmoTalkClient",
     "EmoTalkError",
@@ -76,4 +79,5 @@ __all__ = [
     "UnreadableAnimation",
     "UnreadableAudio",
     "UnwritableFile",
+    "WrongEventLoop",
 ]

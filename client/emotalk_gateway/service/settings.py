@@ -44,8 +44,14 @@ class GatewaySettings(BaseSettings):
     """WebSocket sessions at once."""
     max_stream_s: float = Field(3600.0, gt=0)
     """Seconds of speech of one of them."""
+    max_starting: int = Field(64, gt=0)
+    """WebSockets at once that have not said ``start`` yet, counted from their handshake."""
+    start_timeout_s: float = Field(5.0, gt=0)
+    """Seconds from the handshake in which ``start`` must come."""
     stream_idle_s: float = Field(60.0, gt=0)
-    """Seconds without a message from the caller after which it ends."""
+    """Seconds without a message from the caller, or in which it takes no frames, after which a session ends."""
+    max_waiting_s: float = Field(120.0, gt=0)
+    """Seconds of speech in one session that may wait for the face server (and at most 32 MiB)."""
     max_message_bytes: int = Field(MIB, ge=SAMPLE_RATE)
     """Of one WebSocket message."""
 
