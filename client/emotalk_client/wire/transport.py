@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from emotalk_client.errors import (
     DeadlineExceeded,
+    EmoTalkError,
     InvalidAddress,
     ModelUnavailable,
     ServerBusy,
@@ -244,7 +245,11 @@ def http_server(target: Target) -> str:
     return "Triton's HTTP port" if b'"name":"triton"' in answer.replace(b" ", b"") else "a server of HTTP, not of gRPC"
 
 
-def translated(url: str, status: str, message: str) -> ServerError | InvalidRequest:
+_UNKNOWN_HOST = re.compile(r"DNS resolution failed|errors? resolving|hostname lookup error|Domain name not found")
+"""What gRPC's resolvers say of a name that is not known."""
+
+
+def translated(url: str, status: str, message: str) -> EmoTalkError | InvalidRequest:
     """Return our error for gRPC's ``status`` and a server's ``message``."""
     code = status.removeprefix("StatusCode.")
     if invalid := from_message(message):
@@ -258,6 +263,8 @@ def translated(url: str, status: str, message: str) -> ServerError | InvalidRequ
     # A dead process of a model answers INTERNAL until the server's supervisor replaces it.
     if code == "NOT_FOUND" or "unknown model" in message or "not ready" in message or "is not healthy" in message:
         return ModelUnavailable(f"{url} does not serve {tensors.ENSEMBLE.name}: {message}")
+    if code == "UNIMPLEMENTED":  # a web server, or gRPC of something else
+        return InvalidAddress(f"{url} is not Triton's gRPC endpoint: {_reason(url, message)}")
     if code in ("UNAVAILABLE", "CANCELLED"):
         return ServerUnavailable(f"no server answers at {url}: {_reason(url, message)}")
     return ServerError(f"{url}: {code}: {message}")
@@ -270,7 +277,7 @@ def _reason(url: str, message: str) -> str:
     except (ValueError, KeyError, TypeError):
         text = message
     text = " ".join(text.split())
-    if "DNS resolution failed" in text or "resolver error" in text.lower():
+    if _UNKNOWN_HOST.search(text):
         text = "its host cannot be found"
     try:
         proxy = proxy_before(Target.parse(url))
