@@ -29,8 +29,8 @@ def gateway(
     """Serve faces over HTTP, until Ctrl-C; every other setting is an environment variable (docs/gateway.md)."""
     try:
         from emotalk_gateway import create_app, load_settings
-        from emotalk_gateway.http.serving import Server, listen
-        from emotalk_gateway.http.serving import address as address_of
+        from emotalk_gateway.http.serving import Server
+        from emotalk_gateway.listening import base_url, listen
     except ImportError as error:
         raise MissingExtra(f"the gateway needs {error.name}; install `emotalk-triton[gateway]`") from error
     given: dict[str, Any] = {
@@ -44,5 +44,5 @@ def gateway(
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     with listen(host, port) as listening, address(url, supervised=True) as triton:
         client = AsyncEmoTalkClient(triton, timeout_s=settings.request_timeout_s)
-        said = f"emotalk gateway is ready: {address_of(listening)}, faces from {triton}"
+        said = f"emotalk gateway is ready: {base_url(listening)}, faces from {triton}"
         Server(create_app(settings, client), lambda: typer.echo(said)).run(sockets=[listening])

@@ -11,6 +11,7 @@ from emotalk_client.client import EmoTalkClient
 from emotalk_client.errors import (
     AudioError,
     ClientClosed,
+    ClientForked,
     DeadlineExceeded,
     EmoTalkError,
     FormatError,
@@ -33,6 +34,7 @@ from emotalk_client.errors import (
     UnreadableAnimation,
     UnreadableAudio,
     UnwritableFile,
+    WrongEventLoop,
 )
 from emotalk_client.faces.animation import Animation, Frame
 from emotalk_client.live import AsyncLiveSession, LiveOptions, LiveSession, LiveStatus
@@ -46,6 +48,7 @@ __all__ = [
     "AsyncLiveSession",
     "AudioError",
     "ClientClosed",
+    "ClientForked",
     "DeadlineExceeded",
     "EmoTalkClient",
     "EmoTalkError",
@@ -74,4 +77,5 @@ __all__ = [
     "UnreadableAnimation",
     "UnreadableAudio",
     "UnwritableFile",
+    "WrongEventLoop",
 ]

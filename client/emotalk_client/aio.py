@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 import weakref
@@ -24,6 +25,7 @@ from emotalk_client.settings import AnimateOptions, Settings
 from emotalk_client.windows.clip import Clip, ClipFacts
 from emotalk_client.windows.planner import PlannedWindow, Planner, balanced
 from emotalk_client.windows.stitcher import Stitcher
+from emotalk_client.wire.forks import check_same_process
 from emotalk_client.wire.health import Health
 from emotalk_client.wire.retry import PASSING, Deadline, Retry
 from emotalk_client.wire.transport import Transport, TritonTransport, check_address, checked
@@ -53,6 +55,9 @@ Progress = Callable[[int, int], None]
 class AsyncEmoTalkClient:
     """Faces from a Triton that serves the ensemble; used with ``async with``, or closed with :meth:`close`.
 
+    It belongs to the event loop that uses it first: another gets a :class:`~emotalk_client.errors.WrongEventLoop`, and
+    a fork of its process a :class:`~emotalk_client.errors.ClientForked`.
+
     Args:
         url: ``host:port`` of Triton's gRPC endpoint.
         timeout_s: seconds that one call may take, retries included; of :meth:`stream`, without the caller's own between
@@ -80,6 +85,7 @@ class AsyncEmoTalkClient:
         self._parameters: dict[str, str] | None = None
         self._sessions: weakref.WeakSet[AsyncLiveSession] = weakref.WeakSet()
         self._closed = False
+        self._made_in = os.getpid()
 
     async def __aenter__(self) -> AsyncEmoTalkClient:
         return self
@@ -90,8 +96,10 @@ class AsyncEmoTalkClient:
         await self.close()
 
     async def close(self) -> None:
-        """End live streams and let go of the connection; does nothing the second time."""
+        """End live streams and let go of the connection; does nothing the second time, nor in a fork."""
         self._closed = True
+        if self._made_in != os.getpid():
+            return
         for session in tuple(self._sessions):
             await session.close()
         transport, self._transport = self._transport, None
@@ -106,7 +114,7 @@ class AsyncEmoTalkClient:
         progress: Progress | None = None,
         **options: Unpack[AnimateOptions],
     ) -> Animation:
-        """The face that speaks ``audio``, whole.
+        """Return the face that speaks ``audio``, whole.
 
         Args:
             audio: a path, an open file, or an array [samples] or [samples, channels].
@@ -134,7 +142,7 @@ class AsyncEmoTalkClient:
         progress: Progress | None = None,
         **options: Unpack[AnimateOptions],
     ) -> AsyncGenerator[Frame, None]:
-        """The frames of :meth:`animate`, in order, as windows finish. Leaving early cancels what is in flight."""
+        """Yield the frames of :meth:`animate`, in order, as windows finish. Leaving early cancels what is in flight."""
         blocks = self._blocks(audio, sample_rate, progress, options)
         try:
             async for first, rows in blocks:
@@ -151,7 +159,7 @@ class AsyncEmoTalkClient:
         progress: Progress | None = None,
         **options: Unpack[AnimateOptions],
     ) -> AsyncGenerator[Animation, None]:
-        """The frames of :meth:`stream`, a window's at a time; their timecodes are the clip's."""
+        """Yield the frames of :meth:`stream`, a window's at a time; their timecodes are the clip's."""
         blocks = self._blocks(audio, sample_rate, progress, options)
         try:
             async for first, rows in blocks:
@@ -160,7 +168,7 @@ class AsyncEmoTalkClient:
             await blocks.aclose()
 
     def live(self, *, sample_rate: int, **options: Unpack[LiveOptions]) -> AsyncLiveSession:
-        """A live stream: speech goes in as it is spoken, frames come out as soon as they are final.
+        """Return a live stream: speech goes in as it is spoken, frames come out as soon as they are final.
 
         Args:
             sample_rate: Hertz of what will be pushed.
@@ -180,7 +188,7 @@ class AsyncEmoTalkClient:
         return session
 
     async def describe(self) -> dict[str, str]:
-        """What the server says of the model it serves, its parameters by name; asked once, and not inferred.
+        """Return the parameters, by name, of the model that the server serves; asked once, and not inferred.
 
         Raises:
             ServerError: its subclass says why there is no answer.
@@ -260,7 +268,7 @@ class AsyncEmoTalkClient:
         deadline: Deadline,
         retry: Retry | None = None,
     ) -> NDArray[np.float32]:
-        """Weights [F, 52] of all frames of ``window``."""
+        """Return weights [F, 52] of all frames of ``window``."""
         transport = self._connected()
         retry = retry or self._retry
         try:
@@ -287,6 +295,7 @@ class AsyncEmoTalkClient:
         return self._parameters
 
     def _check_open(self) -> None:
+        check_same_process(self._made_in)
         if self._closed:
             raise ClientClosed("this client was closed; make a new one")
 

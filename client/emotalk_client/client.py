@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Coroutine, Iterator
@@ -16,12 +17,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from emotalk_client.aio import CONCURRENCY, DEFAULT_URL, RETRIES, TIMEOUT_S, AsyncEmoTalkClient, Progress
 from emotalk_client.audio.loading import AudioSource
-from emotalk_client.errors import ClientClosed
+from emotalk_client.errors import ClientClosed, ClientForked
 from emotalk_client.faces.animation import Animation, Frame
 from emotalk_client.live.session import AsyncLiveSession
 from emotalk_client.live.settings import LiveOptions
 from emotalk_client.live.sync import LiveSession
 from emotalk_client.settings import AnimateOptions
+from emotalk_client.wire.forks import check_same_process
 from emotalk_client.wire.health import Health
 from emotalk_client.wire.transport import GRACE_S, Transport
 
@@ -34,7 +36,11 @@ T = TypeVar("T")
 class EmoTalkClient:
     """Faces from a Triton that serves the ensemble; used with ``with``, or closed with :meth:`close`.
 
-    Threads may share one. The arguments are those of :class:`~emotalk_client.aio.AsyncEmoTalkClient`.
+    Threads may share one; processes may not. After a fork, this client and any that the child makes raise
+    :class:`~emotalk_client.errors.ClientForked` at once: start processes with multiprocessing's "spawn" or
+    "forkserver", or fork before the first client is used and make the child's client in the child.
+
+    The arguments are those of :class:`~emotalk_client.aio.AsyncEmoTalkClient`.
     """
 
     def __init__(
@@ -54,8 +60,11 @@ class EmoTalkClient:
         thread.start()
         self._streams: set[AsyncGenerator[Any, None]] = set()
         # Also runs when the client is forgotten, or the interpreter ends.
-        self._door = threading.Lock()
-        self._end = weakref.finalize(self, _end, self._loop, thread, self._door, self._async, self._streams)
+        self._handing_over = threading.Lock()
+        self._made_in = os.getpid()
+        self._end = weakref.finalize(
+            self, _end, self._loop, thread, self._handing_over, self._async, self._streams, self._made_in
+        )
 
     @property
     def url(self) -> str:
@@ -123,18 +132,23 @@ class EmoTalkClient:
         return self._run(self._async.health())
 
     def _each(self, stream: AsyncGenerator[T, None]) -> Iterator[T]:
-        """What ``stream`` yields; leaving early closes it."""
+        """Yield what ``stream`` does; leaving early closes it."""
         self._streams.add(stream)
         try:
             while (item := self._run(_next(stream))) is not None:
                 yield item
         finally:
-            if self._end.alive:
+            if self._end.alive and self._made_in == os.getpid():
                 self._run(_close(stream))
             self._streams.discard(stream)
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        with self._door:  # nothing may be handed to the loop behind what ends it
+        try:
+            check_same_process(self._made_in)  # first of all: in a fork nobody lets go of the lock, nor runs the loop
+        except ClientForked:
+            work.close()
+            raise
+        with self._handing_over:  # nothing may be handed to the loop behind what ends it
             if not self._end.alive:
                 work.close()
                 raise ClientClosed("this client was closed; make a new one")
@@ -157,7 +171,7 @@ async def _close(stream: AsyncGenerator[T, None]) -> None:
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
-    """What the thread does: run the loop until it is stopped, and leave nothing open."""
+    """Run the loop until it is stopped, and leave nothing open: the work of the thread."""
     try:
         loop.run_forever()
     finally:
@@ -167,9 +181,10 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
 def _end(
     loop: asyncio.AbstractEventLoop,
     thread: threading.Thread,
-    door: threading.Lock,
+    handing_over: threading.Lock,
     client: AsyncEmoTalkClient,
     streams: set[AsyncGenerator[Any, None]],
+    made_in: int,
 ) -> None:
     async def finish() -> None:
         try:
@@ -185,9 +200,9 @@ def _end(
         finally:
             loop.stop()
 
-    if not thread.is_alive():
+    if made_in != os.getpid() or not thread.is_alive():  # in a fork there is nothing to end
         return
-    with door:
+    with handing_over:
         asyncio.run_coroutine_threadsafe(finish(), loop)
     # A forgotten client may be collected on the very thread that would have to be waited for.
     if thread is not threading.current_thread():

@@ -1,13 +1,13 @@
-"""What can go wrong between a caller and a face.
+"""The errors between a caller and a face.
 
 ::
 
     InvalidRequest (ValueError)      a request that no server could serve; its subclasses are the contract's
     EmoTalkError (Exception)
     ├── AudioError
-    │   ├── UnreadableAudio          no audio file, or of no known format
+    │   ├── UnreadableAudio          a file that is not audio, or of no known format
     │   │   └── TruncatedAudio       a file that ends before its header says
-    │   └── InvalidAudio             an array or a rate that is no audio
+    │   └── InvalidAudio             an array or a rate that is not audio
     ├── ServerError                  the server failed
     │   ├── ServerNotStarted         an embedded one was to be started, and did not
     │   ├── ServerUnavailable        nobody answers there             (retried)
@@ -16,16 +16,20 @@
     │   ├── DeadlineExceeded         no answer in time
     │   └── UnexpectedResponse       an answer that cannot be right
     ├── FormatError
-    │   ├── UnknownFormat            a file suffix that is none of ours
-    │   ├── UnreadableAnimation      a file that is no animation
+    │   ├── UnknownFormat            a file suffix that is not one of ours
+    │   ├── UnreadableAnimation      a file that is not an animation
     │   ├── UnwritableFile           a file that cannot be written
     │   └── InvalidRate              a frame rate that no file can have
-    ├── NoSoundDevice                no microphone to listen to
-    ├── InvalidAddress               a URL that is no host:port
+    ├── NoSoundDevice                no microphone to listen to, or one that stopped
+    ├── InvalidAddress               a URL that is not host:port of a gRPC endpoint
     ├── OutputFailed                 a live output cannot send
     ├── MissingExtra                 an optional part of this package is not installed
     ├── SessionEnded                 a live session used after its end
+    ├── WrongEventLoop               an asyncio client used by two event loops
     └── ClientClosed                 used after close()
+        └── ClientForked             used in a fork of the process that made it
+
+Other packages add errors of their own: :mod:`emotalk_gateway.service.errors` and :mod:`emotalk_server.errors`.
 """
 
 from __future__ import annotations
@@ -34,7 +38,7 @@ from emotalk_contract.errors import InvalidRequest as InvalidRequest
 
 
 class EmoTalkError(Exception):
-    """Base of what this package raises, but for :class:`InvalidRequest`."""
+    """The base of what this package raises, but for :class:`InvalidRequest`."""
 
 
 class AudioError(EmoTalkError):
@@ -42,7 +46,7 @@ class AudioError(EmoTalkError):
 
 
 class UnreadableAudio(AudioError):
-    """No audio file, or of no known format."""
+    """A file that is not audio, or of no known format."""
 
 
 class TruncatedAudio(UnreadableAudio):
@@ -50,7 +54,7 @@ class TruncatedAudio(UnreadableAudio):
 
 
 class InvalidAudio(AudioError):
-    """An array or a sample rate that is no audio."""
+    """An array or a sample rate that is not audio."""
 
 
 class ServerError(EmoTalkError):
@@ -74,7 +78,7 @@ class ModelUnavailable(ServerError):
 
 
 class DeadlineExceeded(ServerError):
-    """No answer in time."""
+    """There was no answer in time."""
 
 
 class UnexpectedResponse(ServerError):
@@ -82,15 +86,15 @@ class UnexpectedResponse(ServerError):
 
 
 class FormatError(EmoTalkError):
-    """An animation file."""
+    """Something is wrong with an animation file, or with what was asked of one."""
 
 
 class UnknownFormat(FormatError):
-    """A file suffix that is none of ours."""
+    """A file suffix that is not one of ours."""
 
 
 class UnreadableAnimation(FormatError):
-    """A file that is no animation, or of another layout."""
+    """A file that is not an animation, or of another layout."""
 
 
 class UnwritableFile(FormatError):
@@ -102,11 +106,11 @@ class InvalidRate(FormatError):
 
 
 class NoSoundDevice(EmoTalkError):
-    """There is no microphone to listen to."""
+    """There is no microphone to listen to, or it stopped."""
 
 
 class InvalidAddress(EmoTalkError):
-    """A URL that is no ``host:port``."""
+    """A URL that is not ``host:port`` of a gRPC endpoint."""
 
 
 class OutputFailed(EmoTalkError):
@@ -123,3 +127,15 @@ class SessionEnded(EmoTalkError):
 
 class ClientClosed(EmoTalkError):
     """The client was closed before."""
+
+
+class ClientForked(ClientClosed):
+    """The client, or gRPC under it, was used before this process was forked.
+
+    gRPC's threads do not survive a fork. Start processes with multiprocessing's "spawn" or "forkserver"; or fork before
+    the first client is used, and make the child's client in the child.
+    """
+
+
+class WrongEventLoop(EmoTalkError):
+    """An asyncio client was used by a second event loop."""

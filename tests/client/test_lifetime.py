@@ -14,6 +14,8 @@ from fake import FakeTransport, client
 
 from emotalk_client import ClientClosed, DeadlineExceeded, EmoTalkClient
 
+pytestmark = pytest.mark.unit
+
 CLIP = np.random.default_rng(0).normal(0, 0.1, 160_000).astype(np.float32)
 
 
@@ -82,7 +84,7 @@ print(next(stream).index)
 """
     run = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", code],
-        cwd=Path(__file__).parent,
+        cwd=Path(__file__).parents[1] / "helpers",  # where `fake` is
         capture_output=True,
         text=True,
         timeout=20,

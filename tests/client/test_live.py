@@ -32,6 +32,8 @@ from emotalk_contract import errors
 from emotalk_contract.recipe import Recipe
 from emotalk_contract.timing import FPS, frame_count
 
+pytestmark = pytest.mark.unit
+
 RATE = 16_000
 NOT_NORMALISING = Recipe(normalisation="none", frame_grid="uniform").strings() | {"model": "another fake"}
 

@@ -16,6 +16,8 @@ from emotalk_contract import errors
 from emotalk_contract.timing import FPS, frame_count
 from emotalk_server import EmbeddedServer
 
+pytestmark = pytest.mark.server
+
 RATE = 16_000
 VOICE = Path(__file__).parents[2] / "docs" / "demo" / "voice.flac"
 SECONDS = 4

@@ -4,8 +4,12 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 import emotalk_client
 from emotalk_client import errors
+
+pytestmark = pytest.mark.unit
 
 IMPORT_S = 0.6
 
@@ -18,6 +22,7 @@ def test_the_public_names_are_these_and_no_others():
         "AsyncLiveSession",
         "AudioError",
         "ClientClosed",
+        "ClientForked",
         "DeadlineExceeded",
         "EmoTalkClient",
         "EmoTalkError",
@@ -46,6 +51,7 @@ def test_the_public_names_are_these_and_no_others():
         "UnreadableAnimation",
         "UnreadableAudio",
         "UnwritableFile",
+        "WrongEventLoop",
     ]
 
 

@@ -11,6 +11,8 @@ from websockets.sync.client import connect
 
 from emotalk_contract.arkit import BLENDSHAPES
 
+pytestmark = pytest.mark.server
+
 RATE = 16_000
 TOKEN = "open sesame"
 BLOCK = 1600

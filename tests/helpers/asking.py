@@ -60,8 +60,8 @@ class Gateway:
     def settle(self, seconds=5.0, among=0):
         """Wait until all but ``among`` are gone."""
         until = time.monotonic() + seconds
-        while self.service.uploads.inside + self.service.streams.inside > among:
-            assert time.monotonic() < until, "somebody is still inside"
+        while self.service.uploads.admitted + self.service.streams.admitted > among:
+            assert time.monotonic() < until, "somebody is still being served"
             time.sleep(0.01)
 
 

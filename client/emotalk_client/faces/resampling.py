@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotalk_client.errors import InvalidRate
+from emotalk_client.faces.track import MAX_FRAMES, Track
 from emotalk_contract.arkit import BLENDSHAPES, INDEX
 from emotalk_contract.limits import MAX_EXPORT_FPS, MIN_EXPORT_FPS
 from emotalk_contract.lips import gap_mm
@@ -36,12 +37,45 @@ SHUT, CLOSER_LIDS = 0.5, 0.1
 """Likewise one with lids shut beyond the first weight, when the frame's own are less shut by the second."""
 
 
+EVEN = 0.25
+"""Frames by which the moments of a clip without gaps may stray from its grid."""
+
+
+def is_rate(fps: object) -> bool:
+    """Return whether ``fps`` is a frame rate that is accepted."""
+    number = isinstance(fps, int | float | np.integer | np.floating) and not isinstance(fps, bool)
+    return number and bool(MIN_EXPORT_FPS <= fps <= MAX_EXPORT_FPS)  # type: ignore[operator]  # NaN fails too
+
+
 def check_rate(fps: float) -> float:
-    """``fps`` if it is a frame rate; :class:`InvalidRate` otherwise."""
-    number = isinstance(fps, (int, float, np.integer, np.floating)) and not isinstance(fps, bool)
-    if not number or not MIN_EXPORT_FPS <= fps <= MAX_EXPORT_FPS:  # NaN fails too
+    """Return ``fps`` if it is a frame rate; raise :class:`InvalidRate` otherwise."""
+    if not is_rate(fps):
         raise InvalidRate(f"fps is {fps!r}; accepted: {MIN_EXPORT_FPS}..{MAX_EXPORT_FPS} frames a second")
     return float(fps)
+
+
+def is_even(seconds: NDArray[np.float64], fps: float) -> bool:
+    """Return whether frames at ``seconds`` [F] from the first lie within :data:`EVEN` frames of every 1 / ``fps``."""
+    return not len(seconds) or bool(np.abs(seconds * fps - np.arange(len(seconds))).max() <= EVEN)
+
+
+def evenly(weights: NDArray[np.float32], seconds: NDArray[np.float64], fps: float) -> NDArray[np.float32]:
+    """``weights`` [F, 52] of frames at ``seconds`` [F], ascending from 0, as [N, 52] with a frame every 1 / ``fps``.
+
+    The curves are those between frames; over a gap they lead from its first frame to its last.
+    """
+    frames = round(float(seconds[-1]) * fps) + 1
+    if frames > MAX_FRAMES:
+        raise InvalidRate(
+            f"a clip of {seconds[-1]:.0f} s has {frames} frames at {fps:g} fps; accepted: at most {MAX_FRAMES}"
+        )
+    position = np.interp(np.arange(frames) / fps, seconds, np.arange(len(seconds)))
+    return _interpolated(weights, position)
+
+
+def on_grid(track: Track) -> NDArray[np.float32]:
+    """The weights of ``track`` with a frame every 1 / fps seconds from its first one; :func:`evenly` fills gaps."""
+    return track.weights if is_even(track.seconds, track.fps) else evenly(track.weights, track.seconds, track.fps)
 
 
 def frame_total(frames: int, rate: float, fps: float) -> int:

@@ -32,15 +32,15 @@ class Deadline:
 
     @classmethod
     def after(cls, seconds: float) -> Deadline:
-        """``seconds`` from now."""
+        """Return the moment ``seconds`` from now."""
         return cls(asyncio.get_running_loop().time() + seconds, seconds)
 
     def later(self, seconds: float) -> Deadline:
-        """``seconds`` later: time that the caller took does not count."""
+        """Return the moment ``seconds`` later: time that the caller took does not count."""
         return Deadline(self.at + seconds, self.allowed_s)
 
     def remaining(self) -> float:
-        """Seconds that are left.
+        """Return the seconds that are left.
 
         Raises:
             DeadlineExceeded: none are.
@@ -60,7 +60,7 @@ class Retry:
     longest_s: float = 2.0
 
     async def run(self, attempt: Callable[[float], Awaitable[T]], deadline: Deadline) -> T:
-        """The first success of ``attempt(seconds left)``, or its last failure."""
+        """Return the first success of ``attempt(seconds left)``, or raise its last failure."""
         for number in range(self.attempts):
             try:
                 return await attempt(deadline.remaining())

@@ -1,8 +1,9 @@
 """The wire: the only module that knows tritonclient.
 
-Rule that this module guards: **a request that was sent is never cancelled on the wire.** Triton up to 25.02 may crash,
-and take everybody's requests with it, when a gRPC call ends while it computes (triton-inference-server/server issues
-7368 and 8034). So deadlines and cancellation end our waiting, and the answer that comes later is dropped.
+Rule that this module guards: **a request that was sent is not cancelled on a wire that does not bear it.** Triton up to
+25.02 may crash, and take everybody's requests with it, when a gRPC call ends while it computes
+(triton-inference-server/server issues 7368 and 8034). There, deadlines and cancellation end our waiting, and the answer
+that comes later is dropped; see :mod:`emotalk_client.wire.calls` for the bounds.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol
 
@@ -24,7 +26,12 @@ from emotalk_client.errors import (
     ServerError,
     ServerUnavailable,
     UnexpectedResponse,
+    WrongEventLoop,
 )
+from emotalk_client.wire.address import Target, proxy_before
+from emotalk_client.wire.address import check_address as check_address
+from emotalk_client.wire.calls import Calls
+from emotalk_client.wire.forks import use_grpc
 from emotalk_contract import tensors
 from emotalk_contract.errors import InvalidRequest, from_message
 from emotalk_contract.options import Parameter
@@ -35,46 +42,53 @@ GRACE_S = 10.0
 
 RECONNECT_S = 2.0
 """Seconds at most between two attempts to connect. gRPC's own two minutes would keep a server that is back waiting."""
+CONNECT_S = 5.0
+"""Seconds that one attempt to connect may take; gRPC's own are 20."""
+BEARS_CANCELLATION = (2, 56)
+"""Triton's own version from which on a call may be cancelled on the wire: 2.56 is release 25.03."""
+HTTP_PROBE_S = 1.0
+"""Seconds in which a server that speaks HTTP says so."""
+LONGEST_REASON = 300
+"""Characters of gRPC's own words that a message shows."""
 
 Arrays = Mapping[str, NDArray[Any]]
-
-_ADDRESS = re.compile(r"[^\s/:]+:\d{1,5}|\[[0-9A-Fa-f:.]+\]:\d{1,5}")
 
 
 class Transport(Protocol):
     """Carries requests to a server that serves the ensemble."""
 
     async def infer(self, inputs: Arrays, parameters: Mapping[str, Parameter], timeout_s: float) -> dict[str, Any]:
-        """The ensemble's outputs by name; raises what ``errors`` lists."""
+        """Return the ensemble's outputs by name; raise what ``errors`` lists."""
 
     async def model_parameters(self, timeout_s: float) -> dict[str, str]:
-        """The ``parameters`` of the ensemble's own config."""
+        """Return the ``parameters`` of the ensemble's own config."""
 
     async def close(self) -> None:
         """Let go of the connection."""
 
 
 class TritonTransport:
-    """gRPC to a Triton at ``host:port``. Made inside the event loop that uses it."""
+    """gRPC to a Triton at ``host:port``. Made inside the event loop that uses it.
+
+    Raises:
+        ClientForked: gRPC was used before this process was forked.
+    """
 
     def __init__(self, url: str) -> None:
+        use_grpc()
         # Imported when needed: gRPC is most of this package's import time.
         import tritonclient.grpc.aio as triton
         from tritonclient.utils import InferenceServerException
 
         self._url = url
+        self._target = Target.parse(url)
+        self._loop = asyncio.get_running_loop()
         self._triton = triton
         self._error = InferenceServerException
-        any_length = -1
-        self._client = triton.InferenceServerClient(
-            url,
-            channel_args=[
-                ("grpc.max_send_message_length", any_length),
-                ("grpc.max_receive_message_length", any_length),
-                ("grpc.max_reconnect_backoff_ms", int(RECONNECT_S * 1000)),
-            ],
-        )
-        self._flying: set[asyncio.Future[Any]] = set()
+        self._client = self._connection()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._calls = Calls(url, self._live, self._reconnect)
+        self._speaks_http: str | None = None
 
     async def infer(self, inputs: Arrays, parameters: Mapping[str, Parameter], timeout_s: float) -> dict[str, Any]:
         """See :class:`Transport`."""
@@ -84,47 +98,115 @@ class TritonTransport:
             tensor.set_data_from_numpy(array)
             sent.append(tensor)
         call = self._client.infer(tensors.ENSEMBLE.name, sent, parameters=dict(parameters) or None)
-        result = await self._answer(call, timeout_s)
+        result = await self._answer(call, timeout_s, sum(array.nbytes for array in inputs.values()))
         outputs = {tensor.name: result.as_numpy(tensor.name) for tensor in tensors.ENSEMBLE.outputs}
         if missing := [name for name, array in outputs.items() if array is None]:
-            raise UnexpectedResponse(f"{self._url} sent no {', '.join(missing)}")
+            raise UnexpectedResponse(f"{self._url} did not send {', '.join(missing)}")
         return outputs
 
     async def model_parameters(self, timeout_s: float) -> dict[str, str]:
         """See :class:`Transport`."""
+        until = self._loop.time() + timeout_s
         answer = await self._answer(self._client.get_model_config(tensors.ENSEMBLE.name), timeout_s)
+        try:
+            server = await self._answer(self._client.get_server_metadata(), max(0.0, until - self._loop.time()))
+        except ServerError:  # it need not tell everybody
+            self._calls.cancellable = False
+        else:
+            self._calls.cancellable = bears_cancellation(server.version)
         return {key: value.string_value for key, value in answer.config.parameters.items()}
 
     async def close(self) -> None:
         """See :class:`Transport`."""
-        if self._flying:
-            await asyncio.wait(self._flying, timeout=GRACE_S)
+        if self._loop.is_closed():  # and all that belonged to it is gone
+            return
+        self._check_loop()
+        await self._calls.close(GRACE_S)
         await self._client.close()
+        await asyncio.gather(*self._closing, return_exceptions=True)
 
-    async def _answer(self, call: Coroutine[Any, Any, Any], timeout_s: float) -> Any:
-        """What ``call`` returns; it goes on alone if it takes too long, or if the caller is cancelled."""
-        flying = asyncio.ensure_future(call)
-        self._flying.add(flying)
-        flying.add_done_callback(self._landed)
-        done, _ = await asyncio.wait({flying}, timeout=timeout_s)
-        if not done:
-            raise DeadlineExceeded(f"{self._url} did not answer within {timeout_s:.3g} s")
+    def _connection(self) -> Any:
+        """Return a new client of Triton's, with a connection of its own."""
+        any_length = -1
+        return self._triton.InferenceServerClient(
+            self._url,
+            channel_args=[
+                ("grpc.max_send_message_length", any_length),
+                ("grpc.max_receive_message_length", any_length),
+                ("grpc.max_reconnect_backoff_ms", int(RECONNECT_S * 1000)),
+                ("grpc.min_reconnect_backoff_ms", int(CONNECT_S * 1000)),  # so is an attempt's time limit called
+                ("grpc.use_local_subchannel_pool", 1),  # a new client is a new connection
+                ("grpc.enable_http_proxy", 0 if self._target.is_loopback else 1),
+            ],
+        )
+
+    async def _live(self) -> None:
+        await self._client.is_server_live()
+
+    def _reconnect(self) -> None:
+        old, self._client = self._client, self._connection()
+        closing = asyncio.create_task(old.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+    async def _answer(self, call: Coroutine[Any, Any, Any], timeout_s: float, size: int = 0) -> Any:
+        """Return what ``call``, a request of ``size`` bytes, returns; see :meth:`Calls.answer`."""
         try:
-            return flying.result()
+            self._check_loop()
+        except WrongEventLoop:
+            call.close()
+            raise
+        try:
+            return await self._calls.answer(call, timeout_s, size)
         except self._error as error:
-            raise self._translated(error) from error
+            code, message = str(error.status() or ""), str(error.message() or "")
+            if code.endswith("UNAVAILABLE"):
+                await self._check_grpc()
+            raise translated(self._url, code, message) from error
 
-    def _landed(self, flying: asyncio.Future[Any]) -> None:
-        self._flying.discard(flying)
-        if not flying.cancelled():
-            flying.exception()  # seen, whether or not anybody still waits for it
+    def _check_loop(self) -> None:
+        if asyncio.get_running_loop() is not self._loop:
+            raise WrongEventLoop(
+                "this client is used by another event loop; make one client for each, or one EmoTalkClient, which "
+                "threads may share"
+            )
 
-    def _translated(self, error: Any) -> ServerError | InvalidRequest:
-        return translated(self._url, str(error.status() or ""), str(error.message() or ""))
+    async def _check_grpc(self) -> None:
+        """Raise :class:`InvalidAddress` where nobody answers because another protocol is spoken."""
+        if self._speaks_http is None:
+            through_proxy = proxy_before(self._target) is not None
+            self._speaks_http = "" if through_proxy else await asyncio.to_thread(http_server, self._target)
+        if self._speaks_http:
+            raise InvalidAddress(
+                f"{self._url} is {self._speaks_http}; accepted: Triton's gRPC endpoint, whose port is 8001 unless it "
+                "was started otherwise"
+            )
+
+
+def bears_cancellation(version: str) -> bool:
+    """True for a Triton of ``version``, such as ``2.56.0``, in which a call may be cancelled on the wire."""
+    found = re.match(r"(\d+)\.(\d+)", version)
+    return found is not None and (int(found[1]), int(found[2])) >= BEARS_CANCELLATION
+
+
+def http_server(target: Target) -> str:
+    """Return what answers to HTTP/1.1 at ``target``, in words; empty where nothing does."""
+    request = f"GET /v2 HTTP/1.1\r\nHost: {target.host}\r\nConnection: close\r\n\r\n".encode("ascii", "replace")
+    answer = b""
+    try:
+        with socket.create_connection((target.host, target.port), timeout=HTTP_PROBE_S) as connection:
+            connection.sendall(request)
+            while len(answer) < 4096 and (part := connection.recv(4096)):  # more than any such answer
+                answer += part
+    except (OSError, UnicodeError):  # what came before counts
+        pass
+    if not answer.startswith(b"HTTP/1."):
+        return ""
+    return "Triton's HTTP port" if b'"name":"triton"' in answer.replace(b" ", b"") else "a server of HTTP, not of gRPC"
 
 
 def translated(url: str, status: str, message: str) -> ServerError | InvalidRequest:
-    """Our error for gRPC's ``status`` and a server's ``message``."""
+    """Return our error for gRPC's ``status`` and a server's ``message``."""
     code = status.removeprefix("StatusCode.")
     if invalid := from_message(message):
         return invalid
@@ -138,32 +220,33 @@ def translated(url: str, status: str, message: str) -> ServerError | InvalidRequ
     if code == "NOT_FOUND" or "unknown model" in message or "not ready" in message or "is not healthy" in message:
         return ModelUnavailable(f"{url} does not serve {tensors.ENSEMBLE.name}: {message}")
     if code in ("UNAVAILABLE", "CANCELLED"):
-        return ServerUnavailable(f"no server answers at {url}: {_brief(message)}")
+        return ServerUnavailable(f"no server answers at {url}: {_reason(url, message)}")
     return ServerError(f"{url}: {code}: {message}")
 
 
-def _brief(message: str) -> str:
+def _reason(url: str, message: str) -> str:
+    """Return gRPC's ``message`` in a line of words, and the proxy that may be behind it."""
     try:
-        return str(json.loads(message)["grpc_message"])
+        text = str(json.loads(message)["grpc_message"])
     except (ValueError, KeyError, TypeError):
-        return message
-
-
-def check_address(url: str) -> str:
-    """``url``, if it is one that gRPC can be asked for.
-
-    Raises:
-        InvalidAddress: it is no ``host:port``.
-    """
-    if not (isinstance(url, str) and _ADDRESS.fullmatch(url)):
-        raise InvalidAddress(
-            f"the URL is {url!r}; accepted: host:port of Triton's gRPC endpoint, such as localhost:8001, without http://"
+        text = message
+    text = " ".join(text.split())
+    if "DNS resolution failed" in text or "resolver error" in text.lower():
+        text = "its host cannot be found"
+    try:
+        proxy = proxy_before(Target.parse(url))
+    except InvalidAddress:  # of a caller that has names of its own
+        proxy = None
+    if proxy is not None:
+        text += (
+            f" (asked through the proxy {proxy.address}, which the variable {proxy.variable} names; a host in no_proxy "
+            "is asked directly)"
         )
-    return url
+    return text if len(text) <= 2 * LONGEST_REASON else f"{text[:LONGEST_REASON]}..."
 
 
 def checked(outputs: Mapping[str, Any], frames: int, first_frame: int = 0) -> NDArray[np.float32]:
-    """The weights [frames, 52] in ``outputs``, of a window that starts at ``first_frame``.
+    """Return the weights [frames, 52] in ``outputs``, of a window that starts at ``first_frame``.
 
     Raises:
         UnexpectedResponse: they have another shape, are not finite, or belong to other frames.

@@ -64,9 +64,9 @@ def add_convert(app: FastAPI, service: Service) -> None:
             accepted = ", ".join(known.removeprefix(".") for known in FORMATS)
             raise UnknownFormat(f"format is {format!r}; accepted: {accepted}")
         FORMATS[suffix].check()
-        with service.uploads.place():
+        with service.uploads.admit():
             body = await request.body()
-            async with service.uploads.turn():
+            async with service.uploads.run():
                 content = await in_thread(_converted, body, suffix, service.settings.max_audio_s)
         return Response(
             content,

@@ -29,9 +29,9 @@ def add_health(app: FastAPI, service: Service) -> None:
         if service.stopping.is_set():
             raise GatewayStopping("the gateway stops; try again later")
         if service.uploads.full:
-            raise GatewayFull(f"{service.uploads.inside} uploads are being served; accepted: no more at once")
+            raise GatewayFull(f"{service.uploads.admitted} uploads are being served; accepted: no more at once")
         await checks.within_time(service.client.describe())
-        return {"status": "ok", "uploads": service.uploads.inside, "streams": service.streams.inside}
+        return {"status": "ok", "uploads": service.uploads.admitted, "streams": service.streams.admitted}
 
 
 class _Checks:

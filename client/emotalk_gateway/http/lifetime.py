@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from emotalk_gateway.http.answers import answer
 from emotalk_gateway.service.errors import GatewayStopping, Problem, RequestTooSlow, UploadTooLarge
 from emotalk_gateway.service.service import Service
 from emotalk_gateway.service.tasks import cancelled
@@ -159,8 +159,8 @@ class OneRequest:
         """Say why, as far as the caller still listens."""
         problem = self._service.problem(error)
         if self._status is None:
-            answer = JSONResponse(problem.body(), problem.status, dict(problem.headers))
-            sending: Awaitable[None] = answer(self._scope, self._receive, self._send)
+            response = answer(problem, self._service.settings.retry_after_s)
+            sending: Awaitable[None] = response(self._scope, self._receive, self._send)
         else:
             words = self.last_words(problem) if self.last_words is not None else b""
             sending = self._outer_send({"type": "http.response.body", "body": words})

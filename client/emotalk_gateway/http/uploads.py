@@ -23,7 +23,9 @@ from starlette.requests import Request
 from emotalk_client.audio.loading import blocks, expected_samples
 from emotalk_client.threads import in_thread
 from emotalk_contract.timing import SAMPLE_RATE
+from emotalk_gateway.http.auth import check_header
 from emotalk_gateway.service.errors import ClipTooLong, InvalidUpload
+from emotalk_gateway.service.service import Service
 
 MAX_FIELDS = 32
 SNIFFED = 64
@@ -38,6 +40,19 @@ class Upload:
     audio: BinaryIO
     """Seekable; its name says nothing of the caller's or the gateway's."""
     fields: dict[str, str]
+
+
+@asynccontextmanager
+async def received(service: Service, request: Request, part: str) -> AsyncIterator[Upload]:
+    """The upload in ``part`` of the form, admitted, taken in and not too long, for as long as the block lasts.
+
+    Raises:
+        NotAuthorised, GatewayFull, InvalidUpload, UploadTooLarge, ClipTooLong, AudioError: it is not.
+    """
+    check_header(request, service.settings)
+    with service.uploads.admit():
+        async with upload(request, part, service.settings.max_upload_bytes, service.settings.max_audio_s) as taken:
+            yield taken
 
 
 @asynccontextmanager

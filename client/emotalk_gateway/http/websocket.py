@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -23,20 +22,20 @@ from emotalk_contract.timing import FPS
 from emotalk_gateway.http.auth import check_origin, check_token
 from emotalk_gateway.http.conversation import Conversation, Line
 from emotalk_gateway.http.messages import PATH, Start
-from emotalk_gateway.service.capacity import Admission
+from emotalk_gateway.service.capacity import Capacity
 from emotalk_gateway.service.errors import GatewayStopping, InvalidMessage, Problem, StartTooLate
 from emotalk_gateway.service.service import Service
 from emotalk_gateway.service.tasks import cancelled
 
-DONE, POLICY, FAILED, TRY_AGAIN = 1000, 1008, 1011, 1013
-"""Close codes (RFC 6455, and IANA's registry for the last)."""
+DONE = 1000
+"""Close code of a connection that ended well (RFC 6455)."""
 LAST_WORDS_S = 1.0
 """Seconds that the last words may take to a caller that does not read."""
 
 
 def add_websocket(app: FastAPI, service: Service) -> None:
     """Add the route."""
-    starting = Admission("connections that have not started", service.settings.max_starting)
+    starting = Capacity("connections that have not started", service.settings.max_starting)
 
     @app.websocket(PATH)
     async def stream(socket: WebSocket) -> None:
@@ -46,7 +45,7 @@ def add_websocket(app: FastAPI, service: Service) -> None:
 class _Connection:
     """One connection, from the handshake to the close."""
 
-    def __init__(self, service: Service, starting: Admission, socket: WebSocket) -> None:
+    def __init__(self, service: Service, starting: Capacity, socket: WebSocket) -> None:
         self._service = service
         self._starting = starting
         self._socket = socket
@@ -72,9 +71,9 @@ class _Connection:
 
     async def _serve(self) -> None:
         await self._socket.accept()
-        with self._starting.place():
+        with self._starting.admit():
             start = await self._start()
-        with self._service.streams.place():
+        with self._service.streams.admit():
             conversation = Conversation(self._service, self._line, start)
             await self._line.say({"type": "started", "names": BLENDSHAPES, "fps": FPS})
             await conversation.run()
@@ -105,11 +104,4 @@ class _Connection:
             return
         said: dict[str, Any] = {"type": "error", **problem.body()}
         await self._socket.send_text(orjson.dumps(said).decode())
-        await self._socket.close(close_code(problem), problem.error)
-
-
-def close_code(problem: Problem) -> int:
-    """Return the code with which a connection is closed after ``problem``."""
-    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        return TRY_AGAIN
-    return FAILED if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR else POLICY
+        await self._socket.close(problem.close_code, problem.error)

@@ -1,4 +1,4 @@
-"""What all routes share: the client behind them, who is inside, and how it goes."""
+"""The client behind all doors, how many are served, and how it goes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from emotalk_client.aio import AsyncEmoTalkClient
-from emotalk_gateway.service.capacity import Admission
+from emotalk_gateway.service.capacity import Capacity
 from emotalk_gateway.service.errors import Problem, problem_of
 from emotalk_gateway.service.metrics import Metrics
 from emotalk_gateway.service.rate import HeldRate
@@ -25,16 +25,16 @@ class Service:
     def __init__(self, settings: GatewaySettings, client: AsyncEmoTalkClient) -> None:
         self.settings = settings
         self.client = client
-        self.uploads = Admission("uploads", settings.max_requests, settings.max_computing)
-        self.streams = Admission("streams", settings.max_streams)
+        self.uploads = Capacity("uploads", settings.max_requests, settings.max_computing)
+        self.streams = Capacity("streams", settings.max_streams)
         self.rate = HeldRate()
         self.stopping = asyncio.Event()
         """Set once: nothing new is begun, and what goes on is ended."""
         self.metrics = Metrics(self.uploads, self.streams, self.rate)
 
     def problem(self, error: BaseException) -> Problem:
-        """What a caller is told of ``error``; counted, and logged where the caller is not told all of it."""
-        problem = problem_of(error, self.settings.retry_after_s)
+        """Return what a caller is told of ``error``; counted, and logged where the caller is not told all of it."""
+        problem = problem_of(error)
         self.metrics.rejected(problem.error)
         if problem.internal:
             logger.error("%s", problem.error, exc_info=error)
