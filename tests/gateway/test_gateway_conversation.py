@@ -52,7 +52,7 @@ class Gate:
 
 
 def streams(app):
-    return app.state.service.streams.inside
+    return app.state.service.streams.admitted
 
 
 @pytest.mark.parametrize("hangs", ["the recipe", "the first window", "a window"])
