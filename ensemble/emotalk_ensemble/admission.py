@@ -1,4 +1,4 @@
-"""Bounds how many requests are in the ensemble.
+"""A bound on how many requests are in the ensemble.
 
 Rules that this module guards: **a request for which there is no room is refused before a network computes for it**, and
 **what one caller sends directly to a step counts for nobody else.**
@@ -13,7 +13,7 @@ ticket travels with the request as the tensor TICKET, and the last step notes th
 not issued or came back before. What was issued and did not come back is *outstanding*, and bounded.
 
 A ticket may be lost: its request failed on its way, or a caller asked the first step directly, which Triton does not
-let it tell from the ensemble. Nobody waits for those:
+let it tell from the ensemble. They are given up as follows:
 
 * a ticket that a later one overtook is lost, for requests pass in order (unless overtaken ones have come back lately);
 * while no network computes, nothing is on its way, and all that is outstanding is lost. The processes of our own
@@ -37,7 +37,7 @@ from emotalk_ensemble.shared_file import Numbers, SharedFile, server_folder
 IDLE_S = 0.1
 """Seconds without computing after which nothing is on its way: steps follow each other within a few milliseconds."""
 MAX_IDLE_S = 0.4
-"""It doubles up to this while nothing comes back: a step may hang, and then each time admits as many more."""
+"""Longest such wait: it doubles while nothing comes back, for a step may hang, and each wait admits as many more."""
 TRY_S = 0.25
 """Seconds in which nothing came back after which a full ensemble admits one more request."""
 MISTRUST_S = 10.0
@@ -63,7 +63,7 @@ class EnsembleFull(RuntimeError):
 
 
 class _End:
-    """Maps the file: its head, and two rings that are as long: tickets issued, and tickets that came back."""
+    """Map the file: its head, and two rings that are as long: tickets issued, and tickets that came back."""
 
     def __init__(self, path: Path | None = None, clock_ns: Clock = time.monotonic_ns) -> None:
         self._path = path or server_folder() / NAME
@@ -86,7 +86,7 @@ class _End:
         return True
 
     def _since(self, when: int) -> float:
-        """Seconds since ``when``."""
+        """Return the seconds since ``when``."""
         return (self._clock_ns() - when) / _NS
 
 

@@ -1,4 +1,4 @@
-"""Raw weights into a face: smoothing, blinks, emotions, gains and offsets, clamp. Pure functions on arrays."""
+"""From raw weights to a face: smoothing, blinks, emotions, gains and offsets, clamp. Pure functions on arrays."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _LIDS = [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]
 
 
 def postprocess(inputs: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    """The outputs of ``emotalk_postprocess`` for one request: RAW_BLENDSHAPES [B, F, 52], START_FRAME [B, 1].
+    """Return the outputs of ``emotalk_postprocess`` for one request: RAW_BLENDSHAPES [B, F, 52], START_FRAME [B, 1].
 
     Raises:
-        InvalidRequest: a post-processing option that does not exist or has a wrong value.
+        InvalidRequest: a post-processing option does not exist or has a wrong value.
     """
     options = Options.parse(parameters)
     raw = inputs[tensors.RAW_BLENDSHAPES.name]
@@ -39,7 +39,7 @@ def postprocess(inputs: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any
 
 
 def face(raw: NDArray[np.float32], first_frame: int, options: Options) -> NDArray[np.float32]:
-    """``raw`` [F, 52] with ``options`` applied, in their order: smooth, blink, emotions, gains, offsets, clamp.
+    """Return ``raw`` [F, 52] with ``options`` applied, in their order: smooth, blink, emotions, gains, offsets, clamp.
 
     ``first_frame`` is the absolute frame of the first row. Smoothing takes the array's ends for the clip's, so of a
     window's frames those within :data:`~emotalk_ensemble.smoothing.REACH` of a cut are only final in the next window.

@@ -1,4 +1,4 @@
-"""Requests into what the networks take: checks, defaults, normalisation, frame grid. Pure functions on arrays.
+"""From requests to the networks' inputs: checks, defaults, normalisation, frame grid. Pure functions on arrays.
 
 Two clips, one frontend. When the emotion is to come from another clip, that clip follows the speech in one signal; the
 convolutional frontend is local, so the features of the second part are those of the second clip alone, and the emotion
@@ -46,11 +46,11 @@ from emotalk_contract.timing import (
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 
 STYLE_SUM_TOLERANCE = 1e-3
-"""How far the weights of a style may be from summing to 1 (float32 callers round)."""
+"""Distance from 1 that the sum of a style's weights may have (float32 callers round)."""
 
 
 def preprocess(inputs: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any], recipe: Recipe) -> Arrays:
-    """The outputs of ``emotalk_preprocess`` for one request.
+    """Return the outputs of ``emotalk_preprocess`` for one request.
 
     Args:
         inputs: the request's tensors by name, each with its batch axis first ([B, samples], [B, 1], ...).
@@ -97,14 +97,14 @@ def preprocess(inputs: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any]
 
 
 def statistics_of(audio: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean and population variance of each clip in ``audio`` [..., samples] -> [..., 2], summed in float64."""
+    """Return mean and population variance of each clip in ``audio`` [..., samples] -> [..., 2], summed in float64."""
     wide = audio.astype(np.float64)
     both: NDArray[np.float64] = np.stack([wide.mean(axis=-1), wide.var(axis=-1)], axis=-1)
     return both.astype(np.float32)
 
 
 def _optional(inputs: Mapping[str, NDArray[Any]], tensor: Tensor, batch: int) -> NDArray[Any] | None:
-    """The tensor if the request has it, with as many items as the audio."""
+    """Return the tensor if the request has it, with as many items as the audio."""
     array = inputs.get(tensor.name)
     if array is None:
         return None
