@@ -32,7 +32,6 @@ from emotalk_contract.recipe import Recipe
 from emotalk_contract.tensors import Tensor
 from emotalk_contract.timing import (
     FEATURE_HOP,
-    FPS,
     GRID_FRAMES,
     SAMPLE_RATE,
     FrameGrid,
@@ -176,7 +175,7 @@ def _windows(
 
 
 def _window(samples: int, start_frame: int, clip_samples: int | None) -> Window:
-    last = limits.MAX_CLIP_SAMPLES * FPS // SAMPLE_RATE
+    last = limits.MAX_START_FRAME
     if not 0 <= start_frame <= last or start_frame % GRID_FRAMES:
         raise InvalidWindow(f"START_FRAME is {start_frame}; accepted: a multiple of {GRID_FRAMES} in 0..{last}")
     window = Window(samples, start_frame, clip_samples)

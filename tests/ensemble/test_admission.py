@@ -1,4 +1,4 @@
-"""How many requests may be in the ensemble, and what cannot change that."""
+"""The bound on requests in the ensemble, and attempts to change it."""
 
 import pytest
 from holding import computing_process

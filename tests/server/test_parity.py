@@ -1,4 +1,4 @@
-"""What the paper's code gives, through a real Triton. Tolerance 1e-4: easy mistakes cost more (see tests/export)."""
+"""The numbers of the paper's code, through a real Triton, within 1e-4: easy mistakes cost more (see tests/export)."""
 
 import logging
 import re
