@@ -181,6 +181,15 @@ def test_without_networks_that_tell_one_request_at_a_time_tries(entrance, exit_,
     assert len(fill(entrance)) == LIMIT
 
 
+def test_tries_take_the_place_of_what_is_lost(entrance, clock):
+    fill(entrance)
+    for _ in range(10):
+        clock.s += TRY_S
+        assert len(fill(entrance)) == 1
+    with pytest.raises(EnsembleFull, match=f"{LIMIT} requests compute or wait"):
+        entrance.admit()
+
+
 def test_a_first_step_that_starts_again_counts_anew_and_tickets_of_before_stay_good(entrance, exit_, path, clock):
     before = fill(entrance)
     again = Entrance(LIMIT, path, clock)
