@@ -17,6 +17,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from emotalk_client.audio.arrays import MOST_AT_ONCE
 from emotalk_client.audio.containers import HEAD, container
 from emotalk_client.audio.media import DEMUXERS, ONLY_HERE, installed, opened_media
 from emotalk_client.audio.notices import Notices
@@ -26,8 +27,6 @@ from emotalk_client.audio.wav import MP3_TAG, looks_made_up, read_header, repair
 from emotalk_client.errors import InvalidAudio, TruncatedAudio, UnreadableAudio
 
 ACCEPTED = "wav, flac, mp3, ogg, opus, aiff; with the extra `media`, webm, mp4, m4a and others"
-MOST_AT_ONCE = 1 << 20
-"""Samples of all channels together that are read at once, at most: a small file may claim hundreds of channels."""
 
 _UNTOLD_FRAMES = 2**62
 """From here on, libsndfile's number of frames means that the header has none."""
