@@ -70,10 +70,11 @@ class MediaFile:
         self._stream.codec_context.thread_count = 1
         self._first_pts: int | None = None
         self._decoded = self._frames()
-        self._first = next(self._decoded, None)
-        if self._first is None:
+        first = next(self._decoded, None)
+        if first is None:
             raise UnreadableAudio(f"{name} has an audio stream of which nothing can be decoded")
-        self.samplerate: int = self._first.sample_rate
+        self._first: Any = first
+        self.samplerate: int = first.sample_rate
         if not 1 <= self.samplerate <= MAX_RATE:
             raise UnreadableAudio(f"{name} has a rate of {self.samplerate} Hertz; accepted: 1..{MAX_RATE}")
         self._primed = self._first.samples if self._is_primed() else 0
