@@ -37,7 +37,7 @@ def test_the_public_names_are_these_and_no_others():
         "LiveSession",
         "LiveStatus",
         "MissingDecoder",
-    "MissingExtra",
+        "MissingExtra",
         "ModelUnavailable",
         "NoSoundDevice",
         "OutputFailed",
