@@ -196,6 +196,14 @@ class AsyncEmoTalkClient:
         """
         return dict(await self._model_parameters(Deadline.after(self._timeout_s)))
 
+    async def ready(self, timeout_s: float) -> None:
+        """Return where the server says that it and the ensemble are ready; asked each time, and nothing is inferred.
+
+        Raises:
+            ServerError: its subclass says why it is not, or that there was no answer within ``timeout_s`` seconds.
+        """
+        await self._connected().ready(timeout_s)
+
     async def health(self) -> Health:
         """Send the shortest clip through the ensemble: noise, new each time, so that no cache can answer for it.
 

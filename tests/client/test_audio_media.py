@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soxr
-from recordings import recorded
+from sound_recordings import recorded
 
 from emotalk_client.audio.loading import blocks, expected_samples, load
 from emotalk_client.errors import MissingDecoder, MissingExtra, TruncatedAudio, UnreadableAudio

@@ -63,7 +63,7 @@ async def test_cancel_is_heard_though_the_server_answers_nothing(hangs, seconds)
     if hangs == "the recipe":
         known = transport.parameters
 
-        async def never(timeout_s):  # the protocol's
+        async def never(timeout_s):
             await gate.event.wait()
             return known
 

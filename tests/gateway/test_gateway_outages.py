@@ -92,12 +92,13 @@ def test_a_server_that_is_killed_costs_no_frame(gateway_to, own_server, thin, sp
 
 def test_a_caller_that_never_reads_is_let_go_of_and_its_connection_with_it(gateway_to, voice, monkeypatch):
     monkeypatch.setattr(sockets, "LINGER_S", 0.3)
-    long = np.resize(voice, 100 * RATE).astype("<f4")
-    with gateway_to(stream_idle_s=0.5) as gateway, socket.socket() as raw:
+    long = np.resize(voice, 300 * RATE).astype("<f4")  # whose frames are more than the system's own buffers take
+    with gateway_to(stream_idle_s=0.5, max_waiting_s=900) as gateway, socket.socket() as raw:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         raw.connect(("127.0.0.1", gateway.port))
         with opened(gateway, {"format": "float32"}, sock=raw, max_queue=1, compression=None) as caller:
             say(caller, long, RATE // 2)
+            caller.send('{"type": "end"}')
             gateway.settle(60)
             assert 'rejections_total{error="StreamIdle"} 1.0' in gateway.get("/metrics").body.decode()
             until_gone(gateway)

@@ -1,53 +1,51 @@
-"""Recordings as browsers, phones and other programs make them, of samples that a test knows. Needs PyAV."""
+"""Live Link Face recordings made by hand: any clock, any spelling, any damage."""
 
-import io
+import math
 
 import numpy as np
 
+from emotalk_contract.arkit import HEAD_AND_EYE_ROTATIONS, LIVE_LINK_CSV_ORDER
 
-def recorded(
-    samples: np.ndarray,
-    rate: int,
-    container: str,
-    codec: str,
-    *,
-    to_rate: int | None = None,
-    seekable: bool = True,
-    options: dict[str, str] | None = None,
-    bit_rate: int | None = 96_000,
-    lost_s: tuple[float, float] | None = None,
-) -> bytes:
-    """``samples`` [n] or [n, channels] at ``rate`` in ``container`` (a muxer of FFmpeg), coded by ``codec``.
+NAMES = [name[0].upper() + name[1:] for name in (*LIVE_LINK_CSV_ORDER, *HEAD_AND_EYE_ROTATIONS)]
 
-    Args:
-        to_rate: Hertz of the recording, if not ``rate``.
-        seekable: whether the writer may go back to fill in lengths; a browser's MediaRecorder does not.
-        options: the muxer's.
-        lost_s: packets between these times are not written.
-    """
-    import av
 
-    class Pipe(io.BytesIO):
-        def seekable(self) -> bool:
-            return False
+def table(times, *, header=("Timecode", "BlendShapeCount"), names=NAMES, separator=",", decimal=".", end="\r\n"):
+    """The text of a recording with a row for each of ``times``: row r has the weight (r % 10) / 10 everywhere."""
+    lines = [separator.join([*header, *names])]
+    for row, time in enumerate(times):
+        cell = f"{row % 10 / 10:.10f}".replace(".", decimal)
+        middle = ["61"] * (len(header) - 1)
+        lines.append(separator.join([time, *middle, *[cell] * len(names)]))
+    return end.join(lines) + end
 
-        seek = None  # type: ignore[assignment]
 
-    samples = samples[:, None] if samples.ndim == 1 else samples
-    file = io.BytesIO() if seekable else Pipe()
-    layout = "mono" if samples.shape[1] == 1 else "stereo"
-    with av.open(file, "w", format=container, options=options or {}) as out:
-        stream = out.add_stream(codec, rate=to_rate or rate, layout=layout)
-        if bit_rate:
-            stream.bit_rate = bit_rate
-        frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(samples.T.astype(np.float32)), format="fltp", layout=layout
-        )
-        frame.sample_rate = rate
-        frame.pts = 0
-        packets = [*stream.encode(frame), *stream.encode(None)]
-        for packet in packets:
-            at = float(packet.pts * packet.time_base) if packet.pts is not None else 0.0
-            if lost_s is None or not lost_s[0] <= at < lost_s[1]:
-                out.mux(packet)
-    return file.getvalue()
+def on_clock(frames, count, *, start=0.0, fraction="000", last=":"):
+    """Timecodes of frame numbers (``count`` to a second) from ``start`` seconds of the day on."""
+    out = []
+    for frame in np.asarray(frames) + round(start * count):
+        total, number = divmod(int(frame), count)
+        total %= 86_400
+        out.append(f"{total // 3600:02d}:{total // 60 % 60:02d}:{total % 60:02d}{last}{number:02d}.{fraction}")
+    return out
+
+
+def as_once_written(frames, fps):
+    """Timecodes as this project wrote them before it counted 60ths: frames of the file's own rate."""
+    out = []
+    for frame in range(frames):
+        total, number = divmod(frame, math.ceil(fps - 1e-6))
+        out.append(f"{total // 3600:02d}:{total // 60 % 60:02d}:{total % 60:02d}:{number:02d}.000")
+    return out
+
+
+def drop_frame(frames, count, *, start=0):
+    """SMPTE drop-frame timecodes of the running frame numbers ``start`` to ``start + frames``: by counting labels."""
+    out, label, skipped = [], 0, count // 15
+    for running in range(start + frames):
+        if label % (60 * count) == 0 and (label // (60 * count)) % 10:
+            label += skipped
+        if running >= start:
+            total, number = divmod(label, count)
+            out.append(f"{total // 3600:02d}:{total // 60 % 60:02d}:{total % 60:02d};{number:02d}")
+        label += 1
+    return out

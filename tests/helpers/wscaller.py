@@ -14,7 +14,7 @@ GUARD_S = 10
 class Caller:
     """``async with Caller(app) as caller``: one connection to ``app``.
 
-    ``reads`` is cleared to stop reading; ``breaks`` is the number of sends after which each raises, as to one that left.
+    ``reads`` is cleared to stop reading; after ``breaks`` sends each raises, as to a caller that has left.
     """
 
     def __init__(self, app, breaks=None, scheme="ws", **headers):
