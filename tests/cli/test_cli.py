@@ -10,11 +10,11 @@ import soundfile
 from fake import FakeTransport
 from typer.testing import CliRunner
 
+import emotalk_server as server
 from emotalk_cli import connection
 from emotalk_cli.app import app, main
 from emotalk_client import EmoTalkClient
 from emotalk_client.errors import DeadlineExceeded, MissingExtra, ServerError, ServerNotStarted, ServerUnavailable
-from emotalk_ensemble import server
 from emotalk_server import errors as server_errors
 
 
