@@ -21,11 +21,27 @@ SEED = 7
 """Of every golden."""
 
 
+MARKS = {"unit", "torch", "server", "browser", "network", "full"}
+"""Exactly one of them at the top of each test module: what it needs, so that the quick ones can be asked for."""
+NEED_A_SERVER = {"server", "bundled_server", "grpc", "http"}
+"""Fixtures that no quick test may ask for."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a test module whose mark is missing, doubled or untrue."""
+    for item in items:
+        marks = MARKS & {mark.name for mark in item.iter_markers()}
+        if len(marks) != 1:
+            said = ", ".join(sorted(marks)) or "none"
+            raise pytest.UsageError(f"{item.nodeid} has the marks {said}; accepted: one of {', '.join(sorted(MARKS))}")
+        if marks & {"unit", "torch"} and (asked := NEED_A_SERVER & set(getattr(item, "fixturenames", ()))):
+            raise pytest.UsageError(f"{item.nodeid} is marked {marks.pop()} but asks for {', '.join(sorted(asked))}")
+
+
 @pytest.fixture(scope="session")
 def reference() -> Path | None:
-    """A folder with goldens of recorded speech, which are not ours to ship: EMOTALK_REFERENCE, or one beside."""
-    beside = TESTS.parents[1] / "shared" / "reference"
-    path = Path(os.environ.get("EMOTALK_REFERENCE", beside))
+    """A folder with goldens of recorded speech, which are not ours to ship; None unless EMOTALK_REFERENCE names it."""
+    path = Path(os.environ.get("EMOTALK_REFERENCE", ""))
     return path if (path / "goldens_small").is_dir() else None
 
 

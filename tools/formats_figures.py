@@ -33,7 +33,7 @@ def depths(face: Animation, seconds: NDArray[np.float64]) -> NDArray[np.float32]
 
 
 def along_lines(face: Animation, fps: float) -> Animation:
-    """What sampling straight lines between frames would give."""
+    """Sample straight lines between frames."""
     times = face.resampled(fps).timecodes
     curves = [np.interp(times, face.timecodes, curve) for curve in face.weights.T]
     return Animation(np.stack(curves, axis=1).astype(np.float32), times, fps)

@@ -15,12 +15,12 @@ from selenium.webdriver.support.ui import WebDriverWait
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 DRIVER = "chromedriver"
 SOFTWARE_WEBGL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
-"""WebGL on the processor, where there is no graphics card."""
+"""WebGL on the processor, on machines without a graphics card."""
 WAIT_S = 20.0
 
 
 def missing() -> str | None:
-    """What has to be installed first, if anything."""
+    """Name what has to be installed first, if anything."""
     if not any(map(shutil.which, BROWSERS)):
         return f"no browser ({', '.join(BROWSERS)}); on Debian: apt-get install chromium"
     if not shutil.which(DRIVER):
@@ -61,7 +61,7 @@ def requested(lines: Sequence[str]) -> list[str]:
 
 
 def until(driver: webdriver.Chrome, script: str, timeout_s: float = WAIT_S) -> object:
-    """What ``script``, an expression, gives in the page, as soon as that is true."""
+    """Return what ``script``, an expression, gives in the page, as soon as that is true."""
     return WebDriverWait(driver, timeout_s, poll_frequency=0.05).until(
         lambda _: driver.execute_script(f"return {script}"), f"{script} was never true"
     )

@@ -41,7 +41,7 @@ def gateway() -> Iterator[str]:
 
 
 def picture(driver: webdriver.Chrome) -> Image.Image:
-    """What the browser shows."""
+    """A picture of what the browser shows."""
     shot = driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})
     return Image.open(io.BytesIO(base64.b64decode(shot["data"]))).convert("RGB")
 

@@ -21,6 +21,12 @@ def gateway(
     cors_origin: Annotated[
         list[str] | None, typer.Option(metavar="URL", help="Origin whose pages may ask; * for all; repeatable.")
     ] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Name that it may be asked by, beside this machine's; * for any; repeatable."
+        ),
+    ] = None,
     max_upload_bytes: Annotated[int | None, typer.Option(help="Of one upload.")] = None,
     max_audio_s: Annotated[float | None, typer.Option(help="Seconds of one clip.")] = None,
     max_requests: Annotated[int | None, typer.Option(help="Uploads at once.")] = None,
@@ -29,13 +35,14 @@ def gateway(
     """Serve faces over HTTP, until Ctrl-C; every other setting is an environment variable (docs/gateway.md)."""
     try:
         from emotalk_gateway import create_app, load_settings
-        from emotalk_gateway.http.serving import Server, listen
-        from emotalk_gateway.http.serving import address as address_of
+        from emotalk_gateway.http.serving import Server
+        from emotalk_gateway.listening import base_url, listen
     except ImportError as error:
         raise MissingExtra(f"the gateway needs {error.name}; install `emotalk-triton[gateway]`") from error
     given: dict[str, Any] = {
         "token": token,
         "cors_origins": cors_origin,
+        "allowed_hosts": allowed_host,
         "max_upload_bytes": max_upload_bytes,
         "max_audio_s": max_audio_s,
         "max_requests": max_requests,
@@ -44,5 +51,5 @@ def gateway(
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     with listen(host, port) as listening, address(url, supervised=True) as triton:
         client = AsyncEmoTalkClient(triton, timeout_s=settings.request_timeout_s)
-        said = f"emotalk gateway is ready: {address_of(listening)}, faces from {triton}"
+        said = f"emotalk gateway is ready: {base_url(listening)}, faces from {triton}"
         Server(create_app(settings, client), lambda: typer.echo(said)).run(sockets=[listening])

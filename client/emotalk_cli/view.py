@@ -26,14 +26,14 @@ def view(
 ) -> None:
     """Show a face and its sound in a browser, until Ctrl-C."""
     try:
-        from emotalk_gateway.http.serving import address, listen
+        from emotalk_gateway.listening import base_url, listen
         from emotalk_gateway.page.result import serve
         from emotalk_gateway.page.viewer import ShownResult
     except ImportError as error:
         raise MissingExtra(f"the page needs {error.name}; install `emotalk-triton[gateway]`") from error
     shown = ShownResult(_read(result, fps), _checked(audio), f"{result.name}, {audio.name}")
     with listen(LOOPBACK, port) as listening:
-        url = address(listening)
+        url = base_url(listening)
 
         def ready() -> None:
             typer.echo(f"{result.name} is shown at {url} (Ctrl-C ends it)")

@@ -6,16 +6,26 @@
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import asdict
 from pathlib import PurePosixPath
 from typing import Any, Literal, TypeAlias
 
 from emotalk_contract import tensors
-from emotalk_contract.limits import MAX_BATCH, QUEUE_SIZE
+from emotalk_contract.limits import MAX_BATCH, MAX_FRAMES, MAX_SAMPLES, QUEUE_SIZE
 from emotalk_contract.protobuf_text import Enum, dumps
-from emotalk_contract.recipe import JOINED_PARAMETER, QUEUE_SIZE_PARAMETER, SHARE_PARAMETER, Manifest, Widths
+from emotalk_contract.recipe import (
+    JOINED_PARAMETER,
+    LONGEST_PARAMETER,
+    QUEUE_SIZE_PARAMETER,
+    SHARE_PARAMETER,
+    Manifest,
+    Recipe,
+    Widths,
+)
 from emotalk_contract.tensors import Model, Tensor
-from emotalk_contract.timing import SAMPLE_RATE, Window, emotion_frame_count, feature_count
+from emotalk_contract.timing import FEATURE_HOP, SAMPLE_RATE, Window, emotion_frame_count, feature_count
 
 Profile: TypeAlias = Literal["cpu", "gpu", "tensorrt"]
 Message: TypeAlias = dict[str, Any]
@@ -27,7 +37,7 @@ PROFILE_PATHS: dict[Profile, str] = {
     "gpu": "configs/gpu.pbtxt",
     "tensorrt": "configs/tensorrt.pbtxt",
 }
-"""Where a network's config for each profile lies, in its folder."""
+"""Path of a network's config for each profile, in its folder."""
 
 CPU_SESSION = {
     "intra_op_thread_count": "0",  # all cores
@@ -50,7 +60,7 @@ TENSORRT_BATCHES = (1, 4, MAX_BATCH)
 WARM_UP_SAMPLES = SAMPLE_RATE
 """Length of the request that every instance runs before it counts as ready."""
 GPU_QUEUE_DELAY_US = 2_000
-"""How long a request waits for others to share a batch with, on a GPU (batches gain little on a CPU)."""
+"""Microseconds that a request waits for others to share a batch with, on a GPU (batches gain little on a CPU)."""
 
 CACHED = (tensors.FRONTEND, tensors.CONTENT_ENCODER, tensors.EMOTION_ENCODER)
 """Models that know nothing of level, person and style: where the server has a response cache, the same speech in
@@ -60,7 +70,7 @@ _TYPES = {"FP32": "TYPE_FP32", "FP64": "TYPE_FP64", "INT32": "TYPE_INT32", "INT6
 
 
 def axis_sizes(samples: int, widths: Widths) -> dict[str, int]:
-    """Size of every named axis for a clip of ``samples`` samples."""
+    """Return the size of every named axis for a clip of ``samples`` samples."""
     features = feature_count(samples)
     return asdict(widths) | {
         "samples": samples,
@@ -72,13 +82,25 @@ def axis_sizes(samples: int, widths: Widths) -> dict[str, int]:
     }
 
 
+def longest_axes(recipe: Recipe) -> dict[str, int]:
+    """Return the size that every axis between the models has at most: speech and an emotion clip, both the longest."""
+    gap = FEATURE_HOP + math.ceil(recipe.frontend_context_s * SAMPLE_RATE / FEATURE_HOP) * FEATURE_HOP
+    samples = 2 * MAX_SAMPLES + gap
+    return {
+        "network_samples": samples,
+        "features": feature_count(samples),
+        "frames": MAX_FRAMES,
+        "steps": MAX_FRAMES + 2,  # a window takes the steps on both of its sides
+    }
+
+
 def shape(tensor: Tensor, sizes: dict[str, int]) -> tuple[int, ...]:
-    """Shape of ``tensor``, without the batch axis; an axis that ``sizes`` lacks is -1."""
+    """Return the shape of ``tensor``, without the batch axis; an axis that ``sizes`` lacks is -1."""
     return tuple(axis if isinstance(axis, int) else sizes.get(axis, -1) for axis in tensor.axes)
 
 
 def config_files(manifest: Manifest, queue_size: int = QUEUE_SIZE) -> dict[PurePosixPath, str]:
-    """Relative path and text of every config file of the repository that ``manifest`` describes."""
+    """Return the relative path and text of every config file of the repository that ``manifest`` describes."""
     files: dict[PurePosixPath, Message] = {}
     for model in (tensors.PREPROCESS, tensors.POSTPROCESS):
         files[PurePosixPath(model.name, "config.pbtxt")] = _python_model(model, manifest, queue_size)
@@ -157,9 +179,14 @@ def _network(model: Model, manifest: Manifest, profile: Profile) -> Message:
     message = _signature(model, manifest.widths, **head)
     message["instance_group"] = [{"count": 1, "kind": Enum("KIND_CPU" if profile == "cpu" else "KIND_GPU")}]
     message["dynamic_batching"] = _batching(0 if profile == "cpu" else GPU_QUEUE_DELAY_US)
+    longest = longest_axes(manifest.recipe)
+    lengths = {t.name: longest[str(t.axes[0])] for t in model.inputs if t.axes[0] in longest}
+    bound = {LONGEST_PARAMETER: json.dumps(lengths)}
+    if profile == "gpu":
+        message["parameters"] = _parameters(bound)
     if profile == "cpu":
         share = {SHARE_PARAMETER: "0.5"} if manifest.encoders_alike and model in ENCODERS else {}
-        message["parameters"] = _parameters(CPU_SESSION | share)
+        message["parameters"] = _parameters(CPU_SESSION | share | bound)
     message["model_warmup"] = [_warm_up(model, manifest.widths)]
     if model in CACHED:
         message["response_cache"] = {"enable": True}

@@ -1,4 +1,4 @@
-"""What a request can get wrong. Each mistake has its class; each message has the value and what is accepted.
+"""The mistakes a request can make. Each has its class; each message has the value and what is accepted.
 
 ::
 
@@ -10,10 +10,11 @@
     ├── AudioOutOfRange       samples far outside -1..1
     ├── LevelOutOfRange       level outside 0..1
     ├── PersonOutOfRange      person outside 0..23
-    ├── InvalidStyle          no blend of the 24 persons
+    ├── InvalidStyle          not a blend of the 24 persons
     ├── InvalidWindow         a window that does not lie in its clip
     ├── InvalidStatistics     a mean or variance that no clip has
-    ├── UnknownOption         a parameter that is no option
+    ├── InvalidTicket         a TICKET that the server did not give
+    ├── UnknownOption         a parameter that is not an option
     ├── InvalidOption         an option's value of the wrong type or range
     ├── UnknownBlendshape     a name that is none of the 52
     ├── UnknownEmotion        a name that is none of the ten
@@ -31,7 +32,7 @@ class InvalidRequest(ValueError):
     """A request that cannot be served as it stands; others are not affected."""
 
     def tagged(self) -> str:
-        """The message with its class in front, as it travels."""
+        """Return the message with its class in front, as it travels."""
         return f"[{type(self).__name__}] {self}"
 
 
@@ -64,7 +65,7 @@ class PersonOutOfRange(InvalidRequest):
 
 
 class InvalidStyle(InvalidRequest):
-    """Weights that are no blend of the persons."""
+    """Weights that are not a blend of the persons."""
 
 
 class InvalidWindow(InvalidRequest):
@@ -75,8 +76,12 @@ class InvalidStatistics(InvalidRequest):
     """A mean or variance that no clip has."""
 
 
+class InvalidTicket(InvalidRequest):
+    """A TICKET, sent to an inner model, that the server did not give or that came back before."""
+
+
 class UnknownOption(InvalidRequest):
-    """A request parameter that is no post-processing option."""
+    """A request parameter that is not a post-processing option."""
 
 
 class InvalidOption(InvalidRequest):
@@ -100,7 +105,7 @@ _TAG = re.compile(r"\[(\w+)\] (.*)", re.DOTALL)
 
 
 def from_message(message: str) -> InvalidRequest | None:
-    """The error that a server's message carries, or None if it carries none of these."""
+    """Return the error that a server's message carries, or None if it carries none of these."""
     for match in _TAG.finditer(message):
         if cls := _CLASSES.get(match[1]):
             return cls(match[2])

@@ -1,4 +1,4 @@
-"""What a request may ask for, and what it gets when it asks for nothing."""
+"""Limits of a request, and its defaults."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ MAX_SEED = 2**63 - 1
 MAX_GAIN = 1000.0
 """Largest factor or offset of a blendshape, either sign."""
 
+MAX_OPTION_CHARACTERS = 2**16
+"""Characters of an option that travels as JSON; all 52 names with full doubles are 3 kB."""
+
 MIN_EXPORT_FPS = 1
 MAX_EXPORT_FPS = 240
 """Frames per second that a client may resample to."""
@@ -37,4 +40,4 @@ NORMALISATION_EPSILON = 1e-7
 MAX_BATCH = 8
 """Items of one batch, on every model."""
 QUEUE_SIZE = 100
-"""Requests inside the ensemble, computing and waiting; one more is rejected at once."""
+"""Requests that compute and wait in the ensemble; one more is refused at once."""

@@ -20,11 +20,11 @@ from emotalk_contract.errors import (
     UnknownEmotion,
     UnknownOption,
 )
-from emotalk_contract.limits import DEFAULT_SEED, MAX_GAIN, MAX_SEED
+from emotalk_contract.limits import DEFAULT_SEED, MAX_GAIN, MAX_OPTION_CHARACTERS, MAX_SEED
+from emotalk_contract.quoting import quoted
 
 Parameter = bool | int | float | str
-"""What Triton lets a request parameter be."""
-
+"""The types that Triton lets a request parameter have."""
 
 DESCRIPTIONS = {
     "smooth": "Savitzky-Golay filter over time, window 5, order 2",
@@ -41,7 +41,7 @@ DESCRIPTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How raw weights become a face; :data:`DESCRIPTIONS` says what each field does."""
+    """The steps from raw weights to a face; :data:`DESCRIPTIONS` says what each field does."""
 
     smooth: bool = True
     blink: bool = True
@@ -55,17 +55,22 @@ class Options:
     def __post_init__(self) -> None:
         for name in ("smooth", "blink", "clamp", "raw"):
             if not isinstance(getattr(self, name), bool):
-                raise InvalidOption(f"{name} is {getattr(self, name)!r}; accepted: true or false")
+                raise InvalidOption(f"{name} is {quoted(getattr(self, name))}; accepted: true or false")
         seed = self.seed
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
-            raise InvalidOption(f"seed is {seed!r}; accepted: an integer in 0..{MAX_SEED}")
+            raise InvalidOption(f"seed is {quoted(seed)}; accepted: an integer in 0..{MAX_SEED}")
+        for name in _EXAMPLES:
+            if not isinstance(getattr(self, name), Mapping):
+                raise InvalidOption(
+                    f"{name} is {quoted(getattr(self, name))}; accepted: a mapping such as {_EXAMPLES[name]}"
+                )
         _check_emotions(self.emotions)
         for name in ("gains", "offsets"):
             _check_by_name(name, getattr(self, name))
 
     @classmethod
     def parse(cls, parameters: Mapping[str, Any]) -> Options:
-        """Options from request parameters.
+        """Return the options in request parameters.
 
         Raises:
             UnknownOption: a parameter that is none of the fields above.
@@ -77,7 +82,7 @@ class Options:
         known = {f.name for f in fields(cls)}
         for name in parameters:
             if name not in known:
-                raise UnknownOption(f"unknown option {name!r}; accepted: {', '.join(sorted(known))}")
+                raise UnknownOption(f"unknown option {quoted(name)}; accepted: {', '.join(sorted(known))}")
         values: dict[str, Any] = {}
         for name, value in parameters.items():
             if name in _EXAMPLES:
@@ -89,7 +94,7 @@ class Options:
         return cls(**values)
 
     def parameters(self) -> dict[str, Parameter]:
-        """The request parameters that :meth:`parse` turns back into this: only what differs from the defaults."""
+        """Return the request parameters that :meth:`parse` turns back into this: what differs from the defaults."""
         default = Options()
         out: dict[str, Parameter] = {}
         for f in fields(self):
@@ -100,23 +105,25 @@ class Options:
 
 
 _EXAMPLES = {"emotions": '{"joy": 0.8}', "gains": '{"jawOpen": 1.2}', "offsets": '{"jawOpen": 0.1}'}
-"""What travels as JSON."""
+"""The options that travel as JSON, each with a value that is accepted."""
 
 
 def _check_emotions(amounts: Mapping[str, float]) -> None:
     for name, amount in amounts.items():
         if name not in EMOTIONS:
-            raise UnknownEmotion(f"emotions names {name!r}; accepted: {', '.join(EMOTIONS)}")
+            raise UnknownEmotion(f"emotions names {quoted(name)}; accepted: {', '.join(EMOTIONS)}")
         if not _is_number(amount) or not 0 <= amount <= 1:  # NaN fails too
-            raise EmotionOutOfRange(f"emotions[{name!r}] is {amount!r}; accepted: 0..1")
+            raise EmotionOutOfRange(f"emotions[{name!r}] is {quoted(amount)}; accepted: 0..1")
 
 
 def _check_by_name(option: str, values: Mapping[str, float]) -> None:
     for name, value in values.items():
         if name not in INDEX:
-            raise UnknownBlendshape(f"{option} names {name!r}, which is none of the 52 ARKit blendshapes")
+            raise UnknownBlendshape(
+                f"{option} names {quoted(name)}; accepted: the 52 ARKit blendshapes, such as 'jawOpen'"
+            )
         if not _is_number(value) or not abs(value) <= MAX_GAIN:  # NaN fails too
-            raise InvalidOption(f"{option}[{name!r}] is {value!r}; accepted: -{MAX_GAIN:g}..{MAX_GAIN:g}")
+            raise InvalidOption(f"{option}[{name!r}] is {quoted(value)}; accepted: -{MAX_GAIN:g}..{MAX_GAIN:g}")
 
 
 def _is_number(value: object) -> bool:
@@ -125,12 +132,16 @@ def _is_number(value: object) -> bool:
 
 def _json_object(option: str, value: object) -> dict[str, float]:
     if isinstance(value, str):
+        if len(value) > MAX_OPTION_CHARACTERS:
+            raise InvalidOption(f"{option} has {len(value)} characters; accepted: at most {MAX_OPTION_CHARACTERS}")
         try:
             value = json.loads(value)
-        except ValueError:
-            raise InvalidOption(f"{option} is {value!r}, which is no JSON; accepted: {_EXAMPLES[option]}") from None
+        except (ValueError, RecursionError):
+            raise InvalidOption(
+                f"{option} is {quoted(value)}, which is not JSON; accepted: {_EXAMPLES[option]}"
+            ) from None
     if not isinstance(value, dict):
-        raise InvalidOption(f"{option} is {value!r}; accepted: a JSON object such as {_EXAMPLES[option]}")
+        raise InvalidOption(f"{option} is {quoted(value)}; accepted: a JSON object such as {_EXAMPLES[option]}")
     return value
 
 
@@ -144,7 +155,7 @@ def _whole_number(option: str, value: object) -> int:
         return int(value)
     elif isinstance(value, int) and not isinstance(value, bool):
         return value
-    raise InvalidOption(f"{option} is {value!r}; accepted: an integer in 0..{MAX_SEED}")
+    raise InvalidOption(f"{option} is {quoted(value)}; accepted: an integer in 0..{MAX_SEED}")
 
 
 def _truth(option: str, value: object) -> bool:
@@ -154,4 +165,4 @@ def _truth(option: str, value: object) -> bool:
         return value.lower() == "true"
     if isinstance(value, int) and value in (0, 1):
         return bool(value)
-    raise InvalidOption(f"{option} is {value!r}; accepted: true or false")
+    raise InvalidOption(f"{option} is {quoted(value)}; accepted: true or false")

@@ -1,4 +1,4 @@
-"""What a set of weights needs from its surroundings, and the MANIFEST.json that says so.
+"""The needs of a set of weights from its surroundings, and the MANIFEST.json that states them.
 
 EmoTalk itself and the bundled face model share the four graphs' contract, but not how audio is normalised or frames are
 laid over features. That is their :class:`Recipe`; the generated configs carry it to the pre-processor and the client.
@@ -16,7 +16,7 @@ from emotalk_contract.timing import FrameGrid
 
 MANIFEST_NAME = "MANIFEST.json"
 QUEUE_SIZE_PARAMETER = "queue_size"
-"""Parameter of the pre-processor's config: how many requests may be inside the ensemble."""
+"""Parameter of the pre-processor's config: how many requests may compute and wait in the ensemble."""
 
 SHARE_PARAMETER = "share_of_cores"
 """Parameter of a network's config: how much of the threads that ``intra_op_thread_count`` means it takes. Read by this
@@ -26,6 +26,10 @@ JOINED_PARAMETER = "largest_joined_bytes"
 """Parameter of a network's config: requests are computed together only up to so many bytes of input, or without limit.
 Read by this project's backend; Triton's own does not know it."""
 
+LONGEST_PARAMETER = "longest_inputs"
+"""Parameter of a network's config: JSON, input to the length that it may have (its axis after the batch). Read by this
+project's backend; Triton's own does not know it."""
+
 Normalisation = Literal["clip", "none"]
 """``clip``: (x - mean) / sqrt(var + 1e-7) over the clip. ``none``: the audio as it is (the network sees to it)."""
 Precision = Literal["fp32", "fp16", "int8"]
@@ -33,12 +37,12 @@ Precision = Literal["fp32", "fp16", "int8"]
 
 
 class ManifestError(ValueError):
-    """A MANIFEST.json that is missing, is no JSON or lacks a field."""
+    """A MANIFEST.json that is missing, is not JSON or lacks a field."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a model's input is prepared and how its windows overlap."""
+    """The preparation of a model's input and the overlap of its windows."""
 
     normalisation: Normalisation = "clip"
     frame_grid: FrameGrid = "align_corners"
@@ -54,6 +58,8 @@ class Recipe:
     """Seconds of past that a live stream's windows should carry: less than ``context_before_s`` where that does."""
     live_look_ahead_s: float = 0.5
     """Seconds of future for which a live stream should wait: less than ``look_ahead_s`` where that buys latency."""
+    levelled: bool = False
+    """Whether the audio goes through :mod:`emotalk_contract.loudness` first, as a clip and not window by window."""
 
     def __post_init__(self) -> None:
         if self.normalisation not in get_args(Normalisation):
@@ -65,7 +71,7 @@ class Recipe:
 
     @classmethod
     def from_strings(cls, parameters: Mapping[str, str]) -> Recipe:
-        """The recipe in a Triton model config's ``parameters``; others of them are left alone."""
+        """Return the recipe in a Triton model config's ``parameters``; others of them are left alone."""
         return cls(
             normalisation=parameters["normalisation"],  # type: ignore[arg-type]  # checked in __post_init__
             frame_grid=parameters["frame_grid"],  # type: ignore[arg-type]  # likewise
@@ -75,15 +81,16 @@ class Recipe:
             frontend_context_s=float(parameters["frontend_context_s"]),
             live_context_s=float(parameters["live_context_s"]),
             live_look_ahead_s=float(parameters["live_look_ahead_s"]),
+            levelled=parameters.get("levelled") == "True",  # configs of before do not have it
         )
 
     @property
     def knows_its_clip(self) -> bool:
-        """Whether a face depends on its whole clip's length or loudness: then they must be known before it starts."""
+        """A face depends on its whole clip's length or loudness, which must then be known before it starts."""
         return self.normalisation == "clip" or self.frame_grid == "align_corners"
 
     def strings(self) -> dict[str, str]:
-        """What :meth:`from_strings` reads."""
+        """Return what :meth:`from_strings` reads."""
         return {name: str(value) for name, value in asdict(self).items()}
 
 
@@ -99,21 +106,21 @@ class Widths:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a repository holds: enough to generate its configs again, and to know where its weights came from."""
+    """The contents of a repository: enough to generate its configs again, and to know where its weights came from."""
 
     model: str
-    """What the weights are, in words for people."""
+    """Name of the weights, in words for people."""
     recipe: Recipe
     widths: Widths
     precision: Precision = "fp32"
     encoders_alike: bool = False
-    """Whether both encoders take as long, so that each, beside the other, is best given half the cores."""
+    """Both encoders take as long, so that each, beside the other, is best given half the cores."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Checkpoint and graph digests, versions, measured differences: for people and audits, not read by the code."""
 
     @classmethod
     def load(cls, repository: Path) -> Manifest:
-        """The manifest of the model repository in the folder ``repository``.
+        """Return the manifest of the model repository in the folder ``repository``.
 
         Raises:
             ManifestError: there is none, or it is incomplete.

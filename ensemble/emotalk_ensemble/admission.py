@@ -1,105 +1,213 @@
-"""Bounds how many requests are inside the ensemble, at its door.
+"""Bounds how many requests are in the ensemble.
 
-Rule that this module guards: **a request for which there is no room is told so before a network computes for it.**
+Rules that this module guards: **a request for which there is no room is refused before a network computes for it**, and
+**what one caller sends directly to a step counts for nobody else.**
 
 Why not Triton's own ``max_queue_size``: a bounded queue keeps its dynamic batcher from preparing the next batch ahead,
 and a request that comes just as the instance is about to be free may then sleep until the batcher's own time-out of
 500 ms (Triton 2.51 does so as soon as two requests overlap). So the queues of the steps are unbounded, and the
 two Python steps at the ensemble's ends count.
 
-Theory of operation. Requests pass the steps in order. The first step numbers them; the number travels with the request
-as the tensor TICKET; the last step notes the highest number that came out. What lies between is inside. A request that
-fails on its way leaves a gap, which the next one to come out closes. Should nothing come out any more, one request in
-:data:`RETRY_S` is let in to try. The two numbers lie in a file that both processes map; each has one writer.
+Theory of operation. The first step gives each request that it admits a ticket: a number that nobody can guess. The
+ticket travels with the request as the tensor TICKET, and the last step notes that it came back; it refuses one that was
+not issued or came back before. What was issued and did not come back is *outstanding*, and bounded.
+
+A ticket may be lost: its request failed on its way, or a caller asked the first step directly, which Triton does not
+let it tell from the ensemble. Nobody waits for those:
+
+* a ticket that a later one overtook is lost, for requests pass in order (unless overtaken ones have come back lately);
+* while no network computes, nothing is on its way, and all that is outstanding is lost. The processes of our own
+  backend tell when they compute (:class:`Computing`); Triton's C++ backends do not;
+* where neither helps, one request is admitted beyond the bound whenever nothing came back for :data:`TRY_S`. It comes
+  back if the server lives, and overtakes what is lost. While networks are known to compute, tries become rarer.
 """
 
 from __future__ import annotations
 
-import mmap
-import os
-import tempfile
+import secrets
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
+from emotalk_contract.errors import InvalidTicket
+from emotalk_ensemble.shared_file import Numbers, SharedFile, server_folder
 
-from emotalk_contract.launch import SERVER_FOLDER
-
-RETRY_S = 30.0
-"""Seconds without an answer after which a full ensemble takes one more request, to see whether it lives."""
+IDLE_S = 0.1
+"""Seconds without computing after which nothing is on its way: steps follow each other within a few milliseconds."""
+MAX_IDLE_S = 0.4
+"""It doubles up to this while nothing comes back: a step may hang, and then each time admits as many more."""
+TRY_S = 0.25
+"""Seconds in which nothing came back after which a full ensemble admits one more request."""
+MISTRUST_S = 10.0
+"""Seconds for which overtaking proves nothing, after an overtaken ticket came back."""
 WARM_UPS = 1
-"""Requests that the first step sees and the last does not: the configs warm up every step by itself."""
-
+"""Requests that each end sees and the other does not: the configs warm up every step by itself."""
+RING = 2**16
+"""Tickets that are remembered."""
 NAME = "admission"
 
-_ISSUED, _DONE, _DONE_AT_NS = range(3)
+_ISSUED, _NEWEST, _RETURNED_AT, _OVERTAKEN_AT, _COMPUTED_AT, _HEAD = range(6)
+"""Numbers at the head of the file. Each has one kind of writer: the first step (tickets issued), the last step (newest
+that came back; when the last came back; when an overtaken one last did), the networks (when one last computed)."""
+
+COUNT = _HEAD + 2 * RING
+"""Numbers in the file."""
+_NS = 1e9
+Clock = Callable[[], int]
 
 
 class EnsembleFull(RuntimeError):
-    """As many requests as there may be are inside already."""
+    """As many requests as there may be are outstanding."""
 
 
-def path() -> Path:
-    """The file that the steps of one server share: in that server's own folder, which no other user may enter.
+class _End:
+    """Maps the file: its head, and two rings that are as long: tickets issued, and tickets that came back."""
 
-    A Triton that was started by hand has no such folder; its steps share one that is named after it, and made here.
-    """
-    if folder := os.environ.get(SERVER_FOLDER):
-        return Path(folder, NAME)
-    own = Path(tempfile.gettempdir(), f"emotalk-triton-{os.getppid()}")
-    own.mkdir(mode=0o700, exist_ok=True)
-    if own.stat().st_uid != os.getuid():
-        raise PermissionError(f"{own} belongs to somebody else; set {SERVER_FOLDER} to a folder of your own")
-    return own / NAME
-
-
-class Admission:
-    """What both ends of the ensemble know: three int64 in ``file``.
-
-    Raises:
-        OSError: the file cannot be made or mapped.
-    """
-
-    def __init__(self, file: Path, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
-        size = 3 * np.dtype(np.int64).itemsize
-        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        try:
-            os.ftruncate(handle, size)
-            self._counts = np.frombuffer(mmap.mmap(handle, size), np.int64)
-        finally:
-            os.close(handle)
+    def __init__(self, path: Path | None = None, clock_ns: Clock = time.monotonic_ns) -> None:
+        self._path = path or server_folder() / NAME
         self._clock_ns = clock_ns
+        self._map()
 
-    @classmethod
-    def of_this_server(cls) -> Admission:
-        """For a process that Triton started."""
-        return cls(path())
+    def _map(self) -> None:
+        self._file = SharedFile(self._path, COUNT)
+        numbers = self._file.numbers
+        self._head: Numbers = numbers[:_HEAD]
+        self._tickets: Numbers = numbers[_HEAD : _HEAD + RING]
+        self._returned: Numbers = numbers[_HEAD + RING : COUNT]
 
-    def open_door(self, limit: int) -> None:
-        """Called by the first step, once: from now on ``limit`` requests may be inside."""
+    def _follow(self) -> bool:
+        """Map the file anew if it was deleted; return whether it was."""
+        if not self._file.replaced():
+            return False
+        self._file.close()
+        self._map()
+        return True
+
+    def _since(self, when: int) -> float:
+        """Seconds since ``when``."""
+        return (self._clock_ns() - when) / _NS
+
+
+class Entrance(_End):
+    """The first step's end: at most ``limit`` requests are outstanding."""
+
+    def __init__(self, limit: int, path: Path | None = None, clock_ns: Clock = time.monotonic_ns) -> None:
+        super().__init__(path, clock_ns)
         self._limit = limit
-        # Numbers go on: a request from before a restart of this step must not count for those after it.
-        issued = max(self._counts[_ISSUED], self._counts[_DONE])
-        self._counts[:] = issued, issued + WARM_UPS, self._clock_ns()
+        self._warm_ups = WARM_UPS
+        self._outstanding: deque[int] = deque()
+        self._admitted_at = clock_ns()
+        self._try_s = TRY_S
+        self._idle_s = IDLE_S
+        self._cleared_at = 0
 
-    def enter(self) -> int:
-        """The number of one more request.
+    def admit(self) -> int:
+        """Return the ticket of one more request.
 
         Raises:
             EnsembleFull: there is no room.
         """
-        inside = int(self._counts[_ISSUED] - self._counts[_DONE])
-        if inside >= self._limit:
-            now = self._clock_ns()
-            if now - self._counts[_DONE_AT_NS] < RETRY_S * 1e9:
-                raise EnsembleFull(f"Exceeds maximum queue size: {inside} requests are inside, accepted: {self._limit}")
-            self._counts[_DONE_AT_NS] = now
-        self._counts[_ISSUED] += 1
-        return int(self._counts[_ISSUED])
+        if self._follow():
+            self._outstanding.clear()
+        if len(self._outstanding) >= self._limit:
+            self._forget_what_came_back()
+        if len(self._outstanding) < self._limit:
+            self._try_s = TRY_S
+        else:
+            self._make_room()
+        number = int(self._head[_ISSUED]) + 1
+        place = number % RING
+        ticket = (1 << 46 | secrets.randbits(46)) * RING + place
+        self._tickets[place] = ticket
+        self._head[_ISSUED] = number
+        if self._warm_ups:
+            self._warm_ups -= 1
+        else:
+            self._outstanding.append(number)
+            self._admitted_at = self._clock_ns()
+        return ticket
 
-    def leave(self, ticket: int) -> None:
-        """Called by the last step: the request ``ticket`` is done, and so are all before it."""
-        if ticket > self._counts[_DONE]:
-            self._counts[_DONE] = ticket
-        self._counts[_DONE_AT_NS] = self._clock_ns()
+    def _forget_what_came_back(self) -> None:
+        """Keep what is outstanding: neither back nor overtaken."""
+        newest = int(self._head[_NEWEST])
+        trusted = not self._head[_OVERTAKEN_AT] or self._since(int(self._head[_OVERTAKEN_AT])) > MISTRUST_S
+        self._outstanding = deque(
+            number
+            for number in self._outstanding
+            if not (trusted and number < newest) and self._returned[number % RING] != self._tickets[number % RING]
+        )
+
+    def _make_room(self) -> None:
+        """Give up tickets that are lost, or admit one request beyond the bound to find out; see the module."""
+        told = bool(self._head[_COMPUTED_AT])
+        returned_at = int(self._head[_RETURNED_AT])
+        if returned_at > self._cleared_at:
+            self._idle_s = IDLE_S
+        quiet_s = self._since(max(self._admitted_at, returned_at))
+        if told and min(quiet_s, self._since(int(self._head[_COMPUTED_AT]))) > self._idle_s and not self._file.held():
+            self._outstanding.clear()
+            self._cleared_at = self._clock_ns()
+            self._idle_s = min(2 * self._idle_s, MAX_IDLE_S)
+        elif quiet_s >= self._try_s:
+            if told:
+                self._try_s *= 2
+            else:
+                self._outstanding.popleft()
+        else:
+            raise EnsembleFull(
+                f"Exceeds maximum queue size: {len(self._outstanding)} requests compute or wait, "
+                f"accepted: {self._limit}"
+            )
+
+
+class Exit(_End):
+    """The last step's end."""
+
+    def __init__(self, path: Path | None = None, clock_ns: Clock = time.monotonic_ns) -> None:
+        super().__init__(path, clock_ns)
+        self._warm_ups = WARM_UPS
+
+    def give_back(self, ticket: int) -> None:
+        """Note that the request of ``ticket`` has run.
+
+        Raises:
+            InvalidTicket: the ticket was not issued, or came back before.
+        """
+        if ticket == 0 and self._warm_ups:
+            self._warm_ups -= 1
+            return
+        place = ticket % RING
+        if ticket == 0 or (self._tickets[place] != ticket and not (self._follow() and self._tickets[place] == ticket)):
+            raise InvalidTicket(f"TICKET is {ticket}; accepted: what emotalk_preprocess gave this very request")
+        if self._returned[place] == ticket:
+            raise InvalidTicket(f"TICKET is {ticket}, which came back before; accepted: each ticket once")
+        self._returned[place] = ticket
+        issued = int(self._head[_ISSUED])
+        number = issued - (issued - place) % RING
+        now = self._clock_ns()
+        if number > self._head[_NEWEST]:
+            self._head[_NEWEST] = number
+        else:
+            self._head[_OVERTAKEN_AT] = now
+        self._head[_RETURNED_AT] = now
+
+
+class Computing(_End):
+    """A network's end: tells when it computes."""
+
+    def __init__(self, path: Path | None = None, clock_ns: Clock = time.monotonic_ns) -> None:
+        super().__init__(path, clock_ns)
+        self._head[_COMPUTED_AT] = clock_ns()
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Tell for as long as the block runs."""
+        self._follow()
+        self._file.hold()
+        try:
+            yield
+        finally:
+            self._head[_COMPUTED_AT] = self._clock_ns()
+            self._file.let_go()

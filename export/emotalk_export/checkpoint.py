@@ -44,7 +44,7 @@ EMOTION_CLASSES = 7
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Names under which training scripts keep the state_dict beside optimiser state."""
 _PARALLEL = "module."
-"""What torch's DataParallel puts before every key."""
+"""The prefix that torch's DataParallel puts before every key."""
 _WEIGHT_NORM = {
     ".parametrizations.weight.original0": ".weight_g",
     ".parametrizations.weight.original1": ".weight_v",
@@ -70,7 +70,7 @@ class CheckpointFile:
     size: int
     """Bytes."""
     content: Mapping[str, Any] = field(repr=False)
-    """What ``torch.save`` was given; tensors lie in the file until they are used (memory mapping)."""
+    """The object that ``torch.save`` was given; tensors lie in the file until they are used (memory mapping)."""
 
     @property
     def format(self) -> str | None:
@@ -120,12 +120,12 @@ def open_checkpoint(path: Path) -> CheckpointFile:
     """Open ``path`` without running any code in it (``weights_only``).
 
     Raises:
-        CheckpointNotFound: there is no such file.
+        CheckpointNotFound: the file does not exist.
         CheckpointUnreadable: torch cannot load it.
         NotACheckpoint: it holds something else than a mapping.
     """
     if not path.is_file():
-        raise CheckpointNotFound(f"{path} is no file; accepted: a checkpoint such as EmoTalk.pth")
+        raise CheckpointNotFound(f"{path} is not a file; accepted: a checkpoint such as EmoTalk.pth")
     content = _load(path)
     if not isinstance(content, Mapping) or not content:
         raise NotACheckpoint(
@@ -153,10 +153,19 @@ def _load(path: Path) -> Any:
             warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mappable)
     except (RuntimeError, ValueError, EOFError, OSError, LookupError, pickle.UnpicklingError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointUnreadable(
-            f"{path} ({path.stat().st_size} bytes) is not a checkpoint that torch can load with weights_only: {reason}"
+            f"{path} ({path.stat().st_size} bytes) is not a checkpoint that can be loaded: {_reason(error)}"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return torch's reason in a line, without its advice to load a file that may run code."""
+    text = str(error).strip()
+    if found := re.search(r"GLOBAL (\S+)", text):
+        return f"it refers to {found[1]}, which is code, and that is never run; accepted: tensors by name only"
+    if "weights_only" in text:
+        return "it holds more than tensors by name; accepted: what torch.save(model.state_dict(), file) writes"
+    return (text.splitlines() or [type(error).__name__])[0]
 
 
 def _describe(content: Any) -> str:
@@ -172,7 +181,7 @@ def released_state(file: CheckpointFile) -> dict[str, Tensor]:
     weight norm to the released one.
 
     Raises:
-        NotACheckpoint: a value is no tensor of floats.
+        NotACheckpoint: a value is not a tensor of floats.
     """
     content = file.content
     for wrapper in _WRAPPERS:
@@ -203,7 +212,7 @@ class EmoTalkCheckpoint:
     unneeded: tuple[str, ...]
     """Keys that no output depends on."""
     identical_frontends: bool
-    """Whether the two convolutional frontends are the same to the bit, so that one computation serves both."""
+    """Tell whether the two convolutional frontends are the same to the bit, so that one computation serves both."""
 
 
 def read_emotalk(file: CheckpointFile, attention_heads: int) -> EmoTalkCheckpoint:
@@ -249,7 +258,7 @@ def _identical_frontends(state: Mapping[str, Tensor]) -> bool:
 
 _RELEASED_TRUNK = TrunkSize(512, 1024, 24, 4096, 128, 64)
 _RELEASED = NetworkSize(_RELEASED_TRUNK, _RELEASED_TRUNK, 512, 256, LEVEL_WIDTH, LEVEL_WIDTH, 832, 832, 16)
-"""What is taken for a size whose tensor is missing, so that the rest can still be checked and named."""
+"""The size taken where its tensor is missing, so that the rest can still be checked and named."""
 
 
 def _infer(state: Mapping[str, Tensor], attention_heads: int) -> NetworkSize:

@@ -29,7 +29,7 @@ WARN_CHANNEL = 0.02
 """Likewise, of one blendshape."""
 
 _console = Console(stderr=True)
-_application = typer.Typer(add_completion=False)
+application = typer.Typer(add_completion=False)
 
 
 def _precision(value: str) -> str:
@@ -38,7 +38,7 @@ def _precision(value: str) -> str:
     return value
 
 
-@_application.command()
+@application.command()
 def run(
     checkpoint: Annotated[Path, typer.Option(help="EmoTalk.pth, or a compact face of this project.")],
     repository: Annotated[Path, typer.Option(help="Folder of the model repository; replaced in one step.")],
@@ -110,7 +110,7 @@ def _summary(manifest: Manifest) -> Table:
 
 
 def _report_speech(manifest: Manifest) -> None:
-    """What int8 costs, in words, and a warning where that is much."""
+    """Say in words how much int8 costs, with a warning where that is much."""
     speech: dict[str, Any] | None = manifest.provenance.get("error_on_speech")
     if speech is None:
         return
@@ -141,7 +141,7 @@ def main() -> None:
     """The command's entry point."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        _application()
+        application()
     except KeyboardInterrupt:
         _console.print("emotalk-export: interrupted; the repository is as it was")
         sys.exit(INTERRUPTED)

@@ -55,7 +55,7 @@ LOUDNESS_HOPS = 90
 LOUDNESS_S = LOUDNESS_HOPS * MEL_HOP / SAMPLE_RATE
 """0.9 s."""
 LOUDNESS_SMOOTHING_HOPS = 4
-"""Spectra before the present one over which power is averaged first, so that a click is no loud moment."""
+"""Spectra before the present one over which power is averaged first, so that a click is not a loud moment."""
 LOUDNESS_FLOOR = 1e-6
 """Mean square (-60 dB of full scale) below which nothing is loud."""
 RANGE_FLOOR = 1e-5
@@ -70,7 +70,7 @@ _RIGHT_PAD = 120
 
 _HALF_SPECTRUM = _SPECTRA_EACH_SIDE * MEL_HOP + MEL_WINDOW // 2
 FRONTEND_PAST_SAMPLES = _HALF_SPECTRUM + (LOUDNESS_HOPS + LOUDNESS_SMOOTHING_HOPS) * MEL_HOP
-"""What the frontend hears before a feature's own centre: audio of two clips must be further apart than that."""
+"""Reach of the frontend before a feature's own centre: audio of two clips must be further apart than that."""
 
 
 WINDOW_S = 25.0
@@ -96,7 +96,7 @@ class CompactConfig:
     content_taps_past: int = 5
     """Taps before the present one in each content block, 20 ms each."""
     content_blocks_ahead: int = 4
-    """How many content blocks look one feature (20 ms) ahead."""
+    """Content blocks that look one feature (20 ms) ahead."""
     emotion_width: int = 96
     emotion_hidden: int = 256
     emotion_blocks: int = 3

@@ -23,14 +23,14 @@ MouthGesture: TypeAlias = Literal["jaw", "pucker", "funnel", "spread", "drop", "
 MOUTH: tuple[str, ...] = (
     "jaw", "pucker", "funnel", "spread", "drop", "tongue", "closure", "labiodental",
 )  # fmt: skip
-"""What the mouth does, each 0..1: jaw opening; lips pushed forward (pucker) or opened round (funnel); mouth corners
+"""Movements of the mouth, each 0..1: jaw opening; lips pushed forward (pucker) or opened round (funnel); mouth corners
 apart; lower lip lowered; tongue tip out; lips pressed together (p b m); lower lip to the upper teeth (f v)."""
 
 UPPER: tuple[str, ...] = ("prominence", "pitch", "effort")
-"""What the voice does, each 0..1: a stressed, loud syllable; high pitch for this speaker; sustained low, loud voice."""
+"""Qualities of the voice, each 0..1: a stressed, loud syllable; high pitch for the speaker; a low, loud voice."""
 
 STYLE: tuple[str, ...] = ("smile", "skewLeft", "skewRight")
-"""What a speaking style adds: raised corners, and a pull of the speaking mouth to one side."""
+"""Additions of a speaking style: raised corners, and a pull of the speaking mouth to one side."""
 
 COMPOSED: tuple[str, ...] = (*MOUTH, *UPPER, *STYLE, "cheek", "sneer")
 """Columns of the linear map to the 52 weights; ``cheek`` and ``sneer`` follow the mouth but belong to the upper face,

@@ -69,7 +69,7 @@ class Eager:
 
 
 def answer(network: Eager, asked: dict[str, Any]) -> dict[str, Any]:
-    """What is said to one line."""
+    """Return the answer to one line."""
     if "gemm" in asked:
         return {"flops_per_s": _gemm(*asked["gemm"])}
     if "flops" in asked:
@@ -112,7 +112,7 @@ def main() -> None:
     """Answer until there is nothing more."""
     face = open_face(Path(sys.argv[1]), int(sys.argv[2]))
     if not isinstance(face, EmoTalkFace):
-        sys.exit(f"{sys.argv[1]} is no checkpoint in EmoTalk's released layout")
+        sys.exit(f"{sys.argv[1]} is not a checkpoint in EmoTalk's released layout")
     network = Eager(face)
     for line in sys.stdin:
         sys.stdout.write(json.dumps(answer(network, json.loads(line))) + "\n")

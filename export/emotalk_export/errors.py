@@ -1,4 +1,4 @@
-"""What can go wrong in an export. Each failure has its class; each message has the value and what is accepted.
+"""Failures of an export. Each has its class; each message has the value and what is accepted.
 
 ::
 
@@ -6,7 +6,7 @@
     ├── CheckpointError
     │   ├── CheckpointNotFound       no file of that name
     │   ├── CheckpointUnreadable     a file that torch cannot load (truncated, corrupt, something else)
-    │   ├── NotACheckpoint           it loads, but is no mapping of names to tensors
+    │   ├── NotACheckpoint           it loads, but is not a mapping of names to tensors
     │   ├── CheckpointMismatch       missing, unexpected or misshapen keys, every one of them named
     │   ├── CheckpointNotFinite      weights that are NaN or infinite
     │   └── InvalidAttentionHeads    a number of heads that does not divide the hidden size
@@ -14,7 +14,7 @@
     │   ├── NotARepository           a folder with other things in it, which an export must not replace
     │   └── RepositoryNotWritable    a place where nothing can be written
     ├── UnsupportedPrecision         weights that are not made for the asked precision
-    ├── CalibrationUnreadable        a file given as speech that is none
+    ├── CalibrationUnreadable        a file given as speech that is not speech
     ├── GraphExportFailed            torch could not write a module as ONNX
     ├── ValidationError
     │   ├── NamesDiffer              a graph's inputs or outputs are not the contract's
@@ -37,7 +37,7 @@ class CheckpointError(ExportError):
 
 
 class CheckpointNotFound(CheckpointError):
-    """There is no such file."""
+    """The file does not exist."""
 
 
 class CheckpointUnreadable(CheckpointError):

@@ -50,7 +50,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 @dataclass(slots=True)
 class _Proof:
-    """What an export measured on its way."""
+    """Measurements of one export."""
 
     graphs: dict[str, dict[str, float]] = field(default_factory=dict)
     """Largest difference from torch, by graph and output."""

@@ -1,4 +1,4 @@
-"""What an export starts from: four graph modules and what surrounds them, whoever trained them.
+"""The start of an export: four graph modules and what surrounds them, whoever trained them.
 
 :func:`open_face` tells the layouts of checkpoints apart: the released EmoTalk, and this project's own compact face.
 """
@@ -29,11 +29,11 @@ class Face(Protocol):
 
     @property
     def description(self) -> str:
-        """What the weights are, in words for people."""
+        """Description of the weights for people."""
 
     @property
     def recipe(self) -> Recipe:
-        """What the weights need from their surroundings."""
+        """Needs of the weights from their surroundings."""
 
     @property
     def widths(self) -> Widths:
@@ -41,11 +41,11 @@ class Face(Protocol):
 
     @property
     def encoders_alike(self) -> bool:
-        """Whether both encoders are of one size."""
+        """True where both encoders are of one size."""
 
     @property
     def file(self) -> CheckpointFile:
-        """Where they came from."""
+        """Origin of the weights."""
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
@@ -53,7 +53,7 @@ class Face(Protocol):
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What the manifest says about them beyond that: plain JSON."""
+        """Further facts for the manifest: plain JSON."""
 
     def graph(self, model: Model) -> nn.Module:
         """A new module for ``model``, float32, in evaluation mode, with ``model``'s inputs and outputs in order.
@@ -127,11 +127,12 @@ class CompactFaceModel:
                 window_s=compact.WINDOW_S,
                 live_context_s=compact.LIVE_CONTEXT_S,
                 live_look_ahead_s=file.content["recipe"]["look_ahead_s"],
+                levelled=True,
             )
         except compact.CheckpointError as error:
             raise NotACheckpoint(f"{file.path}: {error}") from error
         except (KeyError, TypeError, ManifestError) as error:
-            raise NotACheckpoint(f"{file.path} is no {COMPACT_FORMAT} checkpoint: {error}") from error
+            raise NotACheckpoint(f"{file.path} is not a {COMPACT_FORMAT} checkpoint: {error}") from error
         config = self.face.config
         self.widths = Widths(
             content_features=config.width,

@@ -36,7 +36,7 @@ LARGEST = 127
 STEPS = 255
 """Of a uint8 activation, from its tensor's smallest number to its largest."""
 ALPHA = 0.5
-"""How much of the unevenness goes into the weights."""
+"""Share of the unevenness that goes into the weights."""
 KEPT_FROM = 0.05
 """Mean error of a layer's product, as a share of the product's mean size, from which on the layer stays float32."""
 SMALLEST = 64

@@ -39,7 +39,7 @@ GRAPH_NAME = "model.onnx"
 DATA_NAME = "model.onnx.data"
 
 _COPIES = {"Reshape": 0, "Expand": 1}
-"""What stands for "as in the input" in the shape that the operator takes: Expand broadcasts an axis of 1."""
+"""Sign for "as in the input" in the shape that the operator takes: Expand broadcasts an axis of 1."""
 
 HALF_FROM = 512
 """Elements from which a tensor of float16 numbers is worth storing as such."""

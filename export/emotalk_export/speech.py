@@ -36,7 +36,7 @@ def pieces(paths: Sequence[Path]) -> list[NDArray[np.float32]]:
     """Speech at 16 kHz, mono, in pieces [80000]: evenly chosen from all files, at most :data:`MOST_PIECES`.
 
     Raises:
-        CalibrationUnreadable: a file that is no audio, or no piece in all of them.
+        CalibrationUnreadable: a file that is not audio, or no piece in all of them.
     """
     size = round(PIECE_S * SAMPLE_RATE)
     found = []

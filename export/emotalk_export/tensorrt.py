@@ -51,7 +51,7 @@ def profiles(model: Model, widths: Widths) -> list[Profile]:
 
 
 def trtexec_command(graph: Path, plan: Path, wanted: Sequence[Profile], precision: Precision) -> list[str]:
-    """How ``trtexec`` builds ``plan``."""
+    """Return the ``trtexec`` command that builds ``plan``."""
 
     def shapes(corner: Callable[[Profile], tuple[int, ...]]) -> str:
         return ",".join(f"{profile.name}:{'x'.join(map(str, corner(profile)))}" for profile in wanted)
@@ -70,7 +70,7 @@ def trtexec_command(graph: Path, plan: Path, wanted: Sequence[Profile], precisio
 
 
 def polygraphy_command(graph: Path, plan: Path, wanted: Sequence[Profile], precision: Precision) -> list[str]:
-    """How ``polygraphy`` builds ``plan`` (TF32 is off unless asked for)."""
+    """Return the ``polygraphy`` command that builds ``plan`` (TF32 is off unless asked for)."""
 
     def shapes(corner: Callable[[Profile], tuple[int, ...]]) -> list[str]:
         return [f"{profile.name}:[{','.join(map(str, corner(profile)))}]" for profile in wanted]

@@ -32,7 +32,7 @@ Arrays = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How far a graph may be from torch."""
+    """Largest difference of a graph from torch."""
 
     graph: float
     """Of every output, as a share of its largest number (of 1 at least)."""
@@ -116,7 +116,7 @@ def clip_inputs(
     level: NDArray[np.floating[Any]],
     style: NDArray[np.floating[Any]],
 ) -> Arrays:
-    """What ``emotalk_preprocess`` hands to the networks for ``audio`` [B, samples], the whole of each clip's sound.
+    """Return what ``emotalk_preprocess`` hands to the networks for ``audio`` [B, samples], each clip whole.
 
     ``level`` is [B, 1], ``style`` [B, 24], the share of each person.
     """
@@ -148,7 +148,7 @@ def _murmur(generator: np.random.Generator, batch: int, samples: int) -> NDArray
 
 
 def torch_inputs(trial: Trial, model: Model) -> tuple[torch.Tensor, ...]:
-    """What ``model`` takes in ``trial``, as torch has it."""
+    """Return the inputs of ``model`` in ``trial``, as torch has them."""
     return tuple(torch.from_numpy(trial.expected[tensor.name]) for tensor in model.inputs)
 
 

@@ -8,12 +8,14 @@ import pytest
 from fake import FakeTransport
 from typer.testing import CliRunner
 
-import emotalk_server as server
+import emotalk_server
 from emotalk_cli import connection
 from emotalk_cli.app import app, main
 from emotalk_client import EmoTalkClient
 from emotalk_client.errors import DeadlineExceeded, MissingExtra, ServerError, ServerNotStarted, ServerUnavailable
 from emotalk_server import errors as server_errors
+
+pytestmark = pytest.mark.unit
 
 
 def run(*arguments):
@@ -247,8 +249,8 @@ def test_an_embedded_server_that_does_not_start_says_why(monkeypatch, problem, k
     def start(self):
         raise problem
 
-    monkeypatch.setattr(server.EmbeddedServer, "__init__", lambda self, **settings: None)
-    monkeypatch.setattr(server.EmbeddedServer, "start", start)
+    monkeypatch.setattr(emotalk_server.EmbeddedServer, "__init__", lambda self, **settings: None)
+    monkeypatch.setattr(emotalk_server.EmbeddedServer, "start", start)
     monkeypatch.setattr(connection, "_is_there", lambda url: False)
     monkeypatch.delenv(connection.URL_VARIABLE, raising=False)
     with pytest.raises(kind, match=words), connection.connect(None):

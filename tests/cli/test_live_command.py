@@ -16,6 +16,8 @@ from emotalk_client import EmoTalkClient
 from emotalk_client.audio.loading import load
 from emotalk_contract.arkit import APPLE_ORDER, BLENDSHAPES
 
+pytestmark = pytest.mark.server
+
 VOICE = Path(__file__).parents[2] / "docs" / "demo" / "voice.flac"
 
 

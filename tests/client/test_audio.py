@@ -13,6 +13,8 @@ from emotalk_client.windows.clip import Clip
 from emotalk_client.wire.retry import Deadline
 from emotalk_contract.errors import AudioNotFinite, AudioOutOfRange
 
+pytestmark = pytest.mark.unit
+
 RATES = [8_000, 11_025, 16_000, 22_050, 44_100, 48_000]
 
 

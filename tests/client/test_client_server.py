@@ -18,6 +18,8 @@ from emotalk_contract import errors
 from emotalk_contract.timing import frame_count
 from emotalk_server import EmbeddedServer
 
+pytestmark = pytest.mark.server
+
 RATE = 16_000
 
 

@@ -9,6 +9,8 @@ from emotalk_contract.repository import bundled
 from emotalk_contract.timing import frame_count
 from emotalk_server import EmbeddedServer
 
+pytestmark = pytest.mark.server
+
 RATE = 16_000
 
 

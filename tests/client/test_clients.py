@@ -26,6 +26,8 @@ from emotalk_client.wire.transport import checked, translated
 from emotalk_contract import errors
 from emotalk_contract.timing import frame_count
 
+pytestmark = pytest.mark.unit
+
 SECOND = 16_000
 
 

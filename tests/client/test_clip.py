@@ -18,6 +18,8 @@ from emotalk_client import AsyncEmoTalkClient, EmoTalkClient
 from emotalk_client.errors import DeadlineExceeded, ServerError, TruncatedAudio, UnreadableAudio
 from emotalk_contract.recipe import Recipe
 
+pytestmark = pytest.mark.unit
+
 RATE = 16_000
 MINUTE = 60 * RATE
 BLOCK = b"".join(struct.pack("<h", 3_000 * (n % 200 < 100) - n % 977) for n in range(RATE))

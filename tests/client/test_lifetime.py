@@ -14,6 +14,8 @@ from fake import FakeTransport, client
 
 from emotalk_client import ClientClosed, DeadlineExceeded, EmoTalkClient
 
+pytestmark = pytest.mark.unit
+
 CLIP = np.random.default_rng(0).normal(0, 0.1, 160_000).astype(np.float32)
 
 

@@ -25,12 +25,16 @@ from emotalk_client import (
 )
 from emotalk_client.audio.loading import load
 from emotalk_client.errors import DeadlineExceeded, UnexpectedResponse
+from emotalk_client.faces.animation import Frame
 from emotalk_client.live.audio import PRIOR_S, PRIOR_VARIANCE
+from emotalk_client.live.fade import ShownFrames
 from emotalk_client.live.session import LATE_S, PIECE_S
 from emotalk_client.live.settings import LONGEST_FADE_S, LiveSettings
 from emotalk_contract import errors
 from emotalk_contract.recipe import Recipe
 from emotalk_contract.timing import FPS, frame_count
+
+pytestmark = pytest.mark.unit
 
 RATE = 16_000
 NOT_NORMALISING = Recipe(normalisation="none", frame_grid="uniform").strings() | {"model": "another fake"}
@@ -367,6 +371,62 @@ async def test_cancel_stops_at_once_and_fades_to_rest():
     assert len(transport.sent) == sent
     assert await session.cancel(fade_s=0.25) == []  # at rest already
     assert await session.receive() == []
+
+
+async def test_a_fade_goes_on_from_the_frame_that_was_played():
+    maker, _ = client()
+    session = maker.live(sample_rate=RATE)
+    frames = await session.push(speech(2 * RATE))
+    while len(frames) < 20:
+        frames += await asyncio.wait_for(session.receive(), 1)
+    fade = await session.cancel(fade_s=0.1, played_frame=7)
+    assert indices(fade) == [8, 9, 10]
+    np.testing.assert_allclose([frame.weights[0] for frame in fade], 7 * np.array([0.75, 0.25, 0]), atol=1e-5)
+    assert await session.cancel(fade_s=0.1, played_frame=9) == []  # at rest already
+
+
+async def test_a_fade_starts_at_the_frame_before_one_that_was_left_out_or_is_forgotten(monkeypatch):
+    monkeypatch.setattr("emotalk_client.live.fade._KEPT", 3)
+    shown = ShownFrames()
+    shown.push([Frame(index, index / FPS, np.full(52, index, np.float32)) for index in (0, 1, 2, 4, 8, 12)])
+    for played, face in ((12, 12), (11, 8), (7, 4), (1, 4)):  # what lies before 4 was let go of
+        (rest,) = shown.fade(1 / FPS, played)
+        (first, _) = shown.fade(2 / FPS, played)
+        assert (rest.index, rest.weights.any()) == (played + 1, False)
+        assert first.weights[0] == pytest.approx(face / 2)
+
+
+@pytest.mark.parametrize("played_frame", [-2, 30, 10**9, 0.5, math.nan, "1", True])
+async def test_a_frame_that_was_not_handed_out_was_not_played(played_frame):
+    maker, _ = client()
+    session = maker.live(sample_rate=RATE)
+    frames = await session.push(speech(RATE))
+    with pytest.raises(errors.InvalidOption, match=r"played_frame is .*; accepted: the index of a frame that was"):
+        await session.cancel(0.1, played_frame)
+    check(frames + await session.flush(), 30)
+
+
+@pytest.mark.parametrize("end", ["cancel", "close"])
+async def test_an_end_does_not_wait_for_what_cannot_be_cancelled(end):
+    """A call that is on its way stays on its way: its answer is dropped."""
+    maker, transport = client()
+    released = asyncio.Event()
+
+    async def stubborn(*_):
+        try:
+            await released.wait()
+        except asyncio.CancelledError:
+            await released.wait()
+        raise ServerUnavailable("too late for anybody")
+
+    transport.infer = stubborn
+    session = maker.live(sample_rate=RATE)
+    await session.feed(speech(RATE))
+    await asyncio.sleep(0.01)
+    await asyncio.wait_for(getattr(session, end)(), 5)
+    assert not released.is_set()
+    assert await session.receive() == []
+    released.set()
 
 
 async def test_cancel_without_a_face_or_a_fade_gives_nothing():

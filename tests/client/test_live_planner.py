@@ -12,6 +12,8 @@ from emotalk_contract.errors import InvalidWindow
 from emotalk_contract.limits import MIN_SAMPLES
 from emotalk_contract.timing import FPS, GRID_FRAMES, SAMPLE_RATE, Window, frame_count
 
+pytestmark = pytest.mark.unit
+
 layouts = st.builds(
     LiveLayout,
     before=st.integers(0, 60),

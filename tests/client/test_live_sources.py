@@ -13,6 +13,8 @@ from emotalk_client.faces.animation import Frame
 from emotalk_client.live.latency import LatencyMeter
 from emotalk_client.live.sources import file_blocks, microphone, paced, pcm_blocks
 
+pytestmark = pytest.mark.unit
+
 
 def test_a_files_blocks_are_the_file(tmp_path):
     samples = np.random.default_rng(1).normal(0, 0.1, 44_100 + 77).astype(np.float32)

@@ -1,6 +1,8 @@
 """Live sessions against a real Triton with the bundled model: what the whole clip gives, whatever happens meanwhile."""
 
 import asyncio
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -9,12 +11,14 @@ import pytest
 import soundfile
 import soxr
 
-from emotalk_client import AsyncEmoTalkClient, EmoTalkClient, InvalidRequest, ServerUnavailable
+from emotalk_client import AsyncEmoTalkClient, EmoTalkClient, InvalidRequest, ServerUnavailable, SessionEnded
 from emotalk_client.audio.loading import load
 from emotalk_client.errors import DeadlineExceeded
 from emotalk_contract import errors
 from emotalk_contract.timing import FPS, frame_count
 from emotalk_server import EmbeddedServer
+
+pytestmark = pytest.mark.server
 
 RATE = 16_000
 VOICE = Path(__file__).parents[2] / "docs" / "demo" / "voice.flac"
@@ -110,6 +114,48 @@ async def test_cancel_and_a_refused_session_leave_the_others_alone(bundled_serve
         check_equals(await asyncio.wait_for(other, 20), whole)
         assert issubclass(errors.InvalidStyle, InvalidRequest)
     bundled_server.process.probe()
+
+
+async def test_a_server_that_is_killed_in_mid_stream_costs_no_frame(voice, whole):
+    server = await asyncio.to_thread(EmbeddedServer().start)
+    try:
+        async with AsyncEmoTalkClient(server.grpc_url) as client:
+            session = client.live(sample_rate=RATE)
+            frames = await session.push(voice[: 2 * RATE])
+            frames += await asyncio.wait_for(session.receive(), 20)
+            os.killpg(server.process.pid, signal.SIGKILL)
+            talk = asyncio.create_task(speak(session, voice[2 * RATE :], 1_600))
+            await asyncio.to_thread(server.restart)
+            check_equals(frames + await asyncio.wait_for(talk, 30), whole)
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def test_cancel_and_closing_are_heard_while_the_server_stands_still(voice):
+    server = await asyncio.to_thread(EmbeddedServer().start)
+    try:
+        async with AsyncEmoTalkClient(server.grpc_url) as client:
+            session, other = client.live(sample_rate=RATE), client.live(sample_rate=RATE)
+            frames = await session.push(voice[:RATE])
+            frames += await asyncio.wait_for(session.receive(), 20)
+            os.kill(server.process.pid, signal.SIGSTOP)
+            try:
+                pushing = [asyncio.create_task(one.push(np.tile(voice, 5))) for one in (session, other)]
+                await asyncio.sleep(0.1)
+                fade = await asyncio.wait_for(session.cancel(fade_s=0.1), 5)
+                await asyncio.wait_for(other.close(), 5)
+                for task in pushing:
+                    with pytest.raises(SessionEnded):
+                        await asyncio.wait_for(task, 5)
+            finally:
+                os.kill(server.process.pid, signal.SIGCONT)
+            assert [frame.index for frame in frames + fade] == list(range(len(frames) + 3))
+            check_equals(
+                await asyncio.wait_for(speak(client.live(sample_rate=RATE), voice[:RATE], 1_600), 20),
+                (await client.animate(voice[:RATE], sample_rate=RATE)).weights,
+            )
+    finally:
+        await asyncio.to_thread(server.stop)
 
 
 async def test_a_server_that_is_away_for_a_while_costs_no_frame_and_for_ever_ends_the_session(voice, whole):

@@ -14,6 +14,8 @@ from emotalk_client.faces.animation import Frame
 from emotalk_client.faces.outputs import Address, LiveLinkOutput, Paced, VmcOutput, livelink, vmc
 from emotalk_contract.arkit import BLENDSHAPES
 
+pytestmark = pytest.mark.unit
+
 APPLES = {
     0: "eyeBlinkLeft",
     7: "eyeBlinkRight",

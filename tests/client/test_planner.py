@@ -21,6 +21,8 @@ from emotalk_contract.errors import AudioTooShort, InvalidWindow
 from emotalk_contract.limits import MAX_FRAMES, MIN_SAMPLES
 from emotalk_contract.timing import SAMPLE_RATE, Window, frame_count
 
+pytestmark = pytest.mark.unit
+
 layouts = st.tuples(st.integers(1, 100), st.integers(0, 30), st.integers(0, 30)).filter(lambda t: t[1] + t[2] < t[0])
 
 

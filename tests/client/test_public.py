@@ -4,8 +4,12 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 import emotalk_client
 from emotalk_client import errors
+
+pytestmark = pytest.mark.unit
 
 IMPORT_S = 0.6
 

@@ -12,6 +12,8 @@ from emotalk_client.faces.resampling import LIDS, MOUTH, frame_total
 from emotalk_contract.arkit import INDEX
 from emotalk_contract.lips import gap_mm
 
+pytestmark = pytest.mark.unit
+
 RATES = (1, 10, 12, 15, 23.976, 24, 25, 29.97, 48, 50, 59.94, 60, 120, 240)
 JAW = INDEX["jawOpen"]
 BLINKS = (31, 62, 94, 121, 140)

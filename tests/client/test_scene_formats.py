@@ -17,6 +17,8 @@ from emotalk_client.errors import MissingExtra, UnreadableAnimation
 from emotalk_client.faces import head
 from emotalk_contract.arkit import BLENDSHAPES
 
+pytestmark = pytest.mark.unit
+
 VALIDATOR = Path(__file__).parents[1] / "gltf"
 USD = (".usd", ".usda", ".usdc")
 
@@ -32,7 +34,8 @@ def khronos(path):
     node = shutil.which("node")
     if node is None:
         pytest.skip("Khronos' glTF validator needs node, which is not installed here")
-    assert (VALIDATOR / "node_modules").is_dir(), "run `npm ci --prefix tests/gltf` (`make test` does)"
+    if not (VALIDATOR / "node_modules").is_dir():
+        pytest.skip("Khronos' glTF validator is not installed: `npm ci --prefix tests/gltf` (`make test` tries it)")
     done = subprocess.run([node, VALIDATOR / "validate.mjs", path], check=True, capture_output=True, text=True)
     return json.loads(done.stdout)
 
@@ -135,7 +138,12 @@ def test_glb_goes_by_the_meshs_own_order(tmp_path, face, monkeypatch):
     [
         (lambda data: data[:1000], "ends within a chunk"),
         (lambda data: data[:14], "ends within a chunk's head"),
-        (lambda data: data.replace(b'"extras":{"fps":30}', b'"extras":["fps",30]'), "AttributeError"),
+        (
+            lambda data: data.replace(b'"extras":{"fps":30}', b'"extras":{"fps":-1}'),
+            r"its fps is -1; accepted: 1\.\.240",
+        ),
+        (lambda data: data.replace(b'"path":"weights"', b'"path":["eight"]'), "no animation of morph weights"),
+        (lambda data: data.replace(b'"targetNames"', b'"targetNamez"'), "does not name its morph targets"),
         (lambda data: b"\0\0\0\0" + data[4:], "does not start with glTF"),
         (lambda data: head.read(), "no animation of morph weights"),
     ],

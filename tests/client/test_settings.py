@@ -13,6 +13,8 @@ from emotalk_contract.recipe import Recipe
 from emotalk_contract.timing import FPS
 from emotalk_ensemble import smoothing
 
+pytestmark = pytest.mark.unit
+
 STYLE = [1.0] + [0.0] * 23
 
 

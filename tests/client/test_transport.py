@@ -8,6 +8,8 @@ from emotalk_client import AsyncEmoTalkClient, EmoTalkClient, InvalidAddress, Un
 from emotalk_client.wire.transport import check_address, checked
 from emotalk_contract.timing import timecodes
 
+pytestmark = pytest.mark.unit
+
 
 @pytest.mark.parametrize("url", ["localhost:8001", "127.0.0.1:80", "triton.example.org:8001", "[::1]:8001"])
 def test_an_address_is_a_host_and_a_port(url):

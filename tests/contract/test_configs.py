@@ -12,6 +12,8 @@ from emotalk_contract.configs import config_files
 from emotalk_contract.protobuf_text import Enum, dumps
 from emotalk_contract.recipe import Manifest, Recipe, Widths
 
+pytestmark = pytest.mark.unit
+
 MANIFEST = Manifest('a "quoted" name', Recipe(normalisation="none"), Widths(5, 6, 7, 8))
 CONFIGS = {
     path: text_format.Parse(text, model_config_pb2.ModelConfig())

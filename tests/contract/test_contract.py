@@ -8,6 +8,8 @@ from emotalk_contract import arkit, errors, tensors
 from emotalk_contract.options import Options
 from emotalk_contract.recipe import Manifest, ManifestError, Recipe, Widths
 
+pytestmark = pytest.mark.unit
+
 MANIFEST = Manifest("for a test", Recipe(), Widths(32, 32, 64, 64), provenance={"seed": 7})
 
 
@@ -59,13 +61,13 @@ def test_options_survive_the_journey_as_parameters():
         ({"seed": 2**63}, errors.InvalidOption, "seed"),
         ({"seed": 1.5}, errors.InvalidOption, "1.5"),
         ({"seed": True}, errors.InvalidOption, "True"),
-        ({"gains": "{"}, errors.InvalidOption, "no JSON"),
+        ({"gains": "{"}, errors.InvalidOption, "not JSON"),
         ({"gains": "[1]"}, errors.InvalidOption, "JSON object"),
         ({"gains": '{"jawOpen": "big"}'}, errors.InvalidOption, "jawOpen.*'big'"),
         ({"gains": '{"jawOpen": NaN}'}, errors.InvalidOption, "nan"),
         ({"offsets": '{"jawOpen": 1e9}'}, errors.InvalidOption, "-1000..1000"),
         ({"offsets": '{"jaw": 1}'}, errors.UnknownBlendshape, "'jaw'"),
-        ({"emotions": "joy"}, errors.InvalidOption, r"'joy', which is no JSON; accepted: \{\"joy\": 0\.8\}"),
+        ({"emotions": "joy"}, errors.InvalidOption, r"'joy', which is not JSON; accepted: \{\"joy\": 0\.8\}"),
         ({"emotions": '["joy"]'}, errors.InvalidOption, "JSON object"),
         ({"emotions": '{"bliss": 1}'}, errors.UnknownEmotion, "'bliss'; accepted: amazement, anger.*sadness"),
         ({"emotions": '{"joy": 1.01}'}, errors.EmotionOutOfRange, r"emotions\['joy'\] is 1\.01; accepted: 0\.\.1"),

@@ -20,6 +20,8 @@ from emotalk_contract.lips import GAP_MM, REST_MM
 from emotalk_contract.options import Options
 from emotalk_ensemble.postprocess import face
 
+pytestmark = pytest.mark.unit
+
 REST = np.zeros((1, 52), np.float32)
 
 

@@ -7,6 +7,8 @@ from head_lips import Lips
 from emotalk_contract.arkit import BLENDSHAPES, INDEX
 from emotalk_contract.lips import GAP_MM, REST_MM, gap_mm
 
+pytestmark = pytest.mark.unit
+
 
 def shown(**weights):
     row = np.zeros((1, 52), np.float32)

@@ -10,6 +10,8 @@ from emotalk_contract import timing
 from emotalk_contract.limits import MIN_SAMPLES
 from emotalk_contract.timing import Window, borrowed_emotion, frame_grid
 
+pytestmark = pytest.mark.unit
+
 samples = st.integers(MIN_SAMPLES, 60 * timing.SAMPLE_RATE)
 
 

@@ -1,8 +1,27 @@
-"""How many requests may be inside the ensemble."""
+"""How many requests may be in the ensemble, and what cannot change that."""
 
 import pytest
+from holding import computing_process
 
-from emotalk_ensemble.admission import RETRY_S, WARM_UPS, Admission, EnsembleFull
+from emotalk_contract.errors import InvalidTicket
+from emotalk_ensemble.admission import (
+    IDLE_S,
+    MAX_IDLE_S,
+    MISTRUST_S,
+    RING,
+    TRY_S,
+    WARM_UPS,
+    Computing,
+    EnsembleFull,
+    Entrance,
+    Exit,
+)
+
+pytestmark = pytest.mark.unit
+
+LIMIT = 3
+
+pytestmark = pytest.mark.unit
 
 
 class Clock:
@@ -14,73 +33,189 @@ class Clock:
 
 
 @pytest.fixture
-def ends(tmp_path):
-    """The first and the last step of one server, warmed up, and their clock."""
-    clock = Clock()
-    first, last = (Admission(tmp_path / "counts", clock) for _ in range(2))
-    first.open_door(3)
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "admission"
+
+
+@pytest.fixture
+def entrance(path, clock):
+    made = Entrance(LIMIT, path, clock)
     for _ in range(WARM_UPS):
-        first.enter()
-    return first, last, clock
+        made.admit()
+    return made
 
 
-def test_the_door_lets_in_as_many_as_there_is_room_for(ends):
-    first, last, _ = ends
-    tickets = [first.enter() for _ in range(3)]
-    with pytest.raises(EnsembleFull, match="3 requests are inside, accepted: 3"):
-        first.enter()
-    last.leave(tickets[0])
-    first.enter()
-    with pytest.raises(EnsembleFull):
-        first.enter()
+@pytest.fixture
+def exit_(path, clock):
+    made = Exit(path, clock)
+    for _ in range(WARM_UPS):
+        made.give_back(0)
+    return made
 
 
-def test_a_request_that_fails_on_its_way_frees_its_place_with_the_next(ends):
-    first, last, _ = ends
-    _lost, second, _ = (first.enter() for _ in range(3))
-    last.leave(second)
-    for _ in range(2):
-        first.enter()
-    with pytest.raises(EnsembleFull):
-        first.enter()
+def fill(entrance):
+    """Admit as many as there is room for, and return their tickets."""
+    tickets = []
+    while True:
+        try:
+            tickets.append(entrance.admit())
+        except EnsembleFull:
+            return tickets
 
 
-def test_an_answer_out_of_order_frees_no_more_than_there_is(ends):
-    first, last, _ = ends
-    one, two, three = (first.enter() for _ in range(3))
+def test_as_many_are_admitted_as_there_is_room_for(entrance, exit_):
+    tickets = fill(entrance)
+    assert len(tickets) == LIMIT
+    with pytest.raises(EnsembleFull, match="Exceeds maximum queue size: 3 requests compute or wait, accepted: 3"):
+        entrance.admit()
+    exit_.give_back(tickets[0])
+    assert len(fill(entrance)) == 1
+
+
+def test_a_request_that_failed_on_its_way_frees_its_place_with_the_next_that_comes_back(entrance, exit_):
+    _lost, second, _ = fill(entrance)
+    exit_.give_back(second)
+    assert len(fill(entrance)) == 2
+
+
+def test_an_answer_out_of_order_frees_no_more_than_there_is(entrance, exit_):
+    one, two, three = fill(entrance)
     for ticket in (three, one, two):
-        last.leave(ticket)
-    for _ in range(3):
-        first.enter()
-    with pytest.raises(EnsembleFull):
-        first.enter()
+        exit_.give_back(ticket)
+    assert len(fill(entrance)) == LIMIT
 
 
-def test_where_nothing_comes_out_one_request_at_a_time_tries(ends):
-    """Every request inside was lost with a process that died: the door must not stay shut."""
-    first, last, clock = ends
-    for _ in range(3):
-        first.enter()
-    clock.s += RETRY_S - 1
-    with pytest.raises(EnsembleFull):
-        first.enter()
-    clock.s += 2
-    ticket = first.enter()
-    with pytest.raises(EnsembleFull):
-        first.enter()
-    last.leave(ticket)
-    for _ in range(3):
-        first.enter()
+def test_after_an_overtaken_ticket_came_back_overtaking_proves_nothing(entrance, exit_, clock):
+    """A caller who hands tickets from step to step overtakes what computes; that must not admit any number."""
+    one, _two, three = fill(entrance)
+    exit_.give_back(three)
+    exit_.give_back(one)  # overtaken, and alive
+    for _ in range(5):
+        newest = fill(entrance)[-1]
+        exit_.give_back(newest)
+    assert len(fill(entrance)) == 1
+    clock.s += MISTRUST_S + 1
+    exit_.give_back(newest_ticket(entrance))
+    assert len(fill(entrance)) == LIMIT
 
 
-def test_a_process_that_starts_again_opens_an_empty_house(ends, tmp_path):
-    first, last, clock = ends
-    before = [first.enter() for _ in range(3)]
-    again = Admission(tmp_path / "counts", clock)
-    again.open_door(1)
+def newest_ticket(entrance):
+    return int(entrance._tickets[entrance._outstanding[-1] % RING])
+
+
+@pytest.mark.parametrize("ticket", [2**62, 2**63 - 1, -(2**63), -1, 0, 1, 2, RING, RING + 1])
+def test_a_ticket_that_was_not_issued_is_refused_and_changes_nothing(entrance, exit_, ticket):
+    fill(entrance)
+    with pytest.raises(InvalidTicket, match=f"TICKET is {ticket}; accepted"):
+        exit_.give_back(ticket)
+    assert fill(entrance) == []
+
+
+def test_a_ticket_comes_back_once(entrance, exit_):
+    one, *_ = fill(entrance)
+    exit_.give_back(one)
+    fill(entrance)
+    with pytest.raises(InvalidTicket, match="came back before"):
+        exit_.give_back(one)
+    assert fill(entrance) == []
+
+
+def test_tickets_cannot_be_guessed_from_one_another(entrance):
+    tickets = fill(entrance)
+    assert len({ticket // RING for ticket in tickets}) == LIMIT
+    assert all(2**46 * RING <= ticket < 2**63 for ticket in tickets)
+
+
+def test_where_no_network_computes_what_is_outstanding_is_lost(entrance, exit_, path, clock):
+    """So many requests to the first step alone lock nobody out."""
+    Computing(path, clock)
+    fill(entrance)
+    clock.s += IDLE_S / 2
+    assert fill(entrance) == []
+    clock.s += IDLE_S
+    assert len(fill(entrance)) == LIMIT
+
+
+def test_while_a_network_computes_only_single_requests_are_admitted_and_ever_fewer(entrance, path, clock):
+    network = Computing(path, clock)
+    fill(entrance)
+    with network.told():
+        admitted = []
+        for _ in range(int(16 / TRY_S)):
+            clock.s += TRY_S
+            admitted += fill(entrance)
+    assert len(admitted) == 6  # after 1, 2, 4, 8, 16 and 32 times TRY_S
+
+
+def test_a_network_that_died_while_it_computed_counts_no_more(entrance, path, clock):
+    Computing(path, clock)
+    fill(entrance)
+    with computing_process(path):
+        clock.s += IDLE_S * 2
+        assert fill(entrance) == []
+    assert len(fill(entrance)) == LIMIT
+
+
+def test_a_step_that_hangs_is_not_sent_any_number(entrance, path, clock):
+    Computing(path, clock)
+    admitted = len(fill(entrance))
+    for _ in range(100):
+        clock.s += 0.1
+        admitted += len(fill(entrance))
+    assert admitted <= LIMIT * (3 + 10 / MAX_IDLE_S)
+
+
+def test_without_networks_that_tell_one_request_at_a_time_tries(entrance, exit_, clock):
+    """As with Triton's own C++ backends: the bound stands, but everybody lost is nobody locked out."""
+    fill(entrance)
+    clock.s += TRY_S / 2
+    assert fill(entrance) == []
+    clock.s += TRY_S
+    (ticket,) = fill(entrance)
+    clock.s += TRY_S / 2
+    assert fill(entrance) == []
+    exit_.give_back(ticket)
+    assert len(fill(entrance)) == LIMIT
+
+
+def test_a_first_step_that_starts_again_counts_anew_and_tickets_of_before_stay_good(entrance, exit_, path, clock):
+    before = fill(entrance)
+    again = Entrance(LIMIT, path, clock)
+    for _ in range(WARM_UPS):
+        again.admit()
     for ticket in before:
-        last.leave(ticket)  # they were still on their way
-    for _ in range(WARM_UPS + 1):
-        again.enter()
-    with pytest.raises(EnsembleFull):
-        again.enter()
+        exit_.give_back(ticket)  # they were still on their way
+    assert len(fill(again)) == LIMIT
+
+
+def test_a_last_step_that_starts_again_knows_the_tickets(entrance, path, clock):
+    one, *_ = fill(entrance)
+    Exit(path, clock).give_back(one)
+    assert len(fill(entrance)) == 1
+
+
+@pytest.mark.parametrize("first", [Entrance, Exit])
+def test_a_file_that_was_deleted_is_made_again_whichever_end_notices(entrance, exit_, path, clock, first):
+    """As a cleaner of /tmp does; then one end starts again."""
+    fill(entrance)
+    path.unlink()
+    if first is Exit:
+        exit_ = Exit(path, clock)
+        for _ in range(WARM_UPS):
+            exit_.give_back(0)
+    tickets = fill(entrance)
+    assert len(tickets) == LIMIT
+    for ticket in tickets:
+        exit_.give_back(ticket)
+    assert len(fill(entrance)) == LIMIT
+
+
+def test_many_more_than_the_ring_holds_pass(entrance, exit_):
+    for _ in range(RING + 10):
+        exit_.give_back(entrance.admit())
+    assert len(fill(entrance)) == LIMIT

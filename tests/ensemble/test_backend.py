@@ -8,7 +8,11 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+from emotalk_contract.errors import InvalidShape
 from emotalk_ensemble.backend.session import BackendError, Instance, Network, providers, session_options
+from emotalk_ensemble.exchange import Refusal
+
+pytestmark = pytest.mark.unit
 
 CONFIG = {"name": "gather", "input": [{"name": "X"}, {"name": "I"}], "output": [{"name": "Y"}]}
 
@@ -47,11 +51,38 @@ def test_joined_requests_get_what_each_gets_alone(folder):
         np.testing.assert_array_equal(together["Y"], net.run(alone)["Y"])
 
 
-def test_a_bad_request_takes_no_other_with_it(folder, caplog):
-    results = network(folder).run_all([request(0), request(99), request(2)])
-    assert [isinstance(result, Exception) for result in results] == [False, True, False]
-    assert results[2]["Y"] == [[2]]
-    assert "index" in str(results[1])
+@pytest.mark.parametrize("bad", range(8))
+def test_a_bad_request_takes_no_other_with_it(folder, bad):
+    batch = [request(i % 3) for i in range(8)]
+    batch[bad] = request(99)
+    results = network(folder).run_all(batch)
+    assert [isinstance(result, Refusal) for result in results] == [i == bad for i in range(8)]
+    assert [r["Y"].item() for i, r in enumerate(results) if i != bad] == [i % 3 for i in range(8) if i != bad]
+    assert "index" in results[bad].message
+    assert results[bad].message.startswith("[InternalError] ")
+    assert len(results[bad].message) < 600
+
+
+def test_what_cannot_be_joined_runs_alone(folder):
+    wide = {"X": np.zeros((1, 5), np.float32), "I": np.zeros((1, 1), np.int64)}
+    results = network(folder).run_all([request(1), wide, request(2)])
+    assert [result["Y"].item() for result in results] == [1, 0, 2]
+
+
+def test_nothing_to_run_is_nothing(folder):
+    assert network(folder).run_all([]) == []
+
+
+@pytest.mark.parametrize(("length", "accepted"), [(0, False), (1, True), (3, True), (4, False), (10**6, False)])
+def test_inputs_longer_than_the_config_allows_are_refused(folder, length, accepted):
+    parameters = {"longest_inputs": {"string_value": '{"X": 3}'}}
+    net = Network(CONFIG | {"parameters": parameters}, Instance(folder, "CPU", 0))
+    given = {"X": np.zeros((1, length), np.float32), "I": np.zeros((1, 1), np.int64)}
+    if accepted:
+        assert net.checked(given) is given
+    else:
+        with pytest.raises(InvalidShape, match=rf"X has shape \[1, {length}\]; accepted: a length of 1 to 3"):
+            net.checked(given)
 
 
 @pytest.mark.parametrize(("limit", "sizes"), [(None, [5]), ("40", [2, 2, 1]), ("59", [2, 2, 1]), ("1", [1] * 5)])

@@ -8,6 +8,8 @@ from emotalk_ensemble.blinks import DURATION, PEAK, blink_weights
 from emotalk_ensemble.postprocess import face, postprocess
 from emotalk_ensemble.smoothing import smoothed
 
+pytestmark = pytest.mark.unit
+
 LIDS = [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]
 OTHERS = [i for i in range(52) if i not in LIDS]
 

@@ -5,6 +5,8 @@ from emotalk_contract import errors, limits, timing
 from emotalk_contract.recipe import Recipe
 from emotalk_ensemble.preprocess import preprocess
 
+pytestmark = pytest.mark.unit
+
 RECIPE = Recipe()
 
 

@@ -15,6 +15,8 @@ from emotalk_contract.repository import VERSION, bundled
 from emotalk_export.exporter import export
 from emotalk_export.onnx_export import examples
 
+pytestmark = pytest.mark.torch
+
 CHECKPOINT = Path(__file__).parents[2] / "training" / "checkpoints" / "face.pt"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ from emotalk_export.errors import (
     NotACheckpoint,
 )
 from emotalk_export.face import EmoTalkFace, open_face
+
+pytestmark = pytest.mark.torch
 
 State = dict[str, torch.Tensor]
 
@@ -209,3 +212,19 @@ def test_reading_is_deterministic(small_checkpoint: Path) -> None:
     assert first.sha256 == second.sha256
     assert first.size == small_checkpoint.stat().st_size
     assert read_emotalk(first, 4).size == read_emotalk(second, 4).size
+
+
+class Code:
+    """Pickles as a call of ``os.getcwd``."""
+
+    def __reduce__(self) -> tuple[object, tuple[()]]:
+        return os.getcwd, ()
+
+
+def test_a_checkpoint_with_code_in_it_is_refused_without_the_advice_to_run_it(tmp_path: Path) -> None:
+    path = tmp_path / "code.pth"
+    torch.save({"weights": Code()}, path)
+    with pytest.raises(CheckpointUnreadable, match=r"posix\.getcwd, which is code") as refused:
+        open_checkpoint(path)
+    assert "False" not in str(refused.value)
+    assert "Re-running" not in str(refused.value)

@@ -13,6 +13,8 @@ from emotalk_export.errors import CheckpointError, UnsupportedPrecision
 from emotalk_export.exporter import export
 from emotalk_export.face import CompactFaceModel, open_face
 
+pytestmark = pytest.mark.torch
+
 compact = pytest.importorskip("emotalk_export.compact")
 
 

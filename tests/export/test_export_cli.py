@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 
 from emotalk_export import cli
 
+pytestmark = pytest.mark.torch
+
 RUNNER = CliRunner()
 
 
@@ -25,7 +27,7 @@ def command(*arguments: object) -> list[str]:
 def test_help_loads_no_torch() -> None:
     code = (
         "import sys; from typer.testing import CliRunner; from emotalk_export import cli;"
-        "r = CliRunner().invoke(cli._application, ['--help']); print(r.output);"
+        "r = CliRunner().invoke(cli.application, ['--help']); print(r.output);"
         "sys.exit(r.exit_code or 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -71,7 +73,7 @@ def test_errors_are_one_line(tmp_path: Path, content: bytes | None, said: str) -
     if content is not None:
         checkpoint.write_bytes(content)
     result = RUNNER.invoke(
-        cli._application, ["--checkpoint", str(checkpoint), "--repository", str(tmp_path / "repository")]
+        cli.application, ["--checkpoint", str(checkpoint), "--repository", str(tmp_path / "repository")]
     )
     assert result.exit_code == 1
     assert isinstance(result.exception, SystemExit)  # and no traceback
@@ -84,7 +86,7 @@ def test_errors_are_one_line(tmp_path: Path, content: bytes | None, said: str) -
 def test_missing_tensorrt_is_an_error(small_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     result = RUNNER.invoke(
-        cli._application,
+        cli.application,
         ["--checkpoint", str(small_checkpoint), "--repository", str(tmp_path / "repository"), "--tensorrt"],
     )
     assert result.exit_code == 1
@@ -95,6 +97,6 @@ def test_missing_tensorrt_is_an_error(small_checkpoint: Path, tmp_path: Path, mo
     "wrong", [["--precision", "int4"], ["--attention-heads", "many"], ["--colour", "red"]], ids=lambda wrong: wrong[0]
 )
 def test_wrong_options(tmp_path: Path, wrong: list[str]) -> None:
-    result = RUNNER.invoke(cli._application, ["--checkpoint", "x", "--repository", str(tmp_path), *wrong])
+    result = RUNNER.invoke(cli.application, ["--checkpoint", "x", "--repository", str(tmp_path), *wrong])
     assert result.exit_code == 2
     assert wrong[0].removeprefix("--") in result.stderr

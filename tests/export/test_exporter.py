@@ -18,6 +18,8 @@ from emotalk_export import exporter, swap
 from emotalk_export.errors import CheckpointNotFound, NotARepository, RepositoryNotWritable, ValuesDiffer
 from emotalk_export.exporter import export
 
+pytestmark = pytest.mark.torch
+
 
 def tree(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -21,6 +21,8 @@ from emotalk_export.face import EmoTalkFace, open_face
 from emotalk_export.onnx_export import examples, export_graph
 from emotalk_export.validate import Trial, open_session, validate_chain, validate_graph
 
+pytestmark = pytest.mark.torch
+
 ENCODERS = (tensors.FRONTEND, tensors.CONTENT_ENCODER, tensors.EMOTION_ENCODER)
 
 

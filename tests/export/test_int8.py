@@ -36,6 +36,8 @@ from emotalk_export.validate import (
     torch_inputs,
 )
 
+pytestmark = pytest.mark.torch
+
 QUANTISED = (tensors.FRONTEND, tensors.CONTENT_ENCODER, tensors.EMOTION_ENCODER)
 
 
@@ -209,7 +211,7 @@ def test_calibration_is_spread_over_all_speech_and_must_be_some(tmp_path: Path) 
 def test_what_is_wrong_is_one_line_and_nothing_is_written(small_checkpoint: Path, tmp_path: Path) -> None:
     arguments = ["--checkpoint", str(small_checkpoint), "--repository", str(tmp_path / "out"), "--attention-heads", "4"]
     gone = [*arguments, "--precision", "int8", "--calibration", str(tmp_path / "gone.wav")]
-    done = CliRunner().invoke(cli._application, gone)
+    done = CliRunner().invoke(cli.application, gone)
     assert done.exit_code == 1
     assert "CalibrationUnreadable" in done.output
     assert list(tmp_path.iterdir()) == []

@@ -16,6 +16,8 @@ from emotalk_export.network import Decoder
 from emotalk_export.precision import halve
 from emotalk_export.validate import TOLERANCES, Trial, torch_inputs
 
+pytestmark = pytest.mark.unit
+
 
 @pytest.fixture
 def half_repository(half_run: CommandRun) -> Path:

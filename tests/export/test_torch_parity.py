@@ -30,6 +30,8 @@ from emotalk_export.checkpoint import CONTENT_PREFIX, EMOTION_PREFIX
 from emotalk_export.face import EmoTalkFace, open_face
 from emotalk_export.layers import lerp
 
+pytestmark = pytest.mark.torch
+
 TOLERANCE = 1e-5
 """The right network is 1e-6 from the authors' code."""
 OURS = goldens(seeded.DATA / "goldens_small")

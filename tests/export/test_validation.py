@@ -15,6 +15,8 @@ from emotalk_contract.recipe import Recipe, Widths
 from emotalk_export.errors import NamesDiffer, ShapesDiffer, ValuesDiffer
 from emotalk_export.validate import CASES, Trial, trials, validate_chain, validate_graph
 
+pytestmark = pytest.mark.unit
+
 DECODER = tensors.DECODER
 
 

@@ -13,7 +13,8 @@ from recording import RecordingTransport
 from emotalk_client import AsyncEmoTalkClient, EmoTalkClient
 from emotalk_client.audio.loading import load
 from emotalk_gateway import GatewaySettings, create_app
-from emotalk_gateway.http.serving import Server, listen
+from emotalk_gateway.http.serving import Server
+from emotalk_gateway.listening import listen
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,8 @@ from websockets.sync.client import connect
 
 from emotalk_server import EmbeddedServer
 
+pytestmark = pytest.mark.server
+
 TOKEN = "open sesame"
 COMMAND = [sys.executable, "-m", "emotalk_cli", "gateway"]
 

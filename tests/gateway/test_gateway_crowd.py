@@ -11,6 +11,8 @@ import psutil
 import pytest
 from asking import STREAM, Gateway, face
 
+pytestmark = pytest.mark.server
+
 RATE = 16_000
 CROWD = 50
 

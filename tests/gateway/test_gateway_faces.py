@@ -11,6 +11,8 @@ from asking import CHUNKS, STREAM, VOICE, events, face, form
 from emotalk_client import Animation
 from emotalk_contract.arkit import APPLE_ORDER, BLENDSHAPES, columns
 
+pytestmark = pytest.mark.server
+
 
 @pytest.fixture(scope="module")
 def whole(thin):
@@ -108,7 +110,7 @@ def test_without_a_rate_it_is_what_the_server_holds_and_recovers(gateway_to):
 
 
 def test_one_file_of_every_format(gateway, whole, tmp_path):
-    known = gateway.get("/api/v1/face").json
+    known = gateway.get("/api/v1/capabilities").json
     assert {"csv", "glb", "json", "jsonl", "npy", "usdc"} <= set(known["formats"])
     body = json.dumps({"fps": 30, "blendshapes": whole.weights[:60].tolist()})
     for name in known["formats"]:
@@ -129,7 +131,7 @@ def test_converting_keeps_rate_and_first_timecode(gateway, whole, tmp_path):
 
 
 def test_a_page_learns_what_it_needs(gateway):
-    known = gateway.get("/api/v1/face").json
+    known = gateway.get("/api/v1/capabilities").json
     assert known["names"] == list(BLENDSHAPES)
     assert (known["fps"], known["persons"], known["token"]) == (30, 24, False)
     assert len(known["emotions"]) == 10

@@ -4,9 +4,12 @@ import re
 import subprocess
 import sys
 
+import pytest
 from asking import VOICE
 
 from emotalk_perf.gateway import Overhead
+
+pytestmark = pytest.mark.server
 
 
 def test_the_figures_go_into_their_page(triton, tmp_path):

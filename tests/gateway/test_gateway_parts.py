@@ -16,10 +16,13 @@ from emotalk_contract.arkit import INDEX
 from emotalk_contract.errors import InvalidRequest
 from emotalk_gateway import GatewaySettings
 from emotalk_gateway.http.uploads import decoded
-from emotalk_gateway.service.capacity import Admission
-from emotalk_gateway.service.errors import BEHIND, STATUSES, GatewayFull, InvalidUpload, problem_of
+from emotalk_gateway.service.capacity import Capacity
+from emotalk_gateway.service.errors import TABLE, GatewayFull, InvalidUpload, problem_of
 from emotalk_gateway.service.rate import FORGET_S, LEAST, HeldRate
 from emotalk_gateway.service.retiming import Retimer, check_whole_rate
+from emotalk_gateway.service.spool import Budget, Spool
+
+pytestmark = pytest.mark.unit
 
 
 def speaking_face(frames, seed):
@@ -46,7 +49,7 @@ def test_blocks_cut_anywhere_are_the_whole_clip_resampled(fps, frames, cuts, see
     retimer = Retimer(fps)
     blocks = []
     for start, end in pairwise(edges):
-        blocks.append(retimer.push(Animation(weights[start:end], np.arange(start, end) / 30)))
+        blocks.append(retimer.push(weights[start:end]))
     blocks.append(retimer.flush())
     given = [block for block in blocks if block is not None]
     whole = Animation(weights, np.arange(frames) / 30).resampled(fps)
@@ -58,12 +61,12 @@ def test_blocks_cut_anywhere_are_the_whole_clip_resampled(fps, frames, cuts, see
 @pytest.mark.parametrize("fps", [12, 24, 25, 48, 60])
 def test_frames_at_another_rate_come_as_soon_as_they_are_final(fps):
     retimer = Retimer(fps)
-    given = sum(len(block) for n in range(10) if (block := retimer.push(_second(n))) is not None)
+    given = sum(len(block) for _ in range(10) if (block := retimer.push(_second())) is not None)
     assert given >= 9 * fps
 
 
-def _second(n):
-    return Animation(np.zeros((30, 52), np.float32), np.arange(30 * n, 30 * n + 30) / 30)
+def _second():
+    return np.zeros((30, 52), np.float32)
 
 
 @pytest.mark.parametrize("fps", ["x", "29.97", "0", 241, None, "inf", "nan", [30]])
@@ -95,54 +98,125 @@ def test_the_held_rate_falls_and_recovers():
     assert rate.fps == 30
 
 
-async def test_a_door_lets_in_as_many_as_there_are_places_and_turns_are_taken_in_order():
-    door = Admission("uploads", 3, 1)
+async def test_as_many_are_admitted_as_may_be_and_run_in_order():
+    capacity = Capacity("uploads", 3, 1)
     order = []
+    done = asyncio.Event()
 
     async def caller(name):
-        with door.place():
-            async with door.turn():
+        with capacity.admit():
+            async with capacity.run():
                 order.append(name)
-                await asyncio.sleep(0.01)
+                await done.wait()
 
     callers = [asyncio.create_task(caller(name)) for name in "abc"]
     await asyncio.sleep(0)
-    assert (door.inside, door.waiting, door.full) == (3, 2, True)
-    with pytest.raises(GatewayFull, match="3 uploads are being served; accepted: 3 at once"), door.place():
+    assert (capacity.admitted, capacity.waiting, capacity.full) == (3, 2, True)
+    with pytest.raises(GatewayFull, match="3 uploads are being served; accepted: 3 at once"), capacity.admit():
         pass
-    callers[1].cancel()  # one that waits leaves its place in the line, too
+    callers[1].cancel()  # one that waits leaves the line, too
+    done.set()
     await asyncio.gather(*callers, return_exceptions=True)
     assert order == ["a", "c"]
-    assert (door.inside, door.waiting, door.full) == (0, 0, False)
+    assert (capacity.admitted, capacity.waiting, capacity.full) == (0, 0, False)
+
+
+async def test_one_that_pauses_lets_another_run_and_be_admitted():
+    capacity = Capacity("uploads", 1, 1)
+    read = asyncio.Event()
+    resumed = asyncio.Event()
+
+    async def never_reads():
+        with capacity.admit():
+            async with capacity.run() as running:
+                async with running.paused_after(0):
+                    await read.wait()
+                assert capacity.admitted == 1
+                resumed.set()
+
+    blocked = asyncio.create_task(never_reads())
+    await asyncio.sleep(0)
+    while capacity.full:
+        await asyncio.sleep(0)
+    with capacity.admit():
+        async with capacity.run():
+            read.set()
+            await asyncio.sleep(0.01)
+            assert not resumed.is_set()  # it waits until this one is done
+    await asyncio.wait_for(blocked, 10)
+    assert resumed.is_set()
+    assert (capacity.admitted, capacity.waiting) == (0, 0)
+
+
+async def test_one_that_leaves_while_it_is_paused_leaves_nothing_behind():
+    capacity = Capacity("uploads", 1, 1)
+    paused = asyncio.Event()
+
+    async def leaves():
+        with capacity.admit():
+            async with capacity.run() as running, running.paused_after(0):
+                while capacity.full:
+                    await asyncio.sleep(0)
+                paused.set()
+                await asyncio.Event().wait()
+
+    caller = asyncio.create_task(leaves())
+    await asyncio.wait_for(paused.wait(), 10)
+    caller.cancel()
+    await asyncio.gather(caller, return_exceptions=True)
+    assert capacity.admitted == 0
+    await asyncio.wait_for(_runs(capacity), 10)
+
+
+async def _runs(capacity):
+    async with capacity.run():
+        pass
 
 
 def test_audio_is_found_raw_and_in_base64():
-    raw = bytes(range(256)) * 4
+    raw = bytes(range(256)) * 400
     for text in (
         raw,
         base64.b64encode(raw),
         base64.encodebytes(raw),
         b"data:audio/wav;base64," + base64.b64encode(raw),
+        b" ".join(bytes([letter]) for letter in base64.b64encode(raw)),
     ):
-        assert decoded(io.BytesIO(text)).read() == raw
-    with pytest.raises(InvalidUpload, match="no base64"):
-        decoded(io.BytesIO(b"QUJ"))
-    assert decoded(io.BytesIO(b"")).read() == b""
+        with Spool(Budget(2**20, 2**20)) as spool:
+            assert decoded(io.BytesIO(text), lambda: spool).read() == raw
+    for wrong in (b"QUJ", b"QQ==QQ==", b"Q===", b"QUJD="):
+        with Spool(Budget(2**20, 2**20)) as spool, pytest.raises(InvalidUpload, match="not base64"):
+            decoded(io.BytesIO(wrong), lambda: spool)
+    assert decoded(io.BytesIO(b""), None).read() == b""
 
 
 def test_what_is_said_of_an_error_tells_no_internals():
-    for kind, status, words in BEHIND:
-        problem = problem_of(kind("10.0.0.7:8001 secret"), 2)
-        assert (problem.status, problem.error, problem.message) == (status, kind.__name__, words)
-        assert ("Retry-After" in problem.headers) == (status == 503)
-    for kind, status in STATUSES:
-        callers = type("Callers", (kind,), {})  # of InvalidRequest itself, only what is derived is the caller's
-        assert problem_of(callers("what was wrong"), 2).message == "what was wrong"
-        assert problem_of(callers("what was wrong"), 2).status == status
+    for row in TABLE:
+        derived = type("Derived", (row.kind,), {})  # of InvalidRequest itself, only what is derived is the caller's
+        problem = problem_of(derived("10.0.0.7:8001 secret"))
+        assert (problem.codes, problem.error) == (row.codes, "Derived")
+        assert problem.message == (row.words or "10.0.0.7:8001 secret")
     for unknown in (RuntimeError("secret"), InvalidRequest("secret of Triton's")):
-        problem = problem_of(unknown, 2)
+        problem = problem_of(unknown)
         assert problem.status >= 500
         assert "secret" not in problem.message
+
+
+def test_an_error_is_the_same_in_every_protocol():
+    for row in TABLE:
+        callers = row.codes.http < 500
+        assert row.codes.kafka == ("emotalk-refused" if callers else "emotalk-failed")
+        assert (row.codes.websocket == 1008) == callers
+        assert (row.codes.websocket == 1013) == (row.codes.http == 503)
+        assert row.codes.grpc.isupper()
+        assert (row.words is None) or not callers  # what the caller did wrong is said in the error's own words
+
+
+def test_a_long_value_is_cut_in_its_middle():
+    problem = problem_of(InvalidUpload("the seed is " + "7" * 6000 + "; accepted: less"))
+    assert len(problem.message) < 700
+    assert problem.message.startswith("the seed is 777")
+    assert problem.message.endswith("7; accepted: less")
 
 
 def test_settings_come_from_the_environment(monkeypatch):

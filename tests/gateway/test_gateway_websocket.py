@@ -1,4 +1,4 @@
-"""Speech over a WebSocket as it is spoken, by a client that is not ours."""
+"""Speech over a WebSocket as it is spoken, by a client that is not ours, through a real gateway and Triton."""
 
 import json
 import time
@@ -10,6 +10,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from emotalk_contract.arkit import BLENDSHAPES
+
+pytestmark = pytest.mark.server
 
 RATE = 16_000
 TOKEN = "open sesame"
@@ -109,8 +111,10 @@ def test_cancelling_fades_to_rest(gateway, speech):
         time.sleep(0.5)
         socket.send('{"type": "cancel", "fade_s": 0.5}')
         frames, last = heard(socket, "cancelled")
+        socket.send('{"type": "end"}')
+        assert json.loads(socket.recv(10)) == {"type": "end", "frames": 0}
         assert closed(socket) == 1000
-    assert last["frames"] == len(frames)
+    assert last == {"type": "cancelled", "utterance": 1, "frames": len(frames), "kept": len(frames) - 15, "faded": 15}
     assert [index for index, *_ in frames] == list(range(len(frames)))
     assert 15 < len(frames) <= 75
     np.testing.assert_allclose(frames[-1][2], 0, atol=1e-6)
@@ -179,6 +183,29 @@ def test_limits_of_a_session(gateway_to, speech):
         with opened(gateway, {}) as again:
             again.send('{"type": "end"}')
             assert heard(again, "end")[1]["frames"] == 0
+
+
+def test_after_a_cancel_the_connection_goes_on(gateway, speech, thin):
+    """What is said next is a face of its own, as if nothing had been said before it."""
+    expected = thin.animate(speech, sample_rate=RATE).weights
+    with opened(gateway, {"format": "float32", "frames": "float32"}) as socket:
+        say(socket, np.roll(speech, RATE).astype("<f4"))
+        assert isinstance(socket.recv(10), bytes)
+        socket.send('{"type": "cancel", "fade_s": 0.1, "played_frame": 0}')
+        frames, last = heard(socket, "cancelled")
+        assert [index for index, *_ in frames[-3:]] == [1, 2, 3]
+        assert (last["kept"], last["faded"]) == (1, 3)
+        for number in (2, 3):
+            say(socket, speech.astype("<f4"))
+            socket.send('{"type": "end", "keep": true}')
+            frames, last = heard(socket, "end")
+            assert last == {"type": "end", "utterance": number, "frames": 120}
+            assert [index for index, *_ in frames] == list(range(120))
+            weights = np.array([w for *_, w in frames])
+            assert (np.abs(weights - expected) > 0.02).mean() < 0.001
+        socket.send('{"type": "end"}')
+        assert heard(socket, "end")[1] == {"type": "end", "frames": 0}
+        assert closed(socket) == 1000
 
 
 def test_a_session_that_says_nothing_ends(gateway_to):

@@ -15,7 +15,8 @@ import headless
 from emotalk_client import AsyncEmoTalkClient
 from emotalk_contract.arkit import BLENDSHAPES, INDEX
 from emotalk_gateway import create_app, load_settings
-from emotalk_gateway.http.serving import Server, address, listen
+from emotalk_gateway.http.serving import Server
+from emotalk_gateway.listening import base_url, listen
 
 
 def interpolated(face, seconds):
@@ -40,7 +41,7 @@ def served(triton, **settings):
         thread.start()
         try:
             assert ready.wait(20)
-            yield address(listening)
+            yield base_url(listening)
         finally:
             server.stop()
             thread.join(20)

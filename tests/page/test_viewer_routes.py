@@ -11,6 +11,8 @@ from starlette.testclient import TestClient
 from emotalk_client.faces import head
 from emotalk_gateway.page.viewer import STATIC, ShownResult, add_viewer
 
+pytestmark = pytest.mark.server
+
 ROOT = Path(__file__).parents[2]
 THREE = STATIC / "vendor" / "three"
 

@@ -13,8 +13,10 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from emotalk_contract.arkit import BLENDSHAPES
 from emotalk_contract.timing import FPS
-from emotalk_gateway.http.serving import address, listen
+from emotalk_gateway.listening import base_url, listen
 from emotalk_gateway.page.viewer import add_viewer
+
+pytestmark = pytest.mark.browser
 
 FIRST = 45
 """Frames that come at once."""
@@ -32,7 +34,7 @@ class SlowFace:
         app = FastAPI()
         facts = {"names": BLENDSHAPES, "fps": FPS, "persons": 3, "emotions": ["joy"], "formats": ["csv"]}
         facts |= {"max_audio_s": 60, "max_upload_bytes": 10**9, "token": False}
-        app.get("/api/v1/face")(lambda: JSONResponse(facts))
+        app.get("/api/v1/capabilities")(lambda: JSONResponse(facts))
 
         @app.post("/api/v1/process-audio-stream")
         async def process():
@@ -65,7 +67,7 @@ def slow(face):
         uvicorn_server = uvicorn.Server(uvicorn.Config(server.app(), log_config=None))
         thread = threading.Thread(target=uvicorn_server.run, args=([listening],))
         thread.start()
-        server.url = address(listening)
+        server.url = base_url(listening)
         yield server
         server.go_on.set()
         uvicorn_server.should_exit = True

@@ -9,6 +9,8 @@ from emotalk_client import AsyncEmoTalkClient
 from emotalk_perf import equivalence, streams
 from emotalk_perf.report import NoSuchBlock, renew
 
+pytestmark = pytest.mark.server
+
 
 def measure(url, clip, **ways):
     return equivalence.run(url, clip, raw=True, **ways).rows

@@ -11,6 +11,8 @@ from emotalk_perf.compare import BARE, EAGER, SERVED, Comparison, Way
 from emotalk_perf.eager import EagerFailed, EagerNetwork
 from emotalk_perf.process_tree import tree_bytes
 
+pytestmark = pytest.mark.server
+
 
 def test_eager_served_and_bare_give_the_same_face_and_int8_nearly(
     small_checkpoint, small_repository, int8_repository, speech

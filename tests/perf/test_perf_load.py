@@ -8,6 +8,8 @@ import platform
 import re
 import shutil
 import stat
+import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,8 @@ from emotalk_perf.errors import (
     UnexpectedReport,
     UnsuitableMachine,
 )
+
+pytestmark = pytest.mark.server
 
 SAMPLE = Path(__file__).parents[2] / "docs" / "demo" / "voice.flac"
 STEPS = [model.name for model in tensors.STEPS]
@@ -329,12 +333,20 @@ def test_one_that_does_not_end_is_ended(tmp_path):
         Analyzer(Path(shutil.which("sleep")), "").run(["60"], tmp_path, 0.2)
 
 
-def test_one_that_is_ended_may_wait_for_its_requests(tmp_path):
-    patient = Analyzer(
-        script(tmp_path / "patient", "trap 'kill $!; sleep 0.3; touch done; exit' INT; sleep 5 >&- 2>&- & wait"), ""
-    )
+def test_one_that_is_ended_may_wait_for_its_requests(tmp_path, monkeypatch):
+    waiting = "trap 'kill $!; touch done; exit' INT; sleep 60 >&- 2>&- & touch ready; wait"
+    communicate = subprocess.Popen.communicate
+
+    def until_it_waits(process, timeout=None):
+        """Time is up when the program is ready to be interrupted, however long that takes."""
+        monkeypatch.setattr(subprocess.Popen, "communicate", communicate)
+        while not (tmp_path / "ready").exists():
+            time.sleep(0.01)
+        raise subprocess.TimeoutExpired(process.args, timeout)
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", until_it_waits)
     with pytest.raises(AnalyzerTimeout):
-        patient.run([], tmp_path, 0.2)
+        Analyzer(script(tmp_path / "patient", waiting), "").run([], tmp_path, 0.2)
     assert (tmp_path / "done").is_file()
 
 

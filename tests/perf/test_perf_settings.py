@@ -1,5 +1,6 @@
 """Session settings side by side, and memory over windows, on real servers."""
 
+import pytest
 from tritonclient.grpc import InferenceServerClient
 from typer.testing import CliRunner
 
@@ -10,6 +11,8 @@ from emotalk_perf.cli import app
 from emotalk_perf.memory import Memory
 from emotalk_perf.settings import CHOSEN, Alternative, Figures
 from emotalk_server import EmbeddedServer
+
+pytestmark = pytest.mark.server
 
 
 def test_an_alternative_is_served_with_its_settings_and_the_repository_stays(small_repository):

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import soundfile
 
+pytestmark = pytest.mark.server
+
 PROJECT = Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text()
 

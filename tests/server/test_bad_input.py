@@ -11,6 +11,8 @@ from tritonclient.utils import InferenceServerException
 
 from emotalk_contract import errors, limits
 
+pytestmark = pytest.mark.server
+
 
 def clip(samples=16_000, **at):
     audio = np.random.default_rng(0).normal(0, 0.1, (1, samples)).astype(np.float32)

@@ -11,6 +11,8 @@ from emotalk_client.audio.loading import load
 from emotalk_contract.arkit import BLENDSHAPES
 from emotalk_contract.emotions import EMOTIONS
 
+pytestmark = pytest.mark.server
+
 VOICE = Path(__file__).parents[2] / "docs" / "demo" / "voice.flac"
 RATE = 16_000
 MOUTH = [i for i, name in enumerate(BLENDSHAPES) if name.startswith(("mouth", "jaw", "tongue"))]

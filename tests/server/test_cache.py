@@ -10,6 +10,8 @@ from emotalk_server import EmbeddedServer
 from emotalk_server.cli import parser
 from emotalk_server.probe import probe
 
+pytestmark = pytest.mark.server
+
 
 @pytest.fixture(scope="module")
 def caching():

@@ -11,6 +11,8 @@ from emotalk_contract import limits, tensors, timing
 from emotalk_contract.arkit import INDEX
 from emotalk_ensemble.preprocess import statistics_of
 
+pytestmark = pytest.mark.server
+
 LIDS = [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]
 RAW = {"raw": True}
 

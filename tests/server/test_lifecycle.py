@@ -33,6 +33,8 @@ from emotalk_server.probe import ProbeFailed
 from emotalk_server.process import SHARED_MEMORY
 from emotalk_server.supervisor import dead_model, heal
 
+pytestmark = pytest.mark.server
+
 
 def start(repository, *options):
     ports = free_ports()

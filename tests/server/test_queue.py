@@ -10,6 +10,8 @@ from infer import infer
 from narrow import narrow_server
 from tritonclient.utils import InferenceServerException
 
+pytestmark = pytest.mark.server
+
 
 @pytest.fixture(scope="module")
 def narrow(small_repository, tmp_path_factory):

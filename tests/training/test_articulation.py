@@ -9,6 +9,8 @@ from emotalk_export.compact_rig import COMPOSED, MOUTH, STYLES, rig_matrix, styl
 from emotalk_training.articulation import VISEME_NAMES, VISEMES, Phone, score, visemes
 from emotalk_training.corpus import calibrated
 
+pytestmark = pytest.mark.unit
+
 
 def phones(*segments: tuple[str, float]) -> list[Phone]:
     """Symbols with durations, one after the other."""

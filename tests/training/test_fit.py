@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from test_training import Humming
 
@@ -11,6 +12,8 @@ from emotalk_export.compact import CompactConfig, CompactFace
 from emotalk_training.dataset import prepare
 from emotalk_training.fit import FitOptions, fit, learning_rate, mask_bands
 from emotalk_training.make import make
+
+pytestmark = pytest.mark.torch
 
 SMALL = CompactConfig(
     width=16, hidden=16, content_blocks=1, content_blocks_ahead=1, decoder_blocks=1, decoder_hidden=16
@@ -20,14 +23,14 @@ SMALL = CompactConfig(
 def test_a_run_goes_on_where_it_was(tmp_path: Path) -> None:
     make(tmp_path / "corpus", "hum", Humming(), 0.2, seed=1)
     folder = prepare([tmp_path / "corpus"], tmp_path / "cache")
-    options = FitOptions(minutes=0.04, batch=2, warmup_steps=5, config=SMALL)
+    options = FitOptions(steps=3, batch=2, warmup_steps=5, config=SMALL)
     threads = torch.get_num_threads()
     try:
         first = torch.load(fit(folder, tmp_path / "run", options, {"note": "test"}), weights_only=True)
-        second = torch.load(fit(folder, tmp_path / "run", replace(options, minutes=0.08), {}), weights_only=True)
+        second = torch.load(fit(folder, tmp_path / "run", replace(options, steps=5), {}), weights_only=True)
     finally:
         torch.set_num_threads(threads)
-    assert 0 < first["provenance"]["steps"] < second["provenance"]["steps"]
+    assert (first["provenance"]["steps"], second["provenance"]["steps"]) == (3, 5)
     assert first["provenance"]["note"] == "test"
     assert first["provenance"]["corpora"] == {"hum": 0.2}
     assert CompactFace.from_checkpoint(second).config == SMALL

@@ -16,6 +16,8 @@ from emotalk_export.compact import (
 )
 from emotalk_export.compact_rig import COMPOSED
 
+pytestmark = pytest.mark.torch
+
 RATE = 16_000
 
 

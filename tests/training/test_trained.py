@@ -14,6 +14,8 @@ from emotalk_training.checks import rest
 from emotalk_training.metrics import MOUTH_CHANNELS, closures
 from emotalk_training.predict import predict
 
+pytestmark = pytest.mark.torch
+
 CHECKPOINT = Path(__file__).parents[2] / "training" / "checkpoints" / "face.pt"
 RATE = 16_000
 

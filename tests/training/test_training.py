@@ -24,6 +24,8 @@ from emotalk_training.predict import activities, composed, predict
 from emotalk_training.sources import Spoken
 from emotalk_training.text import is_test
 
+pytestmark = pytest.mark.torch
+
 RATE = 16_000
 
 
@@ -226,8 +228,8 @@ def test_lips_are_labelled_as_pressed_before_the_burst_where_an_engine_starts_at
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["fit", "--corpus", "nowhere"], "nowhere is no corpus"),
-        (["evaluate", "--corpus", "nowhere"], "face.pt is no file"),
+        (["fit", "--corpus", "nowhere"], "nowhere is not a corpus"),
+        (["evaluate", "--corpus", "nowhere"], "face.pt is not a file"),
         (["calibrate", "face.pt", "--corpus", "{speech}"], "no voice that is held back"),
     ],
 )

@@ -5,5 +5,5 @@
 ``parts``      skin, eyes, teeth, tongue and hair, each with the 52 morph targets
 ``gltf``       parts into a .glb
 
-``make head`` runs it. It is no part of what is installed.
+``make head`` runs it. It is not a part of what is installed.
 """

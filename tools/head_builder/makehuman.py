@@ -25,7 +25,7 @@ MACRO = {"caucasian": 1 / 3, "asian": 1 / 3, "african": 1 / 3}
 GENDERS = {"female": 0.7, "male": 0.3}
 """Shares of the sexes' young adult shapes."""
 REST = {"mouthShrugLower": 0.3}
-"""What is added to the neutral face: MakeHuman's lips leave a gap."""
+"""Addition to the neutral face: MakeHuman's lips leave a gap."""
 
 
 class MakeHuman:
@@ -69,7 +69,7 @@ class MakeHuman:
         return {path.stem: self._target(path, len(self._texture)) for path in sorted(folder.glob("*.target"))}
 
     def mask(self, name: str) -> NDArray[np.float64]:
-        """How far each vertex lies in the painted area ``name`` (lips, ears, inside-mouth, ...), [V] in 0..1."""
+        """Return how far each vertex lies in the painted area ``name`` (lips, ears, inside-mouth, ...), [V] in 0..1."""
         from PIL import Image
 
         image = np.asarray(Image.open(self._data / f"mpfb2/textures/mpfb_{name}.jpg").convert("L")) / 255

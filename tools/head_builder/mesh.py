@@ -76,7 +76,7 @@ def joined(meshes: Iterable[Mesh]) -> Mesh:
 
 
 def cut(mesh: Mesh, height: NDArray[np.float64]) -> tuple[Mesh, list[int]]:
-    """What of ``mesh`` lies where ``height`` [V] is positive, cut cleanly where it is 0; and the cut's vertices."""
+    """Return the part of ``mesh`` where ``height`` [V] is positive, cut where it is 0, and the cut's vertices."""
     positions, colours = list(mesh.positions), list(mesh.colours)
     moves = {name: list(move) for name, move in mesh.moves.items()}
     crossings: dict[tuple[int, int], int] = {}

@@ -49,9 +49,9 @@ class Part:
     colour: Colour
     roughness: float
     bent: bool = True
-    """Whether its normals change with its shape."""
+    """True where its normals change with its shape."""
     clear: bool = False
-    """Whether its vertices' opacity counts."""
+    """True where its vertices' opacity counts."""
 
 
 def linear(colour: Colour) -> NDArray[np.float64]:
@@ -221,7 +221,7 @@ TEETH_WIDTH = 0.88
 TEETH_SHIFT_M = {"upper": (0, -0.0035, -0.002), "lower": (0, -0.0055, -0.002)}
 TONGUE_SHIFT_M = np.array([0, -0.012, -0.004])
 TONGUE_SINKS_M = np.array([0, -0.006, -0.003])
-"""What jawOpen adds to the tongue's own way down, so that it does not fill the mouth."""
+"""Addition of jawOpen to the tongue's own way down, so that it does not fill the mouth."""
 # MakeHuman's are placed for an open mouth; here closed lips hide them, and an open mouth shows teeth.
 
 
@@ -264,7 +264,7 @@ BROW_ARC = np.array([[-0.0145, 0.0155], [-0.0005, 0.0197], [0.0135, 0.0195], [0.
 BROW_HALF_WIDTH = (0.0042, 0.0040, 0.0030, 0.0008)
 """Half of its width there, metres."""
 BROW_LIFT_M = 0.0006
-"""How far it lies above the skin."""
+"""Height above the skin."""
 BROW_COLUMNS, BROW_ROWS = 24, 5
 
 

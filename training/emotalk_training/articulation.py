@@ -183,7 +183,7 @@ def loudness_db(audio: Floats, sample_rate: int, times: NDArray[np.float64]) -> 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What the face should do, at ``fps`` frames per second; frame n is time n / fps."""
+    """Return the face that speech asks for, at ``fps`` frames per second; frame n is time n / fps."""
 
     mouth: Floats
     """[F, 8] articulators in ``compact_rig.MOUTH`` order, contacts already applied."""

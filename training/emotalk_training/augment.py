@@ -1,4 +1,4 @@
-"""What happens to speech between a mouth and a network: rooms, lines, noise, gain.
+"""Changes to speech between a mouth and a network: rooms, lines, noise, gain.
 
 Every function takes and returns float32 [N] at 16 kHz and a ``numpy.random.Generator``; none moves the speech in time,
 so labels stay true.

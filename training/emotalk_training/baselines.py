@@ -1,4 +1,4 @@
-"""What others do: a jaw that follows loudness, and two lip-sync packages for browsers."""
+"""Other people's methods: a jaw that follows loudness, and two lip-sync packages for browsers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How crisp closures are: a gain and a bias on the logit of the lips' closure (labiodental contact stays as trained).
+"""Crispness of closures: a gain and a bias on the logit of the lips' closure (labiodental contact stays as trained).
 
 Trained probabilities are averages where the network is unsure: true on average, soft to look at, and low peaks fall
 under the height at which lips count as closed. The gain and bias are chosen on held-back training voices, half of the
@@ -30,7 +30,7 @@ SNR_DB = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was chosen and what it gives on the validation voices."""
+    """The choice, and its scores on the validation voices."""
 
     gain: float
     bias: float

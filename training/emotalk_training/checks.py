@@ -1,4 +1,4 @@
-"""What a usable face must do besides following speech: rest, start in time, stand noise, be cut, be fast."""
+"""Duties of a usable face besides following speech: rest, start in time, stand noise, be cut, be fast."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOISE_LEVELS_DB = (-60, -45, -30, -20)
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """How much the mouth idles: mean over time of the worst channel."""
+    """Measure how much the mouth idles: mean over time of the worst channel."""
 
     silence: float
     noise: dict[str, float]
@@ -74,7 +74,7 @@ def onsets(
     predict: Predict,
     limit: int = 150,
 ) -> Onsets:
-    """Whether the lips close within 2 frames of the middle of the segment."""
+    """Tell whether the lips close within 2 frames of the middle of the segment."""
     hits = total = cut_hits = cut_total = 0
     for audio, spoken in zip(clips, phones, strict=True):
         found: NDArray[np.int64] | None = None

@@ -98,6 +98,7 @@ def fit(
         "training/run"
     ),
     minutes: Annotated[float, typer.Option(help="Time for the whole run.")] = 75.0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of the whole run, instead of its time.")] = None,
     batch: Annotated[int, typer.Option(help="Examples of 3.6 s in a step.")] = 12,
     learning_rate: Annotated[float, typer.Option(help="At its highest.")] = 1.5e-3,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
@@ -115,8 +116,8 @@ def fit(
         task = bar.add_task("reading speech", total=1)
         folder = prepare(corpora, cache, lambda now, total: bar.update(task, completed=now, total=total))
     options = FitOptions(
-        minutes=minutes, batch=batch, learning_rate=learning_rate, device=device, threads=threads, workers=workers,
-        seed=seed,
+        minutes=minutes, steps=steps, batch=batch, learning_rate=learning_rate, device=device, threads=threads,
+        workers=workers, seed=seed,
     )  # fmt: skip
     console.print(f"checkpoint: {train(folder, run, options, {})}")
 

@@ -26,7 +26,7 @@ SAMPLE_RATE = 16_000
 _SUFFIXES = (".flac", ".ogg", ".wav")
 
 TIMING_SHIFT_S: dict[str, float] = {"kokoro": -0.050, "hib": -0.050, "joe": 0.008}
-"""What to add to the times of engines whose tokens include stress marks, spaces and pauses. Measured against the
+"""Seconds to add to the times of engines whose tokens include stress marks, spaces and pauses. Measured against the
 acoustics: dips of energy at bilabial closures, onsets of high-frequency noise at /s/."""
 _PAUSES = '^$.,!?;:—…"“”()'
 _MARKS = " ˈˌ_"

@@ -44,7 +44,7 @@ VALIDATION_VOICES = frozenset({"am_eric", "bf_lily", "ef_dora", "af_sky"})
 """Training voices (and blends with them) that are held back for choices: checkpoints, thresholds."""
 
 ENGINE_SHARE: dict[str, float] = {"kokoro": 0.58, "hib": 0.10, "flite": 0.14, "espeak": 0.18}
-"""How often a crop comes from each family of engines."""
+"""Share of the crops that come from each family of engines."""
 
 CROP_S = 3.6
 
@@ -61,7 +61,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Where an utterance lies in the flat files."""
+    """The place of an utterance in the flat files."""
 
     engine: str
     voice: str
@@ -75,7 +75,7 @@ class Item:
 
 
 def is_validation(voice: str) -> bool:
-    """Whether a (blended) voice is held back for choices."""
+    """Tell whether a (blended) voice is held back for choices."""
     return bool(VALIDATION_VOICES & set(voice.split("+")))
 
 
@@ -87,7 +87,7 @@ def prepare(corpora: Sequence[Path], cache: Path, progress: Callable[[int, int],
     """
     for corpus in corpora:
         if not (corpus / "index.jsonl").is_file():
-            raise CorpusError(f"{corpus} is no corpus: it has no index.jsonl; `emotalk-train corpus` makes one")
+            raise CorpusError(f"{corpus} is not a corpus: it has no index.jsonl; `emotalk-train corpus` makes one")
     key = zlib.crc32(b"".join((c / "index.jsonl").read_bytes() for c in corpora), RULES_VERSION)
     folder = cache / f"prepared-{key:08x}"
     if (folder / "items.json").is_file():

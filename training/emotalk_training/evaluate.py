@@ -128,6 +128,12 @@ def _others(each: TestSet, peers: dict[str, Path]) -> dict[str, Accuracy]:
     return results
 
 
+JOE = (
+    "Piper joe was tuned from the voice lessac, whose recordings are for research only: it was used for tests, and "
+    "nothing of it is here."
+)
+
+
 def table(report: Report) -> str:
     """The figures as Markdown."""
     lines = [
@@ -145,6 +151,8 @@ def table(report: Report) -> str:
             f"cut {o.cut:.2f} ({o.cut_count}) |"
         )
     lines += [
+        "",
+        JOE,
         "",
         "| others, same sets | set | jawOpen r | press r | closure recall / precision ±2 | lag jaw |",
         "|---|---|---|---|---|---|",

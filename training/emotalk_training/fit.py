@@ -39,10 +39,12 @@ PEOPLE = 24
 
 @dataclass(frozen=True, slots=True)
 class FitOptions:
-    """What a run does."""
+    """Settings of a run."""
 
     minutes: float = 65.0
     """Time for the whole run, resumed parts included."""
+    steps: int | None = None
+    """Steps of the whole run, likewise, whatever time they take; None: as many as ``minutes`` allow."""
     batch: int = 12
     learning_rate: float = 1.5e-3
     warmup_steps: int = 150
@@ -60,7 +62,7 @@ class FitOptions:
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
-    """How much each part counts."""
+    """Weight of each part."""
 
     velocity: float = 1.0
     closure_emphasis: float = 1.5
@@ -151,7 +153,7 @@ def _next(queue: Any) -> Batch:
 
 
 MASK_CHANCE, MASK_BANDS = 0.4, 14
-"""How often, and at most how many, neighbouring mel bands are emptied (after SpecAugment's frequency masking)."""
+"""Probability of emptying neighbouring mel bands, and how many at most (after SpecAugment's frequency masking)."""
 _EMPTY = (math.log(1e-5) + 6.0) / 3.0
 
 
@@ -166,9 +168,14 @@ def mask_bands(spectra: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def learning_rate(options: FitOptions, step: int, share: float) -> float:
-    """Linear warm-up, then half a cosine over the share of the time that has passed (0..1)."""
+    """Linear warm-up, then half a cosine over the share of the run that is done (0..1)."""
     warm = min(1.0, (step + 1) / options.warmup_steps)
     return options.learning_rate * warm * (0.5 + 0.5 * math.cos(math.pi * min(1.0, share))) + 1e-5
+
+
+def share_done(options: FitOptions, step: int, seconds: float) -> float:
+    """Return the share 0..1 of a run that ``step`` steps and ``seconds`` are."""
+    return step / options.steps if options.steps is not None else seconds / (options.minutes * 60)
 
 
 def fit(folder: Path, run: Path, options: FitOptions, provenance: dict[str, Any]) -> Path:
@@ -227,8 +234,8 @@ def fit(folder: Path, run: Path, options: FitOptions, provenance: dict[str, Any]
         _atomic(state, run / "last.pt")
 
     with _producers(folder, options.seed + 1 + step, options.batch, options.workers) as queue:
-        while (now := time.monotonic() - started) < options.minutes * 60:
-            rate = learning_rate(options, step, now / (options.minutes * 60))
+        while (done := share_done(options, step, now := time.monotonic() - started)) < 1:
+            rate = learning_rate(options, step, done)
             for group in optimiser.param_groups:
                 group["lr"] = rate
             batch = _next(queue)

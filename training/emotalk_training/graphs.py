@@ -24,7 +24,7 @@ def load_checkpoint(path: Path) -> CompactFace:
     """The network of a checkpoint file.
 
     Raises:
-        emotalk_export.compact.CheckpointError: it is no bundled face model's.
+        emotalk_export.compact.CheckpointError: it is not a bundled face model's.
     """
     return CompactFace.from_checkpoint(torch.load(path, map_location="cpu", weights_only=True))
 

@@ -1,4 +1,4 @@
-"""How close a predicted face is to the face that the rules ask for."""
+"""Distance of a predicted face from the face that the rules ask for."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PRESS = INDEX["mouthPressLeft"]
 JAW = INDEX["jawOpen"]
 
 MOUTH_CHANNELS: tuple[str, ...] = tuple(n for n in BLENDSHAPES if n.startswith(("mouth", "jaw", "tongue")))
-"""What must rest in silence."""
+"""Channels that must rest in silence."""
 
 
 def closures(weights: Weights, height: float = CLOSURE_HEIGHT) -> NDArray[np.int64]:
@@ -48,7 +48,7 @@ def matched(truth: Sequence[int], found: Sequence[int], tolerance: int) -> list[
 
 
 def lag_ms(truth: NDArray[np.float32], found: NDArray[np.float32]) -> float:
-    """Where the cross-correlation peaks, by a parabola through three points; positive: ``found`` is late."""
+    """Return the lag of the cross-correlation's peak, by a parabola through three points (positive: late)."""
     a, b = truth - truth.mean(), found - found.mean()
     reach = LAG_REACH_FRAMES
     r = np.zeros(2 * reach + 1)

@@ -21,7 +21,7 @@ SAMPLE_RATE = 16_000
 
 
 def activities(model: CompactFace, audio: NDArray[np.float32]) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the network says of a clip [N], before any rule: logits of mouth [1, F, 9] and upper face [1, F, 3]."""
+    """The network's answer to a clip [N], before any rule: logits of mouth [1, F, 9] and upper face [1, F, 3]."""
     with torch.no_grad():
         features, emotion_features = model.frontend(torch.from_numpy(audio)[None])
         positions, steps = uniform_positions(len(audio), features.shape[1])

@@ -1,4 +1,4 @@
-"""What the telephone prompts of ``asterisk-core-sounds-en-wav`` say (Allison Smith, CC BY-SA 3.0): for testing only."""
+"""Words of the telephone prompts of ``asterisk-core-sounds-en-wav`` (Allison Smith, CC BY-SA 3.0): for testing only."""
 
 PROMPTS: dict[str, str] = {
     "agent-alreadyon": "that agent is already logged on please enter your agent number followed by the pound key",

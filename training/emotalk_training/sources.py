@@ -42,7 +42,7 @@ class MissingSourceError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """What a source made."""
+    """One utterance of a source."""
 
     audio: NDArray[np.float32]
     """[N] at 16 kHz."""

@@ -29,7 +29,7 @@ class MissingTextError(RuntimeError):
 
 
 def is_test(sentence: str) -> bool:
-    """Whether a sentence belongs to the test sets: decided by the sentence alone, for ever."""
+    """Tell whether a sentence belongs to the test sets: decided by the sentence alone, for ever."""
     return zlib.crc32(sentence.encode()) % 100 < TEST_PERCENT
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_contract.arkit import BLENDSHAPES, INDEX
-from emotalk_contract.timing import FPS
+from emotalk_client.faces.formats import format_of
+from emotalk_client.faces.resampling import check_rate, on_grid, resampled
+from emotalk_client.faces.track import Track
+from emotalk_contract.arkit import INDEX
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,45 +28,40 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Animation:
-    """A face for every frame of a clip."""
-
-    weights: NDArray[np.float32]
-    """[F, 52] in EmoTalk order; frame f is the face at ``timecodes[f]``."""
-    timecodes: NDArray[np.float64]
-    """[F] seconds."""
-    fps: float = FPS
-    names: tuple[str, ...] = BLENDSHAPES
-    """Blendshape of each column."""
-
-    def __len__(self) -> int:
-        return len(self.weights)
-
-    @property
-    def duration_s(self) -> float:
-        """Seconds, the last frame's own included."""
-        return len(self) / self.fps
+class Animation(Track):
+    """A face for every frame of a clip, and the files that hold it."""
 
     def channel(self, name: str) -> NDArray[np.float32]:
-        """Weights [F] of the blendshape ``name``; KeyError if it is none of the 52."""
+        """Weights [F] of the blendshape ``name``; KeyError if it is not one of the 52."""
         return self.weights[:, INDEX[name]]
 
+    def even(self) -> Animation:
+        """The same clip with a frame every ``1 / fps`` seconds from its first one; itself if it has no gaps.
+
+        A gap is filled along the same curves that lie between frames at other rates.
+
+        Raises:
+            InvalidRate: the gaps are so long that it would have more than 500 000 frames.
+        """
+        weights = on_grid(self)
+        if weights is self.weights:
+            return self
+        return Animation(weights, self.start_s + np.arange(len(weights)) / self.fps, self.fps, self.names)
+
     def resampled(self, fps: float) -> Animation:
-        """The same clip at ``fps`` frames a second (1 to 240); the first frame stays where it is.
+        """The same clip at ``fps`` frames a second (1 to 240), without gaps; the first frame stays where it is.
 
         See :mod:`emotalk_client.faces.resampling` for what lies between frames.
 
         Raises:
-            InvalidRate: ``fps`` is no such number.
+            InvalidRate: ``fps`` is not such a number.
         """
-        from emotalk_client.faces.resampling import check_rate, resampled
-
         fps = check_rate(fps)
+        even = self.even()
         if fps == self.fps:
-            return self
-        weights = resampled(self.weights, self.fps, fps)
-        first = self.timecodes[:1] if len(self) else np.zeros(1)
-        return Animation(weights, first + np.arange(len(weights)) / fps, fps, self.names)
+            return even
+        weights = resampled(even.weights, self.fps, fps)
+        return Animation(weights, self.start_s + np.arange(len(weights)) / fps, fps, self.names)
 
     def save(self, path: str | os.PathLike[str], *, fps: float | None = None) -> None:
         """Write a file in the format that its suffix says, at ``fps`` frames a second (default: as they are).
@@ -73,30 +70,26 @@ class Animation:
         animation), ``.usd``, ``.usda``, ``.usdc`` (the same; needs `emotalk-triton[formats]`).
 
         Raises:
-            UnknownFormat: the suffix is none of these.
+            UnknownFormat: the suffix is not one of these.
             InvalidRate: ``fps`` is not in 1..240.
             UnwritableFile: there is no such folder, no permission or no space.
             MissingExtra: the format needs a library that is not installed.
         """
-        from emotalk_client.faces.formats import format_of
-
         animation = self if fps is None else self.resampled(fps)
         format_of(Path(path)).write(animation, Path(path))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, fps: float | None = None) -> Animation:
-        """Read what :meth:`save` wrote.
+        """Read what :meth:`save` wrote, and what other programs write in these formats.
 
-        ``fps`` is the rate of a file that does not say its own: ``.npy``, and ``.csv`` shorter than a second
-        (default: 30).
+        ``fps`` is the rate of a file that does not say its own: ``.npy``, a ``.json`` without ``exportFps``, and
+        files of a single frame (default: 30).
 
         Raises:
-            UnknownFormat: the suffix is none of ours.
+            UnknownFormat: the suffix is not one of ours.
             InvalidRate: ``fps`` is not in 1..240.
             UnreadableAnimation: the file is not what its suffix says.
             MissingExtra: the format needs a library that is not installed.
         """
-        from emotalk_client.faces.formats import format_of
-        from emotalk_client.faces.resampling import check_rate
-
-        return format_of(Path(path)).read(Path(path), None if fps is None else check_rate(fps))
+        track = format_of(Path(path)).read(Path(path), None if fps is None else check_rate(fps))
+        return cls(track.weights, track.timecodes, track.fps, track.names)

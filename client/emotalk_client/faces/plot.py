@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emotalk_client.errors import MissingExtra, UnknownFormat
 from emotalk_client.faces.animation import Animation
-from emotalk_client.faces.formats import writing
+from emotalk_client.faces.formats.files import writing
 from emotalk_contract.timing import SAMPLE_RATE
 
 PANELS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -67,7 +67,7 @@ def plot(animation: Animation, path: str | os.PathLike[str], audio: NDArray[np.f
     for axis, (title, curves) in zip(axes, PANELS.items(), strict=True):
         for colour, (label, names) in zip(COLOURS, curves.items(), strict=False):
             mean = np.mean([animation.channel(name) for name in names], axis=0)
-            axis.plot(animation.timecodes, mean, color=colour, linewidth=1.4, label=label)
+            axis.plot(animation.seconds, mean, color=colour, linewidth=1.4, label=label)
         axis.set_ylabel(title)
         axis.set_ylim(-0.03, max(0.6, float(axis.get_ylim()[1])))
         axis.grid(color="#e6e6e6", linewidth=0.7)

@@ -12,7 +12,6 @@ ready, at most :data:`IN_FLIGHT` windows at once. A slow server thus gets fewer 
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -24,14 +23,13 @@ from numpy.typing import NDArray
 from emotalk_client.errors import DeadlineExceeded, SessionEnded
 from emotalk_client.faces.animation import Frame
 from emotalk_client.live.audio import SpokenAudio
+from emotalk_client.live.fade import ShownFrames
 from emotalk_client.live.planner import LiveLayout, LivePlanner
-from emotalk_client.live.settings import LONGEST_FADE_S, LiveSettings
-from emotalk_client.settings import is_number
+from emotalk_client.live.settings import LiveSettings
 from emotalk_client.windows.planner import PlannedWindow
 from emotalk_client.windows.stitcher import Stitcher
 from emotalk_client.wire.retry import Deadline
 from emotalk_contract import tensors
-from emotalk_contract.errors import InvalidOption
 from emotalk_contract.options import Parameter
 from emotalk_contract.recipe import Recipe
 from emotalk_contract.timing import FPS, SAMPLE_RATE, Window, frame_count
@@ -45,6 +43,8 @@ PIECE_S = 1.0
 """Seconds that a longer push is taken in by, so that it cannot outgrow the backlog."""
 OVERRUN_S = 1.0
 """Seconds after its deadline at which an exchange that ignores it is given up."""
+UNWIND_S = 0.05
+"""Seconds at most in which an end waits for what it cancelled. What takes longer is left to finish by itself."""
 
 
 class Exchange(Protocol):
@@ -62,14 +62,14 @@ class Exchange(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LiveStatus:
-    """How a session is doing."""
+    """The state of a session."""
 
     spoken_s: float
     """Seconds of speech pushed so far."""
     backlog_s: float
     """Seconds of speech whose frames are not there yet."""
     late: bool
-    """Whether that is :data:`LATE_S` more than what every frame has to wait for."""
+    """True while that is :data:`LATE_S` more than what every frame has to wait for."""
     fps: float
     """Frames per second handed out now; less than 30 only while late, and only down to ``min_fps``."""
     frames: int
@@ -108,7 +108,7 @@ class AsyncLiveSession:
         self._starting: asyncio.Task[None] | None = None
         self._speaking = asyncio.Lock()
         self._ready: list[Frame] = []
-        self._last: Frame | None = None
+        self._shown = ShownFrames()
         self._flying: set[asyncio.Task[None]] = set()
         self._change = asyncio.Event()
         self._error: Exception | None = None
@@ -128,7 +128,7 @@ class AsyncLiveSession:
 
     @property
     def status(self) -> LiveStatus:
-        """How the session is doing."""
+        """The state of the session."""
         return LiveStatus(
             spoken_s=self._spoken() / SAMPLE_RATE,
             backlog_s=self._backlog_s(),
@@ -140,9 +140,9 @@ class AsyncLiveSession:
         )
 
     async def push(self, pcm: NDArray[Any]) -> list[Frame]:
-        """Speech goes in; returns the frames that are final by now, without waiting for the server.
+        """Take in speech; return the frames that are final by now, without waiting for the server.
 
-        It waits only while ``backlog`` seconds of speech have no frames yet.
+        Waits only while ``backlog`` seconds of speech have no frames yet.
 
         Args:
             pcm: [n] or [n, channels] at the session's rate, from none to any number of samples; floats -1..1, or
@@ -150,7 +150,7 @@ class AsyncLiveSession:
 
         Raises:
             SessionEnded: after :meth:`flush`, :meth:`cancel` or :meth:`close`.
-            AudioError, InvalidRequest: the block is no audio; the session goes on without any of it.
+            AudioError, InvalidRequest: the block is not audio; the session goes on without any of it.
             ServerError: its subclass says how the server failed; the session is over. Frames that were there before
                 are handed out first.
         """
@@ -162,8 +162,8 @@ class AsyncLiveSession:
         return self._take()
 
     async def feed(self, pcm: NDArray[Any]) -> None:
-        """:meth:`push`, but the frames are left to :meth:`receive`: for a task that only speaks, beside one that only
-        listens. Its errors are those of :meth:`push`.
+        """Take in speech as :meth:`push` does, and leave the frames to :meth:`receive`: for a task that only speaks,
+        beside one that only listens. Its errors are those of :meth:`push`.
         """
         self._check_open()
         async with self._speaking:  # the pieces of two blocks must not mix
@@ -179,7 +179,7 @@ class AsyncLiveSession:
                 await asyncio.sleep(0)  # a caller that never waits must let the window leave
 
     async def receive(self) -> list[Frame]:
-        """Wait until there is a frame; [] when there will be none any more.
+        """Wait until there is a frame; return [] when there will not be one any more.
 
         Raises:
             ServerError: as :meth:`push`.
@@ -220,33 +220,29 @@ class AsyncLiveSession:
         self._end("flushed")
         return frames
 
-    async def cancel(self, fade_s: float = 0.0) -> list[Frame]:
+    async def cancel(self, fade_s: float = 0.0, played_frame: int | None = None) -> list[Frame]:
         """Stop at once (barge-in): no window is sent any more, no frame in flight comes out.
 
+        It does not wait for the server: a window in flight is left to finish by itself.
+
         Args:
-            fade_s: seconds in which the face goes to rest from the last frame that was handed out.
+            fade_s: seconds in which the face goes to rest from the frame that was played last.
+            played_frame: absolute frame of that one, where frames are played later than they are handed out; -1 if none
+                was. None: the last that was handed out.
 
         Returns:
-            the frames of that fade, which follow on that last frame; [] where there is none, where the face is at rest
+            the frames of that fade, which follow on that frame; [] where there is none, where the face is at rest
             since an earlier cancel, or where ``fade_s`` is 0.
 
         Raises:
-            InvalidOption: ``fade_s`` is out of range; the session goes on.
+            InvalidOption: ``fade_s`` or ``played_frame`` is out of range; the session goes on.
         """
-        if not (is_number(fade_s) and 0 <= fade_s <= LONGEST_FADE_S):  # NaN fails too
-            raise InvalidOption(f"fade_s is {fade_s!r}; accepted: 0..{LONGEST_FADE_S:g} seconds")
+        fade = self._shown.fade(fade_s, played_frame)
         self._ready.clear()
         await self._stop("cancelled")
-        last = self._last
-        if last is None or fade_s == 0:
-            return []
-        self._last = None
-        steps = math.ceil(fade_s * FPS)
-        rest = (0.5 + 0.5 * math.cos(math.pi * step / steps) for step in range(1, steps + 1))
-        return [
-            Frame(last.index + step, (last.index + step) / FPS, (last.weights * share).astype(np.float32))
-            for step, share in enumerate(rest, 1)
-        ]
+        if fade:
+            self._shown.clear()
+        return fade
 
     async def close(self) -> None:
         """Let go of everything; does nothing the second time."""
@@ -267,6 +263,8 @@ class AsyncLiveSession:
             recipe = await self._recipe(Deadline.after(self._settings.timeout_s))
             self._inputs = await asyncio.to_thread(self._settings.inputs)
             self._normalises = recipe.normalisation == "clip"
+            if recipe.levelled:
+                self._audio.level()
             self._layout = self._settings.layout(recipe)
             self._planner = LivePlanner(self._layout)
             self._tell()
@@ -340,7 +338,7 @@ class AsyncLiveSession:
         """The frames that are ready; after them, the error that ended the session."""
         frames, self._ready = self._ready, []
         if frames:
-            self._last = frames[-1]
+            self._shown.push(frames)
         elif self._error is not None and self._ended is None:
             raise self._error
         return frames
@@ -351,11 +349,11 @@ class AsyncLiveSession:
             await self._changed()
 
     async def _changed(self) -> None:
-        """Wait for :meth:`_tell`. Whoever waits for a window waits no longer than that may take."""
+        """Wait for :meth:`_tell`. A wait for a window ends when that window does, and a window ends at its deadline."""
         await self._change.wait()
 
     def _tell(self) -> None:
-        """Wake all who wait now; who comes later waits for the next time."""
+        """Wake all tasks that wait now; those that come later wait for the next call."""
         change, self._change = self._change, asyncio.Event()
         change.set()
 
@@ -398,4 +396,5 @@ class AsyncLiveSession:
         tasks = [*self._flying, *([self._starting] if self._starting is not None else [])]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks, timeout=UNWIND_S)

@@ -33,7 +33,7 @@ class LiveSession:
 
     @property
     def status(self) -> LiveStatus:
-        """How the session is doing."""
+        """The state of the session."""
         return self._async.status
 
     def push(self, pcm: NDArray[Any]) -> list[Frame]:
@@ -59,9 +59,9 @@ class LiveSession:
         frames: list[Frame] = self._run(self._async.flush())
         return frames
 
-    def cancel(self, fade_s: float = 0.0) -> list[Frame]:
+    def cancel(self, fade_s: float = 0.0, played_frame: int | None = None) -> list[Frame]:
         """See :meth:`AsyncLiveSession.cancel`."""
-        frames: list[Frame] = self._run(self._async.cancel(fade_s))
+        frames: list[Frame] = self._run(self._async.cancel(fade_s, played_frame))
         return frames
 
     def close(self) -> None:

@@ -1,9 +1,10 @@
-"""The application: what serves which path, and how errors are said."""
+"""The application: which module serves which path, and how errors are said."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import TypeAlias
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -11,56 +12,56 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from emotalk_client.aio import AsyncEmoTalkClient
 from emotalk_client.errors import EmoTalkError, InvalidRequest
+from emotalk_gateway.http.answers import answer
 from emotalk_gateway.http.audio2face import add_audio2face
-from emotalk_gateway.http.capabilities import add_face
+from emotalk_gateway.http.capabilities import add_capabilities
 from emotalk_gateway.http.convert import add_convert
+from emotalk_gateway.http.head import HeadAsGet
 from emotalk_gateway.http.health import add_health
 from emotalk_gateway.http.lifetime import Lifetime
+from emotalk_gateway.http.metrics import add_metrics
 from emotalk_gateway.http.sse import add_sse
 from emotalk_gateway.http.websocket import add_websocket
-from emotalk_gateway.page.viewer import add_viewer
-from emotalk_gateway.service.errors import http_problem
-from emotalk_gateway.service.metrics import add_metrics
+from emotalk_gateway.listening.hosts import HostCheck, KnownHosts
+from emotalk_gateway.service.errors import framework_problem
 from emotalk_gateway.service.service import Service
-from emotalk_gateway.service.settings import GatewaySettings
+
+Application: TypeAlias = FastAPI
 
 
-def create_app(settings: GatewaySettings, client: AsyncEmoTalkClient) -> FastAPI:
-    """A gateway to the server that ``client`` knows; it closes the client when it ends.
-
-    ``app.state.service`` is its :class:`~emotalk_gateway.service.service.Service`.
-    """
-    service = Service(settings, client)
+def http_app(service: Service) -> Application:
+    """Return the routes to ``service``; it closes the service's client when it ends."""
+    settings = service.settings
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
         try:
             yield
         finally:
-            await client.close()
+            await service.client.close()
 
     app = FastAPI(title="emotalk", description=_DESCRIPTION, lifespan=lifespan, redoc_url=None)
     app.state.service = service
     app.add_middleware(Lifetime, service=service)
-    if settings.cors_origins:  # outside of the other, so that its refusals can be read by a page too
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(HostCheck, known=KnownHosts(settings.allowed_hosts), told=service.told)
+    if settings.cors_origins:  # outside of the others, so that its refusals can be read by a page too
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "HEAD", "POST"],
             allow_headers=["Authorization", "Content-Type"],
             expose_headers=["Retry-After", "Content-Disposition"],
         )
     _add_errors(app, service)
-    add_face(app, service)
+    add_capabilities(app, service)
     add_sse(app, service)
     add_audio2face(app, service)
     add_websocket(app, service)
     add_convert(app, service)
     add_health(app, service)
     add_metrics(app, service.metrics)
-    add_viewer(app)
     return app
 
 
@@ -69,15 +70,14 @@ _DESCRIPTION = "Speech in, a living face out: 52 ARKit blendshapes over HTTP, Se
 
 def _add_errors(app: FastAPI, service: Service) -> None:
     async def said(_: Request, error: Exception) -> Response:
-        problem = service.problem(error)
-        return JSONResponse(problem.body(), problem.status, dict(problem.headers))
+        return answer(service.problem(error), service.settings.retry_after_s)
 
     async def framework(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101  # what it is registered for
-        problem = http_problem(error.status_code, error.detail)
+        problem = framework_problem(error.status_code, error.detail)
         service.metrics.rejected(problem.error)
         return JSONResponse(problem.body(), problem.status, dict(error.headers or {}))
 
-    for kind in (EmoTalkError, InvalidRequest, Exception):
+    for kind in (EmoTalkError, InvalidRequest):  # the rest is said by Lifetime
         app.add_exception_handler(kind, said)
     app.add_exception_handler(HTTPException, framework)

@@ -1,8 +1,8 @@
-"""``POST /process-audio/``: what callers of an Audio2Face streaming server know: JSON lines, a chunk a line."""
+"""``POST /process-audio/``, as callers of an Audio2Face streaming server know it: JSON lines, a chunk a line."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 import numpy as np
@@ -14,11 +14,12 @@ from starlette.responses import Response
 from emotalk_client.faces.formats.audio2face import document
 from emotalk_contract.timing import FPS
 from emotalk_gateway.http.streaming import Streamed
-from emotalk_gateway.http.uploads import form_schema
+from emotalk_gateway.http.uploads import Upload, form_schema, received
 from emotalk_gateway.service.errors import Problem
-from emotalk_gateway.service.faces import blocks, received
+from emotalk_gateway.service.faces import faces
 from emotalk_gateway.service.options import CLIP_OPTIONS, animate_options
 from emotalk_gateway.service.rate import LEAST
+from emotalk_gateway.service.request import FaceRequest
 from emotalk_gateway.service.retiming import check_whole_rate
 from emotalk_gateway.service.service import Service
 
@@ -49,17 +50,21 @@ def add_audio2face(app: FastAPI, service: Service) -> None:
 
 async def _lines(service: Service, request: Request) -> AsyncGenerator[bytes, None]:
     async with received(service, request, PART) as upload:
-        given = {**upload.fields, **request.query_params}
-        rate = given.pop("fps", None)
-        fps = check_whole_rate(rate) if rate is not None else None
-        options = animate_options(given)
+        asked = _asked(upload, request.query_params)
         chunk = 0
-        async with aclosing(blocks(service, PATH, upload.audio, fps, options)) as faces:
-            async for block in faces:
-                result = document(block)
+        async with aclosing(faces(service, asked)) as computed:
+            async for face in computed:
+                result = document(face.animation)
                 result["weightMat"] = np.ascontiguousarray(result["weightMat"])  # orjson takes no other
                 yield line({"chunk_id": chunk, "result": result})
                 chunk += 1
+
+
+def _asked(upload: Upload, query: Mapping[str, str]) -> FaceRequest:
+    given = {**upload.fields, **query}
+    rate = given.pop("fps", None)
+    fps = check_whole_rate(rate) if rate is not None else None
+    return FaceRequest(PATH, upload.audio, animate_options(given), fps)
 
 
 def _last_words(problem: Problem) -> bytes:

@@ -1,4 +1,4 @@
-"""``GET /api/v1/face``: what a page needs to know before it asks for a face."""
+"""``GET /api/v1/capabilities``: the facts that a page needs before it asks for a face."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from emotalk_contract.timing import FPS
 from emotalk_gateway.service.options import CLIP_OPTIONS
 from emotalk_gateway.service.service import Service
 
-PATH = "/api/v1/face"
+PATH = "/api/v1/capabilities"
 
 
-def add_face(app: FastAPI, service: Service) -> None:
+def add_capabilities(app: FastAPI, service: Service) -> None:
     """Add the route."""
     settings = service.settings
     facts: dict[str, Any] = {
@@ -34,7 +34,7 @@ def add_face(app: FastAPI, service: Service) -> None:
     }
 
     @app.get(PATH, tags=["faces"])
-    def face() -> dict[str, Any]:
+    def capabilities() -> dict[str, Any]:
         """Names in the order of the frames, the rate, options, formats and limits; needs no token."""
         return facts
 

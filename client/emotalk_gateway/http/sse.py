@@ -14,13 +14,13 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from emotalk_client.faces.animation import Animation
 from emotalk_contract.timing import FPS
 from emotalk_gateway.http.streaming import Streamed
-from emotalk_gateway.http.uploads import form_schema
+from emotalk_gateway.http.uploads import Upload, form_schema, received
 from emotalk_gateway.service.errors import Problem
-from emotalk_gateway.service.faces import blocks, received
+from emotalk_gateway.service.faces import faces
 from emotalk_gateway.service.options import CLIP_OPTIONS, animate_options
+from emotalk_gateway.service.request import Face, FaceRequest
 from emotalk_gateway.service.retiming import check_whole_rate
 from emotalk_gateway.service.service import Service
 
@@ -31,11 +31,11 @@ EVENT_FRAMES = 4 * FPS
 RATE = f"frames per second, a whole number; default {FPS}"
 
 
-def frames(block: Animation, start: int, end: int) -> list[dict[str, object]]:
-    """Rows ``start`` to ``end`` as a caller gets them; orjson writes float32 as the shortest number that reads back."""
-    seconds = block.timecodes[start:end].tolist()
+def rows(face: Face, start: int, end: int) -> list[dict[str, object]]:
+    """Return rows ``start`` to ``end`` of ``face``; orjson writes float32 as the shortest number that reads back."""
+    seconds = face.timecodes[start:end].tolist()
     return [
-        {"timecode": second, "blendshapes": row} for second, row in zip(seconds, block.weights[start:end], strict=True)
+        {"timecode": second, "blendshapes": row} for second, row in zip(seconds, face.weights[start:end], strict=True)
     ]
 
 
@@ -58,15 +58,20 @@ def add_sse(app: FastAPI, service: Service) -> None:
 
 async def _events(service: Service, request: Request) -> AsyncGenerator[bytes, None]:
     async with received(service, request, PART) as upload:
-        fps = check_whole_rate(upload.fields.pop("fps", FPS))
-        options = animate_options(upload.fields)
+        asked = _asked(upload)
         count = 0
-        async with aclosing(blocks(service, PATH, upload.audio, fps, options)) as faces:
-            async for block in faces:
-                count += len(block)
-                for start in range(0, len(block), EVENT_FRAMES):
-                    yield event(frames(block, start, start + EVENT_FRAMES))
-        yield event({"frames": count, "fps": fps}, "end")
+        async with aclosing(faces(service, asked)) as computed:
+            async for face in computed:
+                count += len(face)
+                for start in range(0, len(face), EVENT_FRAMES):
+                    yield event(rows(face, start, start + EVENT_FRAMES))
+        yield event({"frames": count, "fps": asked.fps}, "end")
+
+
+def _asked(upload: Upload) -> FaceRequest:
+    given = dict(upload.fields)
+    fps = check_whole_rate(given.pop("fps", FPS))
+    return FaceRequest(PATH, upload.audio, animate_options(given), fps)
 
 
 def _last_words(problem: Problem) -> bytes:

@@ -84,13 +84,9 @@ def _add_result(app: FastAPI, result: ShownResult) -> None:
 
 
 def frames_document(face: Animation) -> dict[str, Any]:
-    """``face`` as the page reads it: names, fps, the first frame's timecode in seconds, blendshapes [F][52]."""
-    return {
-        "names": list(face.names),
-        "fps": face.fps,
-        "timecode": float(face.timecodes[0]) if len(face) else 0.0,
-        "blendshapes": face.weights.tolist(),
-    }
+    """``face`` as the page reads it, from 0 and without gaps: names, fps, timecode 0, blendshapes [F][52]."""
+    even = face.even()
+    return {"names": list(even.names), "fps": even.fps, "timecode": 0.0, "blendshapes": even.weights.tolist()}
 
 
 class _FreshFiles(StaticFiles):

@@ -1,7 +1,7 @@
 """How many are served at once.
 
-Rule that this module guards: **whoever is let in is served, and whoever is not is told at once.** All state lives on
-one event loop, so there are no locks.
+Rule that this module guards: **whoever is admitted is served, and whoever is not is told at once.** Of those that are
+admitted, some run and the others wait. All state lives on one event loop, so there are no locks.
 """
 
 from __future__ import annotations
@@ -13,59 +13,103 @@ from contextlib import asynccontextmanager, contextmanager
 from emotalk_gateway.service.errors import GatewayFull
 
 
-class Admission:
-    """A door with ``most`` places inside, of which ``turns`` are at work and the others wait in line.
+class Capacity:
+    """Admits ``most`` at once, of which ``running`` run and the others wait.
 
     Args:
         what: for messages.
     """
 
-    def __init__(self, what: str, most: int, turns: int | None = None) -> None:
+    def __init__(self, what: str, most: int, running: int | None = None) -> None:
         self._what = what
         self._most = most
-        self._turns = asyncio.Semaphore(most if turns is None else turns)
-        self._inside = 0
+        self._free = asyncio.Semaphore(most if running is None else running)
+        self._admitted = 0
         self._waiting = 0
 
     @property
-    def inside(self) -> int:
-        """How many were let in and have not left."""
-        return self._inside
+    def admitted(self) -> int:
+        """How many were admitted and are not done."""
+        return self._admitted
 
     @property
     def waiting(self) -> int:
-        """How many of them wait for their turn."""
+        """How many of them wait to run."""
         return self._waiting
 
     @property
     def full(self) -> bool:
-        """Whether one more would be turned away."""
-        return self._inside >= self._most
+        """True where one more would be refused."""
+        return self._admitted >= self._most
+
+    def check(self) -> None:
+        """Raise :class:`GatewayFull` where one more would be refused."""
+        if self.full:
+            raise GatewayFull(f"{self._admitted} {self._what} are being served; accepted: {self._most} at once")
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """A place inside, for as long as the block lasts.
+    def admit(self) -> Iterator[None]:
+        """Count as admitted for as long as the block lasts.
 
         Raises:
-            GatewayFull: all are taken.
+            GatewayFull: as many as may be are admitted already.
         """
-        if self.full:
-            raise GatewayFull(f"{self._inside} {self._what} are being served; accepted: {self._most} at once")
-        self._inside += 1
+        self.check()
+        self._admitted += 1
         try:
             yield
         finally:
-            self._inside -= 1
+            self._admitted -= 1
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """A turn at work, first come, first served."""
+    async def run(self) -> AsyncIterator[Running]:
+        """Wait, first come, first served, and run for as long as the block lasts."""
+        running = Running(self)
+        await running.resume()
+        try:
+            yield running
+        finally:
+            running.pause()
+
+    async def _take(self) -> None:
         self._waiting += 1
         try:
-            await self._turns.acquire()
+            await self._free.acquire()
         finally:
             self._waiting -= 1
+
+
+class Running:
+    """One that runs, and may pause: others run, and are admitted, meanwhile."""
+
+    def __init__(self, capacity: Capacity) -> None:
+        self._capacity = capacity
+        self._runs = False
+
+    def pause(self) -> None:
+        """Let others run; nothing happens where it is paused already."""
+        if self._runs:
+            self._runs = False
+            self._capacity._free.release()
+
+    async def resume(self) -> None:
+        """Wait to run again; at once where it was not paused."""
+        if not self._runs:
+            await self._capacity._take()
+            self._runs = True
+
+    @asynccontextmanager
+    async def paused_after(self, seconds: float) -> AsyncIterator[None]:
+        """Pause where the block lasts longer than ``seconds``; it is not counted as admitted either, until it ends."""
+        timer = asyncio.get_running_loop().call_later(seconds, self._step_aside)
         try:
             yield
         finally:
-            self._turns.release()
+            timer.cancel()
+            if not self._runs:
+                self._capacity._admitted += 1
+        await self.resume()
+
+    def _step_aside(self) -> None:
+        self.pause()
+        self._capacity._admitted -= 1

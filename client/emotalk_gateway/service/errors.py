@@ -4,30 +4,38 @@
 
     EmoTalkError
     └── GatewayError
-        ├── NotAuthorised       the bearer token is missing or wrong
-        ├── GatewayFull         too many requests at once
-        ├── InvalidUpload       no multipart form, or not the parts that are asked for
-        ├── UploadTooLarge      more bytes than allowed
-        ├── ClipTooLong         more seconds of audio than allowed
-        ├── RequestTooSlow      the request took longer than allowed
-        ├── GatewayStopping     the gateway is being stopped
-        ├── InvalidFrames       frames to convert that are none
-        ├── InvalidMessage      a WebSocket message that cannot be understood
-        ├── StreamTooLong       more seconds of speech in one session than allowed
-        ├── StreamIdle          nothing was said for too long
-        ├── OriginNotAllowed    a web page of another origin
-        ├── InvalidSettings     a setting that the gateway cannot run with
-        └── CannotListen        an address that cannot be listened on
-            └── AddressInUse    somebody else listens on the port
+        ├── NotAuthorised         the bearer token is missing or wrong
+        ├── OriginNotAllowed      a web page of another origin
+        ├── HostNotAllowed        a name under which this gateway is not known
+        ├── GatewayFull           too many requests at once
+        ├── GatewayStopping       the gateway is being stopped
+        ├── InvalidUpload         not a multipart form, or not the parts that are asked for
+        ├── InvalidFrames         frames to convert that are not frames
+        ├── InvalidMessage        a WebSocket message that cannot be understood
+        ├── MalformedRequest      not HTTP
+        ├── UrlTooLong            a URL longer than allowed
+        ├── HeadersTooLarge       more bytes of headers than allowed
+        ├── UnsupportedEncoding   a body that is compressed
+        ├── UploadTooLarge        more bytes than allowed
+        ├── ClipTooLong           more seconds of audio than allowed
+        ├── StreamTooLong         more seconds of speech in one session than allowed
+        ├── StreamIdle            nothing was said for too long
+        ├── StreamBehind          more speech waits in one session than allowed
+        ├── StartTooLate          a WebSocket that did not begin in time
+        ├── NotRawAudio           a file where a WebSocket wants samples
+        ├── RequestTooSlow        the request, or a part of it, took longer than allowed
+        ├── InvalidSettings       a setting that the gateway cannot run with
+        └── CannotListen          an address that cannot be listened on
+            └── AddressInUse      somebody else listens on the port
 
-Rule that this module guards: **no internals leave.** What a caller got wrong is said in full, for the caller sent it.
-What fails behind the gateway is said by its class and in words that are fixed here; the log has the rest.
+Rule that this module guards: **no internals leave.** What a caller got wrong is said in full, for the caller sent it
+(shortened where it is long). What fails behind the gateway is said by its class and in words that are fixed here; the
+log has the rest. :data:`TABLE` is the only place that says what an error is in HTTP, gRPC, WebSocket and Kafka.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -48,6 +56,9 @@ from emotalk_client.errors import (
 )
 from emotalk_contract.errors import InvalidRequest
 
+LONGEST_MESSAGE = 600
+"""Characters of a message; a longer one is cut in its middle, where the value stands."""
+
 
 class GatewayError(EmoTalkError):
     """Base of the gateway's own errors."""
@@ -57,12 +68,48 @@ class NotAuthorised(GatewayError):
     """The bearer token is missing or wrong."""
 
 
+class OriginNotAllowed(GatewayError):
+    """A web page of another origin."""
+
+
+class HostNotAllowed(GatewayError):
+    """A name under which this gateway is not known."""
+
+
 class GatewayFull(GatewayError):
     """Too many requests at once."""
 
 
+class GatewayStopping(GatewayError):
+    """The gateway is being stopped."""
+
+
 class InvalidUpload(GatewayError):
-    """No multipart form, or not the parts that are asked for."""
+    """Not a multipart form, or not the parts that are asked for."""
+
+
+class InvalidFrames(GatewayError):
+    """Frames to convert that are not frames."""
+
+
+class InvalidMessage(GatewayError):
+    """A WebSocket message that cannot be understood."""
+
+
+class MalformedRequest(GatewayError):
+    """Not HTTP."""
+
+
+class UrlTooLong(GatewayError):
+    """A URL longer than allowed."""
+
+
+class HeadersTooLarge(GatewayError):
+    """More bytes of headers than allowed."""
+
+
+class UnsupportedEncoding(GatewayError):
+    """A body that is compressed."""
 
 
 class UploadTooLarge(GatewayError):
@@ -73,32 +120,28 @@ class ClipTooLong(GatewayError):
     """More seconds of audio than allowed."""
 
 
-class RequestTooSlow(GatewayError):
-    """The request took longer than allowed."""
-
-
-class GatewayStopping(GatewayError):
-    """The gateway is being stopped."""
-
-
-class InvalidFrames(GatewayError):
-    """Frames to convert that are none."""
-
-
-class InvalidMessage(GatewayError):
-    """A WebSocket message that cannot be understood."""
-
-
 class StreamTooLong(GatewayError):
     """More seconds of speech in one session than allowed."""
+
+
+class NotRawAudio(GatewayError):
+    """A file where a WebSocket wants samples."""
+
+
+class StartTooLate(GatewayError):
+    """A WebSocket that did not begin in time."""
+
+
+class StreamBehind(GatewayError):
+    """More speech waits in one session than allowed."""
 
 
 class StreamIdle(GatewayError):
     """Nothing was said for too long."""
 
 
-class OriginNotAllowed(GatewayError):
-    """A web page of another origin."""
+class RequestTooSlow(GatewayError):
+    """The request, or a part of it, took longer than allowed."""
 
 
 class InvalidSettings(GatewayError):
@@ -113,77 +156,159 @@ class AddressInUse(CannotListen):
     """Somebody else listens on the port."""
 
 
+REFUSED, FAILED = "emotalk-refused", "emotalk-failed"
+"""Kafka headers: of a record that will never do, and of one that may be tried again."""
+POLICY, INTERNAL, TRY_AGAIN = 1008, 1011, 1013
+"""WebSocket close codes (RFC 6455, and IANA's registry for the last)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """One error in every protocol."""
+
+    http: int
+    """Status."""
+    grpc: str
+    """Name of the status code."""
+    websocket: int
+    """Close code."""
+    kafka: str
+    """Name of the header that holds the error's class."""
+
+
+def _callers(status: HTTPStatus, grpc: str = "INVALID_ARGUMENT") -> Codes:
+    return Codes(status, grpc, POLICY, REFUSED)
+
+
+def _ours(status: HTTPStatus, grpc: str) -> Codes:
+    return Codes(status, grpc, TRY_AGAIN if status == HTTPStatus.SERVICE_UNAVAILABLE else INTERNAL, FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a caller is told of one class of errors."""
+
+    kind: type[Exception]
+    codes: Codes
+    words: str | None = None
+    """None: the error's own, which are made of what the caller sent."""
+
+
+TABLE: tuple[Row, ...] = (
+    Row(NotAuthorised, _callers(HTTPStatus.UNAUTHORIZED, "UNAUTHENTICATED")),
+    Row(OriginNotAllowed, _callers(HTTPStatus.FORBIDDEN, "PERMISSION_DENIED")),
+    Row(HostNotAllowed, _callers(HTTPStatus.MISDIRECTED_REQUEST, "PERMISSION_DENIED")),
+    Row(GatewayFull, _ours(HTTPStatus.SERVICE_UNAVAILABLE, "RESOURCE_EXHAUSTED")),
+    Row(GatewayStopping, _ours(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE")),
+    Row(UrlTooLong, _callers(HTTPStatus.REQUEST_URI_TOO_LONG)),
+    Row(HeadersTooLarge, _callers(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)),
+    Row(UnsupportedEncoding, _callers(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)),
+    Row(UploadTooLarge, _callers(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)),
+    Row(ClipTooLong, _callers(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)),
+    Row(RequestTooSlow, _callers(HTTPStatus.REQUEST_TIMEOUT, "DEADLINE_EXCEEDED")),
+    Row(NotRawAudio, _callers(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)),
+    Row(StartTooLate, _callers(HTTPStatus.REQUEST_TIMEOUT, "DEADLINE_EXCEEDED")),
+    Row(GatewayError, _callers(HTTPStatus.BAD_REQUEST)),
+    Row(SessionEnded, _callers(HTTPStatus.BAD_REQUEST, "FAILED_PRECONDITION")),
+    Row(UnreadableAudio, _callers(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)),
+    Row(AudioError, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
+    Row(InvalidRequest, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
+    Row(UnwritableFile, _ours(HTTPStatus.INSUFFICIENT_STORAGE, "RESOURCE_EXHAUSTED"), "the gateway cannot write files"),
+    Row(FormatError, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
+    Row(
+        ServerBusy,
+        _ours(HTTPStatus.SERVICE_UNAVAILABLE, "RESOURCE_EXHAUSTED"),
+        "the face server is busy; try again later",
+    ),
+    Row(
+        ServerUnavailable,
+        _ours(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+        "the face server cannot be reached; try again later",
+    ),
+    Row(
+        ModelUnavailable,
+        _ours(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+        "the face model is not being served; try again later",
+    ),
+    Row(
+        DeadlineExceeded,
+        _ours(HTTPStatus.GATEWAY_TIMEOUT, "DEADLINE_EXCEEDED"),
+        "the face server did not answer in time",
+    ),
+    Row(
+        UnexpectedResponse,
+        _ours(HTTPStatus.BAD_GATEWAY, "INTERNAL"),
+        "the face server gave an answer that cannot be right",
+    ),
+    Row(ServerError, _ours(HTTPStatus.BAD_GATEWAY, "INTERNAL"), "the face server failed"),
+    Row(
+        MissingExtra,
+        _ours(HTTPStatus.NOT_IMPLEMENTED, "UNIMPLEMENTED"),
+        "this gateway lacks a library that this needs",
+    ),
+)
+"""The first row whose class an error belongs to says it."""
+
+TRITONS_REFUSAL = Row(
+    InvalidRequest, _ours(HTTPStatus.BAD_GATEWAY, "INTERNAL"), "the face server refused what the gateway sent"
+)
+"""An :class:`InvalidRequest` in Triton's own words, not the contract's."""
+MISTAKE = Codes(HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL", INTERNAL, FAILED)
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """An error as a caller sees it."""
 
-    status: int
-    """Of HTTP."""
+    codes: Codes
     error: str
     """The class's name."""
     message: str
-    headers: Mapping[str, str] = field(default_factory=dict)
     internal: bool = False
-    """Whether it is a mistake in the gateway."""
+    """True: a mistake in the gateway."""
+
+    @property
+    def status(self) -> int:
+        """Of HTTP."""
+        return self.codes.http
+
+    @property
+    def close_code(self) -> int:
+        """Of WebSocket."""
+        return self.codes.websocket
 
     def body(self) -> dict[str, str]:
         """What is sent, as JSON."""
         return {"error": self.error, "message": self.message}
 
 
-STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
-    (NotAuthorised, HTTPStatus.UNAUTHORIZED),
-    (OriginNotAllowed, HTTPStatus.FORBIDDEN),
-    (GatewayFull, HTTPStatus.SERVICE_UNAVAILABLE),
-    (GatewayStopping, HTTPStatus.SERVICE_UNAVAILABLE),
-    (UploadTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
-    (ClipTooLong, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
-    (RequestTooSlow, HTTPStatus.REQUEST_TIMEOUT),
-    (GatewayError, HTTPStatus.BAD_REQUEST),
-    (UnreadableAudio, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
-    (AudioError, HTTPStatus.UNPROCESSABLE_ENTITY),
-    (InvalidRequest, HTTPStatus.UNPROCESSABLE_ENTITY),
-    (FormatError, HTTPStatus.UNPROCESSABLE_ENTITY),
-    (SessionEnded, HTTPStatus.BAD_REQUEST),
-)
-"""Errors of the caller's, whose messages are made of what the caller sent."""
-
-BEHIND: tuple[tuple[type[Exception], HTTPStatus, str], ...] = (
-    (ServerBusy, HTTPStatus.SERVICE_UNAVAILABLE, "the face server is busy; try again later"),
-    (ServerUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "the face server cannot be reached; try again later"),
-    (ModelUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "the face model is not being served; try again later"),
-    (DeadlineExceeded, HTTPStatus.GATEWAY_TIMEOUT, "the face server did not answer in time"),
-    (UnexpectedResponse, HTTPStatus.BAD_GATEWAY, "the face server gave an answer that cannot be right"),
-    (ServerError, HTTPStatus.BAD_GATEWAY, "the face server failed"),
-    (UnwritableFile, HTTPStatus.INSUFFICIENT_STORAGE, "the gateway cannot write files at the moment"),
-    (MissingExtra, HTTPStatus.NOT_IMPLEMENTED, "this gateway lacks a library that this needs"),
-)
-"""Errors of what lies behind the gateway, and all that is said of them."""
+def problem_of(error: BaseException) -> Problem:
+    """What a caller is told of ``error``; of what is not an error of ours, only that there was one."""
+    row = _row(error)
+    if row is None:
+        return Problem(MISTAKE, "InternalError", "the gateway failed; its log says why", internal=True)
+    message = _shortened(str(error)) if row.words is None else row.words
+    return Problem(row.codes, type(error).__name__, message)
 
 
-def problem_of(error: BaseException, retry_after_s: int) -> Problem:
-    """What a caller is told of ``error``; of what is no error of ours, only that there was one."""
-    for kind, status, message in BEHIND:
-        if isinstance(error, kind):
-            return Problem(status, type(error).__name__, message, _headers(status, retry_after_s))
-    if type(error) is InvalidRequest:  # Triton's own words, not the contract's
-        return Problem(HTTPStatus.BAD_GATEWAY, "InvalidRequest", "the face server refused what the gateway sent")
-    for kind, status in STATUSES:
-        if isinstance(error, kind):
-            return Problem(status, type(error).__name__, str(error), _headers(status, retry_after_s))
-    message = "the gateway failed; its log says why"
-    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", message, internal=True)
+def _row(error: BaseException) -> Row | None:
+    if type(error) is InvalidRequest:
+        return TRITONS_REFUSAL
+    return next((row for row in TABLE if isinstance(error, row.kind)), None)
 
 
-def http_problem(status: int, detail: Any) -> Problem:
-    """What the framework itself refuses: an unknown path, a wrong method, a broken form."""
+def _shortened(message: str) -> str:
+    if len(message) <= LONGEST_MESSAGE:
+        return message
+    half = LONGEST_MESSAGE // 2
+    return f"{message[:half]} … {message[-half:]}"
+
+
+def framework_problem(status: int, detail: Any) -> Problem:
+    """What a web framework itself refuses: an unknown path, a wrong method, a broken form."""
     names = {HTTPStatus.NOT_FOUND: "NotFound", HTTPStatus.METHOD_NOT_ALLOWED: "MethodNotAllowed"}
-    return Problem(status, names.get(HTTPStatus(status), InvalidUpload.__name__), str(detail))
-
-
-def _headers(status: HTTPStatus, retry_after_s: int) -> dict[str, str]:
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        return {"Retry-After": str(retry_after_s)}
-    if status == HTTPStatus.UNAUTHORIZED:
-        return {"WWW-Authenticate": "Bearer"}
-    return {}
+    codes = {HTTPStatus.NOT_FOUND: "NOT_FOUND", HTTPStatus.METHOD_NOT_ALLOWED: "UNIMPLEMENTED"}
+    found = HTTPStatus(status)
+    return Problem(
+        _callers(found, codes.get(found, "INVALID_ARGUMENT")), names.get(found, InvalidUpload.__name__), str(detail)
+    )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from starlette.responses import Response
 
-from emotalk_gateway.service.capacity import Admission
+from emotalk_gateway.service.capacity import Capacity
 from emotalk_gateway.service.rate import HeldRate
 
+CONTENT_TYPE = CONTENT_TYPE_LATEST
 PREFIX = "emotalk_gateway"
 BUCKETS_S = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 """Seconds: a small clip takes the first few, an hour the last."""
@@ -19,7 +18,7 @@ BUCKETS_S = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
 class Metrics:
     """Counters, and gauges that ask ``uploads``, ``streams`` and ``rate`` when they are read."""
 
-    def __init__(self, uploads: Admission, streams: Admission, rate: HeldRate) -> None:
+    def __init__(self, uploads: Capacity, streams: Capacity, rate: HeldRate) -> None:
         self.registry = CollectorRegistry()
         own: Any = {"namespace": PREFIX, "registry": self.registry}
         self._requests = Counter("requests", "Answers, by route and HTTP status", ["route", "status"], **own)
@@ -28,9 +27,9 @@ class Metrics:
         self._frames = Counter("frames", "Frames handed out, by route", ["route"], **own)
         self._rejections = Counter("rejections", "Requests that were refused or failed, by error", ["error"], **own)
         for name, text, value in (
-            ("uploads", "Uploads being received, waiting or computed", lambda: uploads.inside),
-            ("uploads_waiting", "Uploads that wait for their turn", lambda: uploads.waiting),
-            ("streams", "WebSocket sessions", lambda: streams.inside),
+            ("uploads", "Uploads being received, waiting or computed", lambda: uploads.admitted),
+            ("uploads_waiting", "Uploads that wait to be computed", lambda: uploads.waiting),
+            ("streams", "WebSocket sessions", lambda: streams.admitted),
             ("held_fps", "Frames per second that the server holds, as far as it is known", lambda: rate.fps),
         ):
             Gauge(name, text, **own).set_function(value)
@@ -52,11 +51,6 @@ class Metrics:
         """Somebody was told of an error of class ``error``."""
         self._rejections.labels(error).inc()
 
-
-def add_metrics(app: FastAPI, metrics: Metrics) -> None:
-    """``GET /metrics``."""
-
-    @app.get("/metrics", tags=["operators"], response_class=Response)
-    def read() -> Response:
-        """Counters and gauges in Prometheus' text format."""
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    def exposition(self) -> bytes:
+        """Everything in Prometheus' text format, :data:`CONTENT_TYPE`."""
+        return generate_latest(self.registry)

@@ -9,20 +9,21 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emotalk_client.errors import InvalidRate
-from emotalk_client.faces.animation import Animation
 from emotalk_client.faces.resampling import resampled
 from emotalk_contract.arkit import BLENDSHAPE_COUNT
 from emotalk_contract.limits import MAX_EXPORT_FPS, MIN_EXPORT_FPS
 from emotalk_contract.timing import FPS
+from emotalk_gateway.service.request import Face
 
 
 def check_whole_rate(fps: object) -> int:
     """``fps``, a number or its text, as a whole rate; :class:`InvalidRate` otherwise."""
     try:
         rate = float(fps)  # type: ignore[arg-type]  # what is no number raises
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         rate = math.nan
     if not (rate.is_integer() and MIN_EXPORT_FPS <= rate <= MAX_EXPORT_FPS):
         raise InvalidRate(f"fps is {fps!r}; accepted: whole numbers in {MIN_EXPORT_FPS}..{MAX_EXPORT_FPS}")
@@ -41,13 +42,15 @@ class Retimer:
         self._margin = -(-reach // self._step) * self._step
         self._held = np.zeros((0, BLENDSHAPE_COUNT), np.float32)
         self._start = 0  # absolute frame of the first held, at a meeting
-        self._done = 0  # absolute frame before which all is given, at a meeting
+        self._done = 0  # absolute frame before which all is given, at a meeting (or anywhere, at 30 fps)
 
-    def push(self, block: Animation) -> Animation | None:
-        """The frames that are final now that ``block`` has come, if any."""
+    def push(self, weights: NDArray[np.float32]) -> Face | None:
+        """Return the frames that are final now that ``weights`` [F, 52] have come, if any."""
         if self._fps == FPS:
-            return block
-        self._held = np.concatenate([self._held, block.weights])
+            face = Face(self._done, weights)
+            self._done += len(weights)
+            return face
+        self._held = np.concatenate([self._held, weights])
         end = (self._start + len(self._held) - self._margin) // self._step * self._step
         if end <= self._done:
             return None
@@ -59,17 +62,17 @@ class Retimer:
         self._start = start
         return out
 
-    def flush(self) -> Animation | None:
-        """What is left at the end, if anything."""
+    def flush(self) -> Face | None:
+        """Return what is left at the end, if anything."""
         if self._fps == FPS or self._start + len(self._held) <= self._done:
             return None
         return self._given(self._out(self._done), None)
 
-    def _given(self, first: int, last: int | None) -> Animation:
+    def _given(self, first: int, last: int | None) -> Face:
         """Output frames ``first`` to ``last`` (the end) of the clip."""
         offset = self._out(self._start)
         weights = resampled(self._held, FPS, self._fps)[first - offset : None if last is None else last - offset]
-        return Animation(weights, (first + np.arange(len(weights))) / self._fps, self._fps)
+        return Face(first, weights, self._fps)
 
     def _out(self, frame: int) -> int:
         return frame // self._step * self._out_step

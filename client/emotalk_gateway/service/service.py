@@ -1,4 +1,4 @@
-"""What all routes share: the client behind them, who is inside, and how it goes."""
+"""The client behind all doors, how many are served, and how it goes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import asyncio
 import logging
 
 from emotalk_client.aio import AsyncEmoTalkClient
-from emotalk_gateway.service.capacity import Admission
+from emotalk_gateway.service.capacity import Capacity
 from emotalk_gateway.service.errors import Problem, problem_of
 from emotalk_gateway.service.metrics import Metrics
 from emotalk_gateway.service.rate import HeldRate
 from emotalk_gateway.service.settings import GatewaySettings
+from emotalk_gateway.service.spool import Budget
+
+READERS = 2
+"""Bodies that are read at once."""
 
 logger = logging.getLogger(__name__)
 
@@ -25,17 +29,26 @@ class Service:
     def __init__(self, settings: GatewaySettings, client: AsyncEmoTalkClient) -> None:
         self.settings = settings
         self.client = client
-        self.uploads = Admission("uploads", settings.max_requests, settings.max_computing)
-        self.streams = Admission("streams", settings.max_streams)
+        self.uploads = Capacity("uploads", settings.max_requests, settings.max_computing)
+        self.streams = Capacity("streams", settings.max_streams)
+        self.bodies = Budget(settings.max_body_memory_bytes, settings.max_body_bytes)
+        self.reading = asyncio.Semaphore(READERS)
+        """To be held while a body is read: decoded or parsed, which keeps Python busy."""
+        self.writing = asyncio.Semaphore(1)
+        """To be held while another process writes a file."""
         self.rate = HeldRate()
         self.stopping = asyncio.Event()
         """Set once: nothing new is begun, and what goes on is ended."""
         self.metrics = Metrics(self.uploads, self.streams, self.rate)
 
-    def problem(self, error: BaseException) -> Problem:
-        """What a caller is told of ``error``; counted, and logged where the caller is not told all of it."""
-        problem = problem_of(error, self.settings.retry_after_s)
+    def told(self, problem: Problem) -> None:
+        """Count ``problem``, which somebody was told."""
         self.metrics.rejected(problem.error)
+
+    def problem(self, error: BaseException) -> Problem:
+        """Return what a caller is told of ``error``; counted, and logged where the caller is not told all of it."""
+        problem = problem_of(error)
+        self.told(problem)
         if problem.internal:
             logger.error("%s", problem.error, exc_info=error)
         elif problem.message != str(error):

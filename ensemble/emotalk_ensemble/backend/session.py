@@ -4,27 +4,29 @@ Honoured, with the keys of Triton's C++ backend: ``default_model_filename``; ``i
 provider on that device); ``parameters`` ``intra_op_thread_count``, ``inter_op_thread_count``, ``execution_mode``,
 ``enable_mem_arena``, ``enable_mem_pattern``; ``optimization.graph.level``. A parameter whose key starts with
 ``session.`` is handed to ONNX Runtime as it is (its own configuration entries). Beyond those: ``share_of_cores``, for
-networks that run beside each other, and ``largest_joined_bytes``, because a large batch is slow on a CPU.
+networks that run beside each other; ``largest_joined_bytes``, because a large batch is slow on a CPU; and
+``longest_inputs``, because memory grows with the square of a length and the networks answer whoever calls them.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 
-from emotalk_contract.recipe import JOINED_PARAMETER, SHARE_PARAMETER
+from emotalk_contract.errors import InvalidShape
+from emotalk_contract.quoting import cut
+from emotalk_contract.recipe import JOINED_PARAMETER, LONGEST_PARAMETER, SHARE_PARAMETER
+from emotalk_ensemble.exchange import Arrays, Refusal, internal
 
 logger = logging.getLogger(__name__)
-
-Arrays: TypeAlias = dict[str, NDArray[Any]]
 
 _OPTIMISATION_LEVELS = {
     "-1": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
@@ -39,7 +41,7 @@ class BackendError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """Where one instance of a model lives."""
+    """One instance of a model: its files and its device."""
 
     folder: Path
     """The version folder: holds the model file."""
@@ -50,7 +52,7 @@ class Instance:
 
     @classmethod
     def from_arguments(cls, args: Mapping[str, str]) -> Instance:
-        """From the arguments that Triton gives a Python model's ``initialize``."""
+        """Read the arguments that Triton gives a Python model's ``initialize``."""
         return cls(
             Path(args["model_repository"], args["model_version"]),
             args["model_instance_kind"].removeprefix("KIND_"),
@@ -71,46 +73,62 @@ class Network:
             str(path), session_options(parameters, level), providers=providers(instance)
         )
         self._joined_bytes = float(parameters.get(JOINED_PARAMETER, "inf"))
+        self._longest: dict[str, int] = json.loads(parameters.get(LONGEST_PARAMETER, "{}"))
         self.inputs: list[str] = [entry["name"] for entry in config["input"]]
         self.outputs: list[str] = [entry["name"] for entry in config["output"]]
 
+    def checked(self, inputs: Arrays) -> Arrays:
+        """Return ``inputs``.
+
+        Raises:
+            InvalidShape: one is longer than the config allows, or has no length.
+        """
+        for name, array in inputs.items():
+            longest = self._longest.get(name)
+            if longest is not None and not 1 <= array.shape[1] <= longest:
+                raise InvalidShape(f"{name} has shape {list(array.shape)}; accepted: a length of 1 to {longest}")
+        return inputs
+
     def run(self, inputs: Arrays) -> Arrays:
-        """Outputs by name; every array has its batch axis first."""
+        """Return the outputs by name; every array has its batch axis first."""
         return dict(zip(self.outputs, self._session.run(self.outputs, inputs), strict=True))
 
-    def run_all(self, requests: Sequence[Arrays]) -> list[Arrays | Exception]:
-        """One result a request, in order: its outputs, or the error that it alone caused.
+    def run_all(self, requests: Sequence[Arrays]) -> list[Arrays | Refusal]:
+        """Return one result a request, in order: its outputs, or the refusal that it alone caused.
 
         Triton's batcher only joins requests of equal shapes, and as many as it may. They are computed together as far
         as ``largest_joined_bytes`` allows.
         """
-        largest = max(sum(array.nbytes for array in request.values()) for request in requests)
+        largest = max((sum(array.nbytes for array in request.values()) for request in requests), default=0)
         count = int(max(1, min(len(requests), self._joined_bytes // max(1, largest))))
         return [result for i in range(0, len(requests), count) for result in self._run_joined(requests[i : i + count])]
 
-    def _run_joined(self, requests: Sequence[Arrays]) -> list[Arrays | Exception]:
-        """All in one. If that fails, each runs alone, so that one bad request does not take the others with it."""
-        if len(requests) == 1:
-            return [self._run_guarded(requests[0])]
+    def _run_joined(self, requests: Sequence[Arrays]) -> list[Arrays | Refusal]:
+        """Run all in one. If that fails, each runs alone, so that one bad request does not take the others with it."""
+        if len(requests) > 1:
+            try:
+                return self._split(requests)
+            except Exception as error:  # noqa: BLE001  # ONNX Runtime's errors share no base class
+                logger.warning("%d requests failed together, each runs alone: %s", len(requests), cut(str(error)))
+        return [self._run_alone(request) for request in requests]
+
+    def _split(self, requests: Sequence[Arrays]) -> list[Arrays | Refusal]:
         sizes = [len(request[self.inputs[0]]) for request in requests]
         joined = {name: np.concatenate([request[name] for request in requests]) for name in self.inputs}
-        outputs = self._run_guarded(joined)
-        if isinstance(outputs, Exception):
-            return [self._run_guarded(request) for request in requests]
         cuts = np.cumsum(sizes)[:-1]
-        parts = {name: np.split(array, cuts) for name, array in outputs.items()}
+        parts = {name: np.split(array, cuts) for name, array in self.run(joined).items()}
         return [{name: parts[name][i] for name in self.outputs} for i in range(len(requests))]
 
-    def _run_guarded(self, inputs: Arrays) -> Arrays | Exception:
+    def _run_alone(self, request: Arrays) -> Arrays | Refusal:
         try:
-            return self.run(inputs)
-        except Exception as error:  # noqa: BLE001  # ONNX Runtime's errors share no base class
-            logger.warning("the graph failed: %s", error)
-            return error
+            return self.run(request)
+        except Exception as error:  # noqa: BLE001  # likewise
+            logger.warning("the graph failed: %s", cut(str(error)))
+            return internal(error)
 
 
 def providers(instance: Instance) -> list[Any]:
-    """ONNX Runtime's execution providers for ``instance``.
+    """Return ONNX Runtime's execution providers for ``instance``.
 
     Raises:
         BackendError: the config asks for a GPU, but this ONNX Runtime has no CUDA provider.
@@ -126,7 +144,7 @@ def providers(instance: Instance) -> list[Any]:
 
 
 def session_options(parameters: Mapping[str, str], level: str = "0") -> onnxruntime.SessionOptions:
-    """Session options from a model config's ``parameters`` and its graph optimisation level."""
+    """Return session options from a model config's ``parameters`` and its graph optimisation level."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = int(parameters.get("intra_op_thread_count", 0))
     if share := float(parameters.get(SHARE_PARAMETER, 0)):

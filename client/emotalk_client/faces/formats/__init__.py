@@ -2,57 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from emotalk_client.errors import UnknownFormat, UnreadableAnimation, UnwritableFile
-from emotalk_client.faces.animation import Animation
+from emotalk_client.errors import EmoTalkError, UnknownFormat, UnreadableAnimation
 from emotalk_client.faces.formats import audio2face, gltf, jsonl, livelink, npy, usd
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Inside, an :class:`OSError` becomes an :class:`UnwritableFile` that names ``path``."""
-    try:
-        yield
-    except OSError as error:
-        raise UnwritableFile(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def make_folder_of(path: Path) -> None:
-    """Make the folder in which ``path`` is to lie; :class:`UnwritableFile` if that cannot be."""
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+from emotalk_client.faces.formats.faults import Fault, shortened
+from emotalk_client.faces.formats.files import make_folder_of as make_folder_of
+from emotalk_client.faces.formats.files import writing as writing
+from emotalk_client.faces.head.container import BrokenContainer
+from emotalk_client.faces.track import Track
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How one kind of file is written and read."""
+    """A kind of file: its writer and its reader."""
 
     name: str
-    _write: Callable[[Animation, Path], None]
-    _read: Callable[[Path, float | None], Animation]
+    _write: Callable[[Track, Path], None]
+    _read: Callable[[Path, float | None], Track]
     _check: Callable[[], None] = lambda: None
 
     def check(self) -> None:
         """Raise :class:`MissingExtra` if a library that this format needs is not installed."""
         self._check()
 
-    def write(self, animation: Animation, path: Path) -> None:
-        """Write ``animation`` into ``path``; :class:`UnwritableFile` if that cannot be."""
+    def write(self, track: Track, path: Path) -> None:
+        """Write ``track`` into ``path``; :class:`UnwritableFile` if that cannot be."""
         with writing(path):
-            self._write(animation, path)
+            self._write(track, path)
 
-    def read(self, path: Path, fps: float | None = None) -> Animation:
-        """The animation in ``path``, at ``fps`` where it says none; :class:`UnreadableAnimation` if it has none."""
+    def read(self, path: Path, fps: float | None = None) -> Track:
+        """Read ``path``, at ``fps`` where it does not say its rate; :class:`UnreadableAnimation` if it cannot be."""
         try:
             return self._read(path, fps)
-        except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-            raise UnreadableAnimation(
-                f"{path} is no {self.name} file of this project ({type(error).__name__}: {error})"
-            ) from error
+        except EmoTalkError:
+            raise
+        except (Fault, BrokenContainer) as fault:
+            raise UnreadableAnimation(f"{path} is not a {self.name} file that can be read: {fault}") from fault
+        except OSError as error:
+            raise UnreadableAnimation(f"{path} cannot be read: {error.strerror or error}") from error
+        except Exception as error:  # a stranger's file: whatever a reader stumbles over is the file's fault
+            why = f"{type(error).__name__}: {shortened(str(error))}"
+            raise UnreadableAnimation(f"{path} is not a {self.name} file that can be read ({why})") from error
 
 
 _USD = Format("OpenUSD", usd.write, usd.read, usd.check)
@@ -70,7 +63,7 @@ FORMATS = {
 
 
 def format_of(path: Path) -> Format:
-    """The format of ``path``; :class:`UnknownFormat` if its suffix is none of ours."""
+    """Return the format of ``path``; raise :class:`UnknownFormat` if its suffix is not one of ours."""
     found = FORMATS.get(path.suffix.lower())
     if found is None:
         raise UnknownFormat(f"{path.name} has the suffix {path.suffix!r}; accepted: {', '.join(FORMATS)}")

@@ -12,10 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emotalk_client.errors import MissingExtra
 from emotalk_client.faces import head
-from emotalk_client.faces.animation import Animation
+from emotalk_client.faces.formats.faults import Fault, check_ascending, matrix
+from emotalk_client.faces.formats.files import content_of
+from emotalk_client.faces.formats.names import arranged
+from emotalk_client.faces.formats.rates import rate_of
+from emotalk_client.faces.resampling import is_rate
+from emotalk_client.faces.track import MAX_FRAMES, Track
 from emotalk_contract.arkit import BLENDSHAPES
 
 ROOT = "/Head"
@@ -29,8 +35,8 @@ def check() -> None:
         raise MissingExtra("USD needs usd-core; install `emotalk-triton[formats]`") from error
 
 
-def write(animation: Animation, path: Path) -> None:
-    """Write the head with the animation."""
+def write(track: Track, path: Path) -> None:
+    """Write the head with the animation, which begins at 0 and keeps gaps."""
     check()
     from pxr import Usd
 
@@ -38,44 +44,57 @@ def write(animation: Animation, path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / f"face{path.suffix.lower()}"
         stage = Usd.Stage.CreateNew(str(made))
-        _build(stage, animation)
+        _build(stage, track)
         stage.GetRootLayer().Save()
         path.write_bytes(made.read_bytes())
 
 
-def read(path: Path, _: float | None = None) -> Animation:
-    """Read the first UsdSkel animation; its shapes by name."""
+def read(path: Path, fps: float | None = None) -> Track:
+    """Read the first UsdSkel animation; its shapes by name, its rate by its time samples."""
     check()
-    from pxr import Tf, Usd, UsdSkel
+    from pxr import Tf
 
+    content = content_of(path)
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / f"face{path.suffix.lower()}"
-        copy.write_bytes(path.read_bytes())
+        copy.write_bytes(content)
         try:
-            stage = Usd.Stage.Open(str(copy))
-        except Tf.ErrorException as error:
-            raise ValueError("OpenUSD cannot read it") from error
-        found = next((prim for prim in stage.Traverse() if prim.IsA(UsdSkel.Animation)), None)
-        if found is None:
-            raise ValueError("it has no UsdSkel animation")
-        clip = UsdSkel.Animation(found)
-        names = list(clip.GetBlendShapesAttr().Get())
-        attribute = clip.GetBlendShapeWeightsAttr()
-        times = attribute.GetTimeSamples()
-        rows = [np.asarray(attribute.Get(time)) for time in times]
-        fps = stage.GetTimeCodesPerSecond()
-    weights = np.array(rows, np.float32).reshape(-1, len(names))
-    order = [names.index(name) for name in BLENDSHAPES]
-    return Animation(weights[:, order], np.array(times, np.float64) / fps, fps)
+            names, rows, seconds, clock = _samples(copy)
+        except (Tf.ErrorException, RuntimeError) as error:
+            raise Fault("OpenUSD cannot read it") from error
+    check_ascending(seconds, "frame")
+    rate = rate_of(seconds, clock if is_rate(clock) else fps)
+    return Track(arranged(matrix(rows, names, "frame"), names), seconds, rate)
 
 
-def _build(stage: Any, animation: Animation) -> None:
+def _samples(path: Path) -> tuple[list[str], list[list[float]], NDArray[np.float64], float]:
+    """Names, rows of weights, seconds and the time codes a second of the first animation in ``path``."""
+    from pxr import Usd, UsdSkel
+
+    stage = Usd.Stage.Open(str(path), Usd.Stage.LoadNone)
+    found = next((prim for prim in stage.Traverse() if prim.IsA(UsdSkel.Animation)), None)
+    if found is None:
+        raise Fault("it has no UsdSkel animation")
+    clip = UsdSkel.Animation(found)
+    names = list(clip.GetBlendShapesAttr().Get() or ())
+    attribute = clip.GetBlendShapeWeightsAttr()
+    times = attribute.GetTimeSamples()
+    if len(times) > MAX_FRAMES:
+        raise Fault(f"it has {len(times)} frames; accepted: at most {MAX_FRAMES}")
+    clock = float(stage.GetTimeCodesPerSecond())
+    if not clock > 0:
+        raise Fault(f"it has {clock:g} time codes per second; accepted: more than 0")
+    rows = [np.asarray(() if (row := attribute.Get(time)) is None else row, np.float32).tolist() for time in times]
+    return names, rows, np.array(times, np.float64) / clock, clock
+
+
+def _build(stage: Any, track: Track) -> None:
     from pxr import Gf, UsdGeom, UsdSkel, Vt
 
-    times = np.round(animation.timecodes * animation.fps, 6)
-    stage.SetTimeCodesPerSecond(animation.fps)
-    stage.SetFramesPerSecond(animation.fps)
-    if len(animation):
+    times = np.round(track.seconds * track.fps, 6)
+    stage.SetTimeCodesPerSecond(track.fps)
+    stage.SetFramesPerSecond(track.fps)
+    if len(track):
         stage.SetStartTimeCode(float(times[0]))
         stage.SetEndTimeCode(float(times[-1]))
     UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.y)
@@ -93,7 +112,7 @@ def _build(stage: Any, animation: Animation) -> None:
     clip = UsdSkel.Animation.Define(stage, f"{ROOT}/Animation")
     clip.CreateBlendShapesAttr(list(BLENDSHAPES))
     weights = clip.CreateBlendShapeWeightsAttr()
-    for time, row in zip(times, animation.weights, strict=True):
+    for time, row in zip(times, track.weights, strict=True):
         weights.Set(Vt.FloatArray.FromNumpy(np.ascontiguousarray(row, np.float32)), float(time))
     UsdSkel.BindingAPI.Apply(skeleton.GetPrim()).CreateAnimationSourceRel().SetTargets([clip.GetPath()])
 

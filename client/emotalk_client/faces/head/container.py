@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,16 @@ _DTYPES = {number: np.dtype(name).newbyteorder("<") for name, number in _COMPONE
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 
 
+MAX_SIZE = 1 << 31
+"""Bytes or items: larger ones cannot be in a file that is read."""
+
+
+class BrokenContainer(ValueError):
+    """Bytes that are not a glTF container, or a document that points at what is not in it."""
+
+
 class Container:
-    """A file in the making: the document, and the buffer that its views lie in."""
+    """A file in the making: the document, and the buffer in which its views lie."""
 
     def __init__(self, document: dict[str, Any], buffer: bytes = b"") -> None:
         self.document = document
@@ -31,24 +39,24 @@ class Container:
 
     @classmethod
     def unpacked(cls, content: bytes) -> Container:
-        """The container in ``content``; ValueError if that is none."""
+        """Read the container in ``content``; :class:`BrokenContainer` if it is not one."""
         if content[:4] != MAGIC:
-            raise ValueError("it does not start with glTF")
+            raise BrokenContainer("it does not start with glTF")
         document, buffer, place = None, b"", 12
         while place < len(content):
             if len(content) < place + 8:
-                raise ValueError("it ends within a chunk's head")
+                raise BrokenContainer("it ends within a chunk's head")
             size, kind = struct.unpack_from("<I4s", content, place)
             chunk = content[place + 8 : place + 8 + size]
             if len(chunk) < size:
-                raise ValueError("it ends within a chunk")
+                raise BrokenContainer("it ends within a chunk")
             if kind == JSON_CHUNK:
-                document = json.loads(chunk)
+                document = _parsed(chunk)
             elif kind == BINARY_CHUNK:
                 buffer = chunk
             place += 8 + size
         if not isinstance(document, dict):
-            raise ValueError("it has no JSON object")  # noqa: TRY004  # a file's content, not an argument
+            raise BrokenContainer("it has no JSON object")
         return cls(document, buffer)
 
     def packed(self) -> bytes:
@@ -97,13 +105,22 @@ class Container:
             accessor |= {"min": rows.min(axis=0).tolist(), "max": rows.max(axis=0).tolist()}
         return self.add(accessor | {"normalized": True} if normalized else accessor)
 
-    def array(self, number: int) -> NDArray[Any]:
-        """The values of a plain (dense, tightly packed) accessor, [N] or [N, width]."""
-        accessor = self.document["accessors"][number]
-        start = accessor.get("byteOffset", 0)
-        return self._values(
-            accessor["bufferView"], accessor["componentType"], accessor["count"], accessor["type"], start
+    def array(self, number: object) -> NDArray[Any]:
+        """The values of a plain (dense, tightly packed) accessor, [N] or [N, width]; normalised ones as 0..1.
+
+        Raises:
+            BrokenContainer: there is no such accessor, or it is of another kind, or its values lie outside.
+        """
+        accessor = member(self.document, "accessors", number)
+        if "sparse" in accessor or "bufferView" not in accessor:
+            raise BrokenContainer(f"accessor {number} is sparse or empty; accepted: a plain one")
+        component, kind = accessor.get("componentType"), accessor.get("type")
+        values = self._values(
+            accessor["bufferView"], component, accessor.get("count"), kind, accessor.get("byteOffset", 0)
         )
+        if accessor.get("normalized") is True and values.dtype.kind == "u":
+            return values / np.float32(np.iinfo(values.dtype).max)
+        return values
 
     def sparse(self, number: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """The rows [S] that a sparse accessor names, and their values [S, width]; both may be empty."""
@@ -117,8 +134,44 @@ class Container:
             self._values(values["bufferView"], accessor["componentType"], found["count"], accessor["type"]),
         )
 
-    def _values(self, view: int, component: int, count: int, kind: str, offset: int = 0) -> NDArray[Any]:
-        start = self.document["bufferViews"][view].get("byteOffset", 0) + offset
-        width = _WIDTHS[kind]
-        values = np.frombuffer(self._buffer, _DTYPES[component], count * width, start).copy()
+    def _values(self, view: object, component: object, count: object, kind: object, offset: object = 0) -> NDArray[Any]:
+        found = member(self.document, "bufferViews", view)
+        place = found.get("byteOffset", 0)
+        if not (_is_size(place) and _is_size(offset) and _is_size(count)):
+            raise BrokenContainer("an accessor has an offset or a count that is not a whole number")
+        if (
+            not isinstance(component, int)
+            or component not in _DTYPES
+            or not isinstance(kind, str)
+            or kind not in _WIDTHS
+        ):
+            raise BrokenContainer("an accessor is of a type that is not read")
+        dtype, width, start = _DTYPES[component], _WIDTHS[kind], place + offset
+        if found.get("byteStride") not in (None, dtype.itemsize * width):
+            raise BrokenContainer("an accessor's values are interleaved with others")
+        if start + count * width * dtype.itemsize > len(self._buffer):
+            raise BrokenContainer("an accessor ends beyond the buffer")
+        values = np.frombuffer(self._buffer, dtype, count * width, start).copy()
         return values.reshape(-1, width) if width > 1 else values
+
+
+def member(parent: dict[str, Any], key: str, number: object) -> dict[str, Any]:
+    """The object ``parent[key][number]``; :class:`BrokenContainer` if there is none."""
+    objects = parent.get(key)
+    if not isinstance(objects, list) or not _is_size(number) or number >= len(objects):
+        raise BrokenContainer(f"it has no member {str(number)[:20]} of {key}")
+    found = objects[number]
+    if not isinstance(found, dict):
+        raise BrokenContainer(f"member {number} of {key} is not an object")
+    return found
+
+
+def _is_size(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_SIZE
+
+
+def _parsed(chunk: bytes) -> object:
+    try:
+        return json.loads(chunk)
+    except (ValueError, RecursionError) as error:
+        raise BrokenContainer("its JSON chunk is not JSON") from error

@@ -18,7 +18,7 @@ export class Gateway {
 
   // Names, fps, persons, emotions, formats and limits.
   async facts() {
-    return (await this.answer("api/v1/face")).json();
+    return (await this.answer("api/v1/capabilities")).json();
   }
 
   // Lists of {timecode, blendshapes} for the speech in `file`, as they come.

@@ -4,18 +4,21 @@ import json
 
 import triton_python_backend_utils as pb_utils
 
+from emotalk_ensemble.admission import Computing
 from emotalk_ensemble.backend.session import Instance, Network
+from emotalk_ensemble.exchange import Refusal, guarded, inputs_of, response
 
 
 class TritonPythonModel:
     def initialize(self, args):
         self.network = Network(json.loads(args["model_config"]), Instance.from_arguments(args))
+        self.computing = Computing()
 
     def execute(self, requests):
-        batch = [{n: pb_utils.get_input_tensor_by_name(r, n).as_numpy() for n in self.network.inputs} for r in requests]
-        return [self._response(result) for result in self.network.run_all(batch)]
+        with self.computing.told():
+            given = [guarded(lambda r=request: self._inputs(r)) for request in requests]
+            results = iter(self.network.run_all([inputs for inputs in given if not isinstance(inputs, Refusal)]))
+        return [response(pb_utils, g if isinstance(g, Refusal) else next(results)) for g in given]
 
-    def _response(self, result):
-        if isinstance(result, Exception):
-            return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(result)))
-        return pb_utils.InferenceResponse([pb_utils.Tensor(name, array) for name, array in result.items()])
+    def _inputs(self, request):
+        return self.network.checked(inputs_of(pb_utils, request, self.network.inputs))

@@ -1,0 +1,150 @@
+"""The words of ``/ws/stream``: the caller's messages as values, and the gateway's frames as bytes. Pure, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+
+from emotalk_client.faces.animation import Frame
+from emotalk_client.live.settings import LiveOptions
+from emotalk_client.settings import is_number
+from emotalk_contract.arkit import BLENDSHAPES
+from emotalk_contract.timing import FPS
+from emotalk_gateway.service.errors import InvalidMessage
+from emotalk_gateway.service.options import live_options
+
+PATH = "/ws/stream"
+PCM: dict[str, np.dtype[Any]] = {"int16": np.dtype("<i2"), "float32": np.dtype("<f4")}
+"""Formats of the blocks, little-endian."""
+FRAMES = ("json", "float32")
+"""Formats of the frames."""
+ROW = np.dtype("<f4")
+LONGEST_ECHO = 200
+"""Characters of a caller's value that an error repeats."""
+
+Said = dict[str, Any] | bytes
+"""A message: an object, or a block of samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The first message, checked; ``sample_rate`` is checked by the session that gets it."""
+
+    sample_rate: int
+    pcm: np.dtype[Any]
+    binary: bool
+    options: LiveOptions
+
+    @classmethod
+    def of(cls, message: Mapping[str, Any]) -> Start:
+        """Return ``message``; its token is for others to check.
+
+        Raises:
+            InvalidMessage: a value that a start cannot have.
+            InvalidRequest: its subclass says which option is unknown or out of range.
+        """
+        _check_names(message, "sample_rate", "format", "frames", "options", "token")
+        options = message.get("options") or {}
+        if not isinstance(options, dict):
+            raise InvalidMessage(f"options is {echo(options)}; accepted: an object")
+        return cls(
+            message.get("sample_rate"),  # type: ignore[arg-type]  # the session says what it accepts
+            PCM[_choice(message, "format", tuple(PCM))],
+            _choice(message, "frames", FRAMES) == "float32",
+            live_options(options),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of an utterance."""
+
+    keep: bool
+    """True: the connection goes on."""
+
+    @classmethod
+    def of(cls, message: Mapping[str, Any]) -> End:
+        """Return ``message``; raises InvalidMessage."""
+        _check_names(message, "keep")
+        keep = message.get("keep", False)
+        if not isinstance(keep, bool):
+            raise InvalidMessage(f"keep is {echo(keep)}; accepted: true, false")
+        return cls(keep)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Barge-in."""
+
+    fade_s: float
+    """Seconds; checked by the session."""
+    played_frame: int | None
+    """The frame that the caller played last; None: the last that was sent. Its range is checked by the session."""
+
+    @classmethod
+    def of(cls, message: Mapping[str, Any]) -> Cancel:
+        """Return ``message``; raises InvalidMessage."""
+        _check_names(message, "fade_s", "played_frame", "played_s")
+        played_frame, played_s = message.get("played_frame"), message.get("played_s")
+        if played_s is not None:
+            if played_frame is not None:
+                raise InvalidMessage("cancel has both played_frame and played_s; accepted: one of them")
+            if not (is_number(played_s) and 0 <= played_s < 2**31):
+                raise InvalidMessage(f"played_s is {echo(played_s)}; accepted: seconds from the utterance's beginning")
+            played_frame = int(played_s * FPS)
+        return cls(message.get("fade_s", 0.0), played_frame)
+
+
+def said(event: Mapping[str, Any]) -> Said:
+    """Return what an ASGI ``websocket.receive`` carries.
+
+    Raises:
+        InvalidMessage: it is neither an object nor a block.
+    """
+    block: bytes | None = event.get("bytes")
+    if block is not None:
+        return block
+    try:
+        found = orjson.loads(event.get("text") or "")
+    except orjson.JSONDecodeError as error:
+        raise InvalidMessage(f"a message is not JSON ({error}); accepted: objects, and binary blocks") from error
+    if not isinstance(found, dict):
+        raise InvalidMessage(f"a message is a {type(found).__name__}; accepted: objects, and binary blocks")
+    return found
+
+
+def rows(frames: Sequence[Frame]) -> bytes:
+    """Return ``frames`` as little-endian float32 [F, 54]: index, timecode, weights."""
+    table = np.empty((len(frames), 2 + len(BLENDSHAPES)), ROW)
+    for row, frame in zip(table, frames, strict=True):
+        row[0], row[1], row[2:] = frame.index, frame.timecode, frame.weights
+    return table.tobytes()
+
+
+def objects(frames: Sequence[Frame]) -> bytes:
+    """Return ``frames`` as JSON."""
+    listed = [{"frame": f.index, "timecode": f.timecode, "blendshapes": f.weights} for f in frames]
+    return orjson.dumps({"type": "frames", "frames": listed}, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def echo(value: object) -> str:
+    """Return ``value`` as an error repeats it: no longer than :data:`LONGEST_ECHO`."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_ECHO else f"{text[:LONGEST_ECHO]}… ({len(text)} characters)"
+
+
+def _check_names(message: Mapping[str, Any], *names: str) -> None:
+    known = {"type", *names}
+    if unknown := sorted(set(message) - known):
+        raise InvalidMessage(f"{message['type']} has {echo(', '.join(unknown))}; accepted: {', '.join(sorted(known))}")
+
+
+def _choice(message: Mapping[str, Any], name: str, accepted: Sequence[str]) -> str:
+    value = message.get(name, accepted[0])
+    if value not in accepted:
+        raise InvalidMessage(f"{name} is {echo(value)}; accepted: {', '.join(accepted)}")
+    return str(value)

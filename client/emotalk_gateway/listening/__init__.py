@@ -1,0 +1,35 @@
+"""Listens on a port, for whichever door answers there."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+from emotalk_gateway.service.errors import AddressInUse, CannotListen
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on ``host`` and ``port`` (0: any that is free).
+
+    Raises:
+        AddressInUse: somebody else does.
+        CannotListen: there is no such address here, or it is not allowed.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise AddressInUse(f"port {port} of {host} is in use; accepted: a free one (--port)") from error
+        reason = error.strerror or error
+        raise CannotListen(
+            f"cannot listen on port {port} of {host}: {reason}; accepted: an address of this machine"
+        ) from error
+    except OverflowError as error:
+        raise CannotListen(f"the port is {port}; accepted: 0..65535") from error
+
+
+def base_url(listening: socket.socket) -> str:
+    """Return ``http://host:port``, as a browser of this machine takes it."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

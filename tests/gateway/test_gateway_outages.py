@@ -1,0 +1,114 @@
+"""Live speech while the face server stands still or dies, and callers that leave or do not read: real processes."""
+
+import os
+import signal
+import socket
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_gateway_websocket import RATE, heard, opened, say
+
+from emotalk_gateway.http import sockets
+from emotalk_server import EmbeddedServer
+
+pytestmark = pytest.mark.server
+
+BINARY = {"format": "float32", "frames": "float32"}
+
+
+@pytest.fixture(scope="module")
+def own_server():
+    """One that these tests stop and kill."""
+    with EmbeddedServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def speech(voice):
+    return voice[: 4 * RATE]
+
+
+@contextmanager
+def standing_still(server):
+    """Triton stopped by SIGSTOP; yields a function that asserts that it still is."""
+    pid = server.process.pid
+
+    def check():
+        assert Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield check
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def agrees(frames, expected):
+    assert [index for index, *_ in frames] == list(range(len(expected)))
+    assert (np.abs(np.array([w for *_, w in frames]) - expected) > 0.02).mean() < 0.001
+
+
+def test_barge_in_and_leaving_are_heard_while_the_server_stands_still(gateway_to, own_server, thin, speech):
+    expected = thin.animate(speech, sample_rate=RATE).weights
+    with gateway_to(own_server.grpc_url) as gateway, opened(gateway, {"format": "float32"}) as caller:
+        say(caller, speech[:RATE].astype("<f4"))
+        caller.recv(10)
+        with standing_still(own_server) as check:
+            for _ in range(5):  # more than a session takes
+                say(caller, speech.astype("<f4"))
+            caller.send('{"type": "cancel", "fade_s": 0.2}')
+            frames, last = heard(caller, "cancelled")
+            assert last["faded"] == 6
+            with opened(gateway, {"format": "float32"}) as other:
+                for _ in range(5):
+                    say(other, speech.astype("<f4"))
+            gateway.settle(among=1)
+            say(caller, speech.astype("<f4"))
+            caller.send('{"type": "end", "keep": true}')
+            check()
+        frames, last = heard(caller, "end")
+        agrees(frames, expected)
+
+
+def test_a_server_that_is_killed_costs_no_frame(gateway_to, own_server, thin, speech):
+    expected = thin.animate(speech, sample_rate=RATE).weights
+    with gateway_to(own_server.grpc_url) as gateway, opened(gateway, BINARY) as caller:
+        say(caller, speech[: 2 * RATE].astype("<f4"))
+        rows = np.frombuffer(caller.recv(20), "<f4").reshape(-1, 54)
+        frames = [(int(row[0]), float(row[1]), row[2:]) for row in rows]
+        os.killpg(own_server.process.pid, signal.SIGKILL)
+        again = threading.Thread(target=own_server.restart)
+        again.start()
+        say(caller, speech[2 * RATE :].astype("<f4"))
+        caller.send('{"type": "end"}')
+        more, last = heard(caller, "end")
+        again.join(60)
+        assert last == {"type": "end", "frames": 120}
+        agrees(frames + more, expected)
+
+
+def test_a_caller_that_never_reads_is_let_go_of_and_its_connection_with_it(gateway_to, voice, monkeypatch):
+    monkeypatch.setattr(sockets, "LINGER_S", 0.3)
+    long = np.resize(voice, 300 * RATE).astype("<f4")  # whose frames are more than the system's own buffers take
+    with gateway_to(stream_idle_s=0.5, max_waiting_s=900) as gateway, socket.socket() as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.connect(("127.0.0.1", gateway.port))
+        with opened(gateway, {"format": "float32"}, sock=raw, max_queue=1, compression=None) as caller:
+            say(caller, long, RATE // 2)
+            caller.send('{"type": "end"}')
+            gateway.settle(60)
+            assert 'rejections_total{error="StreamIdle"} 1.0' in gateway.get("/metrics").body.decode()
+            until_gone(gateway)
+
+
+def until_gone(gateway):
+    """Wait until the gateway has no connection."""
+    gone = threading.Event()
+    for _ in range(1000):
+        if not gateway.server.server_state.connections:
+            return
+        gone.wait(0.02)
+    pytest.fail("the connection is still there")

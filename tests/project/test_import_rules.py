@@ -1,0 +1,79 @@
+"""The import rules are checked, and the check notices: each rule is broken once, in a copy."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.unit
+
+PROJECT = Path(__file__).parents[2]
+SOURCES = ("client", "ensemble", "export", "perf", "training")
+
+FUTURE = "from __future__ import annotations"
+PLANTED = [
+    ("contract", "ensemble/emotalk_contract/timing.py", "import torch"),
+    ("layers", "ensemble/emotalk_contract/timing.py", "import emotalk_client"),
+    ("layers", "ensemble/emotalk_server/ports.py", "import emotalk_ensemble.admission"),
+    ("layers", "client/emotalk_client/errors.py", "import emotalk_gateway"),
+    ("layers", "client/emotalk_gateway/service/rate.py", "import emotalk_cli"),
+    ("serving", "ensemble/emotalk_ensemble/blinks.py", "import tritonclient"),
+    ("onnxruntime", "ensemble/emotalk_ensemble/preprocess.py", "import onnxruntime"),
+    ("thin", "client/emotalk_client/settings.py", "import torch"),
+    ("wire", "client/emotalk_client/live/session.py", "import tritonclient.grpc"),
+    ("gateway", "client/emotalk_gateway/service/rate.py", "import emotalk_server"),
+    ("service", "client/emotalk_gateway/service/settings.py", "import fastapi"),
+    ("doors", "client/emotalk_gateway/page/viewer.py", "import emotalk_gateway.http"),
+    ("cli", "client/emotalk_cli/app.py", "import emotalk_export"),
+    ("perf", "perf/emotalk_perf/clips.py", "import emotalk_training"),
+    ("export", "export/emotalk_export/layers.py", "import emotalk_client"),
+]
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("copy")
+    shutil.copy(PROJECT / "pyproject.toml", folder)
+    for source in SOURCES:
+        shutil.copytree(PROJECT / source, folder / source, ignore=shutil.ignore_patterns("__pycache__", "static"))
+    return folder
+
+
+def lint(folder, *options):
+    """Run the rules on the packages in ``folder``."""
+    code = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    paths = os.pathsep.join(str(folder / source) for source in SOURCES)
+    command = [sys.executable, "-c", code, "--no-logo", "--no-cache", *options]
+    return subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(("rule", "path", "line"), PLANTED, ids=[f"{rule}-{line}" for rule, _, line in PLANTED])
+def test_a_forbidden_import_is_noticed(copy, rule, path, line):
+    module = copy / path
+    before = module.read_text("utf-8")
+    module.write_text(
+        before.replace("from __future__ import annotations\n", f"from __future__ import annotations\n{line}\n")
+    )
+    assert line in module.read_text("utf-8"), f"{path} has no place for the import"
+    try:
+        said = lint(copy, "--contract", rule)
+    finally:
+        module.write_text(before)
+    assert said.returncode == 1
+    assert "BROKEN" in said.stdout
+
+
+def test_as_it_is_all_rules_are_kept(copy):
+    said = lint(copy)
+    assert said.returncode == 0, said.stdout
+
+
+def test_each_rule_is_broken_once():
+    rules = set()
+    for line in (PROJECT / "pyproject.toml").read_text("utf-8").splitlines():
+        if line.startswith("id = "):
+            rules.add(line.split('"')[1])
+    assert rules == {rule for rule, *_ in PLANTED}
