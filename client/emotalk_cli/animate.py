@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from dataclasses import dataclass
@@ -12,29 +13,45 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from emotalk_cli.connection import Url, connect
+from emotalk_cli.given import refuse_given
+from emotalk_cli.inputs import check_inputs, is_standard_input, opened
+from emotalk_cli.targets import Job, plan_jobs
+from emotalk_client.audio.loading import load
 from emotalk_client.client import EmoTalkClient
-from emotalk_client.errors import EmoTalkError, ModelUnavailable, ServerError, ServerUnavailable
+from emotalk_client.errors import EmoTalkError, InvalidAddress, ModelUnavailable, ServerUnavailable
 from emotalk_client.faces.animation import Animation
-from emotalk_client.faces.formats import FORMATS, format_of, make_folder_of
 from emotalk_client.faces.resampling import check_rate
 from emotalk_client.settings import AnimateOptions
 from emotalk_contract import limits
 from emotalk_contract.emotions import EMOTIONS
 from emotalk_contract.errors import InvalidRequest
-from emotalk_contract.timing import FPS
+from emotalk_contract.timing import FPS, SAMPLE_RATE
 
+logger = logging.getLogger(__name__)
+
+NEVER_BETTER = (ServerUnavailable, ModelUnavailable, InvalidAddress)
+"""Errors that the next file would get too."""
+MAX_SHOWN = 200
+"""Characters of a value that a message shows."""
 WIDE = 10_000
 """Columns of a table that is not on a terminal."""
 
 
 def animate(
-    inputs: Annotated[list[Path], typer.Argument(metavar="IN...", help="wav, flac, mp3, ogg or opus")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT", help="A file, or a folder for several.")],
+    context: typer.Context,
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="IN...", help="wav, flac, mp3, ogg or opus; -: from standard input")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="OUT", help="A file, a folder for several, or -: to standard output."),
+    ],
     url: Url = None,
     format: Annotated[  # noqa: A002  # the option's name
-        str | None, typer.Option(help="Formats for a folder, such as npy,csv,json,glb. Default: npy.")
+        str | None, typer.Option(help="Formats for a folder, such as npy,csv,json,glb, or the one for -. Default: npy.")
     ] = None,
     fps: Annotated[
         float | None, typer.Option(help=f"Frames a second of the files. Default: {FPS}, the network's own.")
@@ -60,6 +77,11 @@ def animate(
     ] = None,
 ) -> None:
     """Animate audio files; the suffix of OUT says the format."""
+    if raw:
+        refuse_given(context, POST_PROCESSING, "--raw applies nothing; accepted: one of the two")
+    jobs = plan_jobs(inputs, output, format)
+    if fps is not None:
+        check_rate(fps)
     options: AnimateOptions = {
         "level": level,
         "person": person,
@@ -71,28 +93,33 @@ def animate(
         "emotions": by_name(emotion or [], "--emotion"),
         "gains": by_name(gain or [], "--gain"),
         "offsets": by_name(offset or [], "--offset"),
-        "emotion_audio": emotion_audio,
         "window": window,
         "overlap": overlap,
     }
-    jobs = plan_jobs(inputs, output, format)
-    if fps is not None:
-        check_rate(fps)
+    if emotion_audio is not None:
+        check_inputs([*inputs, emotion_audio])
+        options.update(emotion_of(emotion_audio))
     said = Console(stderr=True, highlight=False)
     done: list[Done] = []
     failed = 0
-    stopped: ServerError | None = None
+    stopped: EmoTalkError | None = None
     with connect(url) as client:
         for job in jobs:
             try:
                 done.append(run(client, job, options, said, fps))
-            except (ServerUnavailable, ModelUnavailable) as error:
-                stopped = error  # the next file would fare no better
+            except NEVER_BETTER as error:
+                stopped = error
                 break
-            except (EmoTalkError, InvalidRequest) as error:
+            except BrokenPipeError:  # whoever read our output has enough
+                raise
+            except Exception as error:  # each file has its own error, and the rest is done
                 failed += 1
+                if not isinstance(error, (EmoTalkError, InvalidRequest)):
+                    logger.debug("%s failed", job.source, exc_info=True)
                 said.print(f"{job.source}: {type(error).__name__}: {error}", markup=False, soft_wrap=True)
-    if done:
+    if done and done[0].job.pipe is not None:
+        said.print(summary(done))
+    elif done:
         # Into a pipe or a file a row is a line, whatever its length.
         Console(highlight=False, width=None if sys.stdout.isatty() else WIDE).print(summary(done))
     if stopped is not None:
@@ -101,17 +128,13 @@ def animate(
         raise typer.Exit(1)
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A file to animate, and the files to write."""
-
-    source: Path
-    targets: tuple[Path, ...]
+POST_PROCESSING = ("smooth", "blink", "clamp", "emotion", "gain", "offset")
+"""Parameters of :func:`animate` that are nothing to ``--raw``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What came of a :class:`Job`."""
+    """A :class:`Job` that was done."""
 
     job: Job
     face: Animation
@@ -119,31 +142,25 @@ class Done:
     """That it took."""
 
 
-def plan_jobs(inputs: list[Path], output: Path, formats: str | None) -> list[Job]:
-    """What to write for each input; mistakes are found before anything is computed."""
-    if output.suffix and not output.is_dir() and len(inputs) == 1 and formats is None:
-        format_of(output).check()
-        return [Job(inputs[0], (output,))]
-    if output.suffix in FORMATS and not output.is_dir():
-        raise typer.BadParameter(f"{output} is one file; several need a folder", param_hint="-o")
-    suffixes = [f".{name.strip().lstrip('.')}" for name in (formats or "npy").split(",")]
-    for suffix in suffixes:
-        format_of(Path(f"x{suffix}")).check()
-    jobs = [Job(source, tuple(output / f"{source.stem}{suffix}" for suffix in suffixes)) for source in inputs]
-    if len({job.targets for job in jobs}) < len(jobs):
-        raise typer.BadParameter("two inputs have one name, and would write one file", param_hint="IN...")
-    return jobs
+def emotion_of(clip: Path) -> AnimateOptions:
+    """Return the options that take the emotion from ``clip``; what can be read only once is read here."""
+    if not is_standard_input(clip) and (clip.is_file() or not clip.exists()):
+        return {"emotion_audio": clip}
+    with opened(clip) as source:
+        return {"emotion_audio": load(source), "emotion_sample_rate": SAMPLE_RATE}
 
 
 def by_name(pairs: list[str], option: str) -> dict[str, float]:
-    """``["jawOpen=1.2"]`` as a mapping."""
-    values = {}
+    """Return ``["jawOpen=1.2"]`` as a mapping."""
+    values: dict[str, float] = {}
     for pair in pairs:
         name, _, value = pair.partition("=")
+        if name in values:
+            raise typer.BadParameter(f"{name!r} is given twice; accepted: once", param_hint=option)
         try:
             values[name] = float(value)
         except ValueError:
-            raise typer.BadParameter(f"{pair!r}; accepted: NAME=NUMBER", param_hint=option) from None
+            raise typer.BadParameter(f"{pair[:MAX_SHOWN]!r}; accepted: NAME=NUMBER", param_hint=option) from None
     return values
 
 
@@ -152,19 +169,18 @@ def run(client: EmoTalkClient, job: Job, options: AnimateOptions, said: Console,
     began = time.perf_counter()
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=said, transient=True, disable=not said.is_terminal) as bar:
-        task = bar.add_task(job.source.name, total=None)
-        face = client.animate(
-            job.source, progress=lambda frames, of: bar.update(task, completed=frames, total=of), **options
-        )
+        task = bar.add_task(job.name, total=None)
+        with opened(job.source) as source:
+            face = client.animate(
+                source, progress=lambda frames, of: bar.update(task, completed=frames, total=of), **options
+            )
     seconds = time.perf_counter() - began
-    for target in job.targets:
-        make_folder_of(target)
-        face.save(target, fps=fps)
+    job.write(face, fps)
     return Done(job, face, seconds)
 
 
 def summary(done: list[Done]) -> Table:
-    """A row a file."""
+    """Return a table with a row a file."""
     table = Table(box=None, pad_edge=False)
     table.add_column("file", overflow="fold")
     for name in ("frames", "seconds", "took", "real-time factor"):
@@ -173,11 +189,11 @@ def summary(done: list[Done]) -> Table:
     for item in done:
         length = item.face.duration_s
         table.add_row(
-            item.job.source.name,
+            Text(item.job.name),
             str(len(item.face)),
             f"{length:.2f}",
             f"{item.seconds:.2f} s",
             f"{item.seconds / length:.3f}",
-            ", ".join(str(target) for target in item.job.targets),
+            Text(", ".join(item.job.written)),
         )
     return table

@@ -14,7 +14,7 @@ from emotalk_client.errors import MissingExtra
 def gateway(
     url: Url = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0: all of this machine's.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0: any that is free.")] = 8080,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0: any that is free.")] = 8080,
     token: Annotated[
         str | None, typer.Option(envvar="EMOTALK_GATEWAY_TOKEN", help="Bearer token that callers must show.")
     ] = None,

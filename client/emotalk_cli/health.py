@@ -1,6 +1,8 @@
-"""``emotalk health``: is there a face to be had?"""
+"""``emotalk health``: one face from a running server."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import typer
 
@@ -9,7 +11,10 @@ from emotalk_client.aio import DEFAULT_URL
 from emotalk_client.client import EmoTalkClient
 
 
-def health(url: Url = None, timeout: float = 10.0) -> None:
+def health(
+    url: Url = None,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds in which a face must come.")] = 10.0,
+) -> None:
     """Send a short clip through a running server; exit status 1 if no face comes back."""
     with EmoTalkClient(given_url(url) or DEFAULT_URL, timeout_s=timeout, retries=0) as client:
         found = client.health()

@@ -1,4 +1,4 @@
-"""``emotalk live``: speech in as it is spoken, a JSON line a frame out."""
+"""``emotalk live``: speech in as it is spoken, frames out as soon as they are final."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 
 from emotalk_cli.animate import by_name
 from emotalk_cli.connection import Url, connect
+from emotalk_cli.live_output import check_output, file_output
+from emotalk_cli.live_source import Source
 from emotalk_client.faces.animation import Frame
-from emotalk_client.faces.formats import jsonl, writing
-from emotalk_client.faces.outputs import Address, LiveLinkOutput, Output, Paced, VmcOutput
+from emotalk_client.faces.outputs import Address, LiveLinkOutput, Output, Paced, Together, VmcOutput
 from emotalk_client.faces.outputs import livelink as livelink_format
 from emotalk_client.faces.outputs import vmc as vmc_format
 from emotalk_client.live.latency import LatencyMeter
+from emotalk_client.live.microphone import Block
 from emotalk_client.live.session import LiveStatus
 from emotalk_client.live.settings import LiveSettings
-from emotalk_client.live.sources import PCM_TYPES, Block, file_blocks, microphone, paced, pcm_blocks
+from emotalk_client.live.sources import PCM_TYPES
 from emotalk_client.live.sync import LiveSession
 from emotalk_contract import limits
 from emotalk_contract.emotions import EMOTIONS
@@ -33,11 +35,18 @@ DEFAULTS = LiveSettings()
 
 
 def live(
+    context_: typer.Context,
     source: Annotated[
         str | None, typer.Argument(metavar="[IN]", help="An audio file, or - for raw PCM on standard input.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="OUT.jsonl", help="Default: standard output.")
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="OUT",
+            help=".jsonl is written as frames come, other formats at the end. Default: lines to standard output.",
+        ),
     ] = None,
     url: Url = None,
     microphone_: Annotated[bool, typer.Option("--microphone", help="Listen to a sound device.")] = False,
@@ -63,29 +72,21 @@ def live(
     timeout: Annotated[float, typer.Option(help="Seconds that one window may take.")] = DEFAULTS.timeout_s,
 ) -> None:
     """Animate speech while it is spoken; Ctrl-C ends it."""
-    if (source is None) != microphone_:
-        raise typer.BadParameter("give a file, or -, or --microphone; one of them", param_hint="IN")
-    if pcm not in PCM_TYPES:
-        raise typer.BadParameter(f"{pcm!r} is none of {', '.join(PCM_TYPES)}", param_hint="--format")
+    del microphone_  # the context has it
+    speech = Source.given(context_, source, device, pace, rate, channels, pcm)
+    check_output(output, min_fps)
+    emotions = by_name(emotion or [], "--emotion")
     with ExitStack() as stack:
+        senders = _senders(livelink, vmc, stack)
         client = stack.enter_context(connect(url))
-        blocks: Iterator[Block]
-        if microphone_:
-            name = int(device) if device is not None and device.isdecimal() else device
-            blocks = stack.enter_context(microphone(name, rate))
-        elif source == "-":
-            blocks = pcm_blocks(sys.stdin.buffer, pcm, rate, channels)
-        else:
-            blocks, rate = file_blocks(str(source)), SAMPLE_RATE
-        if pace and not microphone_:
-            blocks = paced(blocks, rate)
+        blocks, rate = stack.enter_context(speech.blocks())
         session = stack.enter_context(
             client.live(
                 sample_rate=rate,
                 level=level,
                 person=person,
                 seed=seed,
-                emotions=by_name(emotion or [], "--emotion"),
+                emotions=emotions,
                 hop=hop,
                 context=context,
                 look_ahead=look_ahead,
@@ -93,67 +94,47 @@ def live(
                 timeout_s=timeout,
             )
         )
-        outputs: list[Output] = [_Lines(stack.enter_context(_lines(output)))]
-        if livelink is not None:
-            outputs.append(Paced(LiveLinkOutput(Address.parse(livelink, livelink_format.DEFAULT_PORT))))
-        if vmc is not None:
-            outputs.append(Paced(VmcOutput(Address.parse(vmc, vmc_format.DEFAULT_PORT))))
-        for one in outputs:
-            stack.callback(one.close)
-        run(session, blocks, rate, outputs)
+        run(session, blocks, rate, [stack.enter_context(file_output(output)), *senders])
 
 
-@contextmanager
-def _lines(output: Path | None) -> Iterator[TextIO]:
-    if output is None:
-        yield sys.stdout
-        return
-    with writing(output):
-        file = output.open("w", encoding="utf-8")
-    with file:
-        yield file
-
-
-class _Lines:
-    """JSON lines as an output."""
-
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
-
-    def send(self, frame: Frame) -> None:
-        self._file.write(jsonl.line(frame.timecode, frame.weights) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        """Nothing to do: whoever opened the file closes it."""
+def _senders(livelink: str | None, vmc: str | None, stack: ExitStack) -> list[Output]:
+    """Return what sends over the network: one output, on one clock; none if nothing was asked for."""
+    senders: list[Output] = []
+    if livelink is not None:
+        senders.append(LiveLinkOutput(Address.parse(livelink, livelink_format.DEFAULT_PORT)))
+        stack.callback(senders[-1].close)
+    if vmc is not None:
+        senders.append(VmcOutput(Address.parse(vmc, vmc_format.DEFAULT_PORT)))
+        stack.callback(senders[-1].close)
+    return [Paced(Together(senders))] if senders else []
 
 
 def run(session: LiveSession, blocks: Iterator[Block], rate: int, outputs: Sequence[Output]) -> None:
     """Speak ``blocks`` into ``session`` here, and send its frames to ``outputs`` from a thread of their own."""
-    listener = Listener(session, outputs)
-    listener.start()
+    writer = FrameWriter(session, outputs)
+    writer.start()
     spoken = 0
     try:
         for block in blocks:
-            if listener.failed:
+            if writer.failed:
                 break
             spoken += len(block)
-            listener.meter.spoken(spoken / rate)
+            writer.meter.spoken(spoken / rate)
             session.feed(block)
     except KeyboardInterrupt:
         pass  # how a microphone is switched off
     except BaseException:
         session.close()
-        listener.join()
+        writer.join()
         raise
-    if not listener.failed:
+    if not writer.failed:
         session.finish()
-    listener.join()
-    if listener.failed:
-        raise listener.failed[0]
+    writer.join()
+    if writer.failed:
+        raise writer.failed[0]
 
 
-class Listener(threading.Thread):
+class FrameWriter(threading.Thread):
     """Sends frames on as they come, and shows how the session is doing on a terminal."""
 
     def __init__(self, session: LiveSession, outputs: Sequence[Output]) -> None:
@@ -167,7 +148,7 @@ class Listener(threading.Thread):
         self._frames = 0
 
     def run(self) -> None:
-        """Until there are no more frames."""
+        """Send frames until there are no more."""
         try:
             while frames := self._session.receive():
                 self._write(frames)
@@ -192,7 +173,7 @@ class Listener(threading.Thread):
 
 
 def status_line(status: LiveStatus, fps: float, latency_s: float) -> str:
-    """What a terminal shows: frames per second that came, the latest of them, and what is still to come."""
+    """Return the line for a terminal: frames per second that came, the latest of them, and what is still to come."""
     late = "  late" if status.late else ""
     left_out = f"  {status.left_out} frames left out" if status.left_out else ""
     return (

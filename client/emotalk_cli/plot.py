@@ -8,12 +8,16 @@ from typing import Annotated
 import typer
 
 from emotalk_cli.connection import Url, connect
+from emotalk_cli.given import refuse_given
+from emotalk_cli.inputs import opened
 from emotalk_client.audio.loading import load
 from emotalk_client.faces.animation import Animation
 from emotalk_client.faces.formats import FORMATS, make_folder_of
+from emotalk_contract.timing import SAMPLE_RATE
 
 
 def plot(
+    context: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="IN", help="Audio, or an animation that was written before.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.png")],
     audio: Annotated[Path | None, typer.Option(help="The audio of an animation, for its spectrogram.")] = None,
@@ -24,13 +28,19 @@ def plot(
     from emotalk_client.faces.plot import plot as draw
 
     check_image(output)
+    sound = None
     if source.suffix.lower() in FORMATS:
+        refuse_given(context, ["url"], "an animation needs no server; accepted: --url with audio")
         face = Animation.load(source)
-        sound = load(audio) if audio is not None else None
+        if audio is not None:
+            with opened(audio) as file:
+                sound = load(file)
     else:
-        sound = load(source)
+        refuse_given(context, ["audio"], "IN is audio itself; accepted: --audio with an animation")
+        with opened(source) as file:
+            sound = load(file)
         with connect(url) as client:
-            face = client.animate(source)
+            face = client.animate(sound, sample_rate=SAMPLE_RATE)
     make_folder_of(output)
     draw(face, output, sound)
     typer.echo(f"wrote {output}")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from emotalk_client.audio.loading import expected_samples
-from emotalk_client.errors import MissingExtra, UnreadableAnimation
+from emotalk_client.errors import InvalidRate, MissingExtra, UnreadableAnimation
 from emotalk_client.faces.animation import Animation
 from emotalk_client.faces.formats import FORMATS, format_of
 
@@ -44,17 +44,19 @@ def view(
 
 
 def _read(path: Path, fps: float | None) -> Animation:
-    """The animation in ``path``, with at least a frame in it."""
+    """Return the animation in ``path``, with at least a frame in it."""
     format_of(path)
     if not path.is_file():
-        raise UnreadableAnimation(f"{path} is no file")
+        raise UnreadableAnimation(f"{path} is {'a directory' if path.is_dir() else 'not a file'}")
     face = Animation.load(path, fps=fps)
+    if fps is not None and face.fps != fps:
+        raise InvalidRate(f"fps is {fps:g}, and {path} says {face.fps:g}; accepted: --fps with a file that says none")
     if not len(face):
         raise UnreadableAnimation(f"{path} has no frames; accepted: at least one")
     return face
 
 
 def _checked(audio: Path) -> Path:
-    """``audio``, once its header was read; errors are those of :func:`emotalk_client.audio.loading.load`."""
+    """Return ``audio``, once its header was read; errors are those of :func:`emotalk_client.audio.loading.load`."""
     expected_samples(audio)
     return audio

@@ -127,6 +127,10 @@ class EmoTalkClient:
         """See :meth:`AsyncEmoTalkClient.describe`."""
         return self._run(self._async.describe())
 
+    def ready(self, timeout_s: float) -> None:
+        """See :meth:`AsyncEmoTalkClient.ready`."""
+        self._run(self._async.ready(timeout_s))
+
     def health(self) -> Health:
         """See :meth:`AsyncEmoTalkClient.health`."""
         return self._run(self._async.health())

@@ -1,4 +1,4 @@
-"""What a caller may ask for, once, for both clients."""
+"""The options of a call, once, for both clients."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 
 
 async def in_thread(work: Callable[..., Any], *arguments: Any) -> Any:
-    """What ``work`` returns; decoding takes its time, and the loop goes on meanwhile.
+    """Return what ``work`` does; decoding takes its time, and the loop goes on meanwhile.
 
     A caller that is cancelled waits for it: a generator cannot be closed, nor a file read, while a thread is in it.
     """

@@ -2,11 +2,9 @@
 
 import subprocess
 import sys
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
-import soundfile
 from fake import FakeTransport
 from typer.testing import CliRunner
 
@@ -18,28 +16,6 @@ from emotalk_client.errors import DeadlineExceeded, MissingExtra, ServerError, S
 from emotalk_server import errors as server_errors
 
 pytestmark = pytest.mark.unit
-
-
-@pytest.fixture
-def served(monkeypatch):
-    """Commands talk to a fake; the list holds every request."""
-    transport = FakeTransport()
-
-    @contextmanager
-    def connect(url):
-        with EmoTalkClient(url or "fake:1", transport=transport) as client:
-            yield client
-
-    for command in ("animate", "plot"):
-        monkeypatch.setattr(f"emotalk_cli.{command}.connect", connect)
-    return transport
-
-
-@pytest.fixture
-def speech(tmp_path):
-    path = tmp_path / "speech.wav"
-    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 16_000), 16_000)
-    return path
 
 
 def run(*arguments):

@@ -42,13 +42,13 @@ class RunningStatistics:
         self._squares += float(np.square(wide).sum())
 
     def value(self) -> NDArray[np.float32]:
-        """[mean, population variance]."""
+        """Return [mean, population variance]."""
         mean = self._sum / self._count
         return np.array([mean, max(0.0, self._squares / self._count - mean * mean)], np.float32)
 
 
 class SpokenAudio:
-    """What a stream hears: its last seconds as mono 16 kHz, and the statistics of all of it.
+    """The sound of a stream: its last seconds as mono 16 kHz, and the statistics of all of it.
 
     Args:
         rate: Hertz of what is pushed.
@@ -69,12 +69,13 @@ class SpokenAudio:
         self._leveller = Leveller(held=1)
 
     def checked(self, block: NDArray[Any]) -> NDArray[np.float32]:
-        """``block`` [n] or [n, channels] as what :meth:`push` takes. Nothing is heard yet: of a block with a mistake
-        in it, no part is.
+        """Return ``block`` [n] or [n, channels] as :meth:`push` takes it.
+
+        Nothing is heard yet: of a block with a mistake in it, no part is.
 
         Raises:
-            InvalidAudio: the block is no audio.
-            AudioNotFinite, AudioOutOfRange: its samples are none.
+            InvalidAudio: the block is not audio.
+            AudioNotFinite, AudioOutOfRange: its samples are not sound.
         """
         if not isinstance(block, np.ndarray):
             raise InvalidAudio(

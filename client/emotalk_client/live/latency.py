@@ -1,4 +1,4 @@
-"""How late frames come: from the moment that a frame's own audio was spoken to the frame's arrival."""
+"""The latency of frames: from the moment that a frame's own audio was spoken to the frame's arrival."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class LatencyMeter:
         self._spoken: deque[tuple[float, float]] = deque()
 
     def spoken(self, until_s: float) -> None:
-        """Speech has come up to ``until_s`` seconds of the stream, now."""
+        """Note that speech has come up to ``until_s`` seconds of the stream, now."""
         self._spoken.append((until_s, self._clock()))
 
     def arrived(self, frame: Frame) -> float:
-        """Seconds by which ``frame``, here now, is later than its audio."""
+        """Return the seconds by which ``frame``, here now, is later than its audio."""
         while len(self._spoken) > 1 and self._spoken[0][0] < frame.timecode:
             self._spoken.popleft()
         return self._clock() - self._spoken[0][1] if self._spoken else 0.0

@@ -1,4 +1,4 @@
-"""What a caller of ``live`` may ask for."""
+"""The options of ``live``."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class LiveSettings(FaceSettings):
         self.layout(Recipe())
 
     def layout(self, recipe: Recipe) -> LiveLayout:
-        """How windows lie for a model of ``recipe``.
+        """Return how windows lie for a model of ``recipe``.
 
         Raises:
             InvalidWindow: context, hop and look-ahead are more than one request can carry.

@@ -1,30 +1,28 @@
-"""Where a live stream's speech comes from: a file as if it were spoken now, raw PCM, or a microphone."""
+"""The sources of a live stream's speech: a file as if it were spoken now, raw PCM, or a microphone."""
 
 from __future__ import annotations
 
-import queue
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
+from emotalk_client.audio.containers import HEAD, container
 from emotalk_client.audio.loading import AudioSource, blocks
-from emotalk_client.errors import MissingExtra, NoSoundDevice
+from emotalk_client.errors import InvalidAudio
+from emotalk_client.live.microphone import BLOCK_S, Block
+from emotalk_client.live.microphone import microphone as microphone
 from emotalk_contract.timing import SAMPLE_RATE
 
-BLOCK_S = 0.01
-"""Seconds of one block: what a microphone's driver hands over at once."""
 PCM_TYPES: dict[str, np.dtype[Any]] = {"s16le": np.dtype("<i2"), "s32le": np.dtype("<i4"), "f32le": np.dtype("<f4")}
 """Raw samples that are understood, by the names that ffmpeg has for them."""
-
-Block = NDArray[Any]
+MAGIC = 16
+"""Bytes by which most containers are known; nothing of a stream is taken for sound before they have come."""
 
 
 def file_blocks(source: AudioSource) -> Iterator[Block]:
-    """Blocks of :data:`BLOCK_S` seconds at 16 kHz of an audio file."""
+    """Yield blocks of :data:`BLOCK_S` seconds at 16 kHz of an audio file."""
     size = round(BLOCK_S * SAMPLE_RATE)
     rest = np.zeros(0, np.float32)
     for piece in blocks(source):
@@ -37,59 +35,43 @@ def file_blocks(source: AudioSource) -> Iterator[Block]:
 
 
 def pcm_blocks(file: BinaryIO, kind: str, rate: int, channels: int) -> Iterator[Block]:
-    """What comes out of ``file``, raw samples [n, channels], as soon as it comes; an incomplete last sample is lost."""
+    """Yield raw samples [n, channels] of ``file`` as soon as they come; an incomplete last sample is lost.
+
+    Raises:
+        InvalidAudio: the stream is an audio file, such as a WAV, and not raw samples.
+    """
     dtype = PCM_TYPES[kind]
     frame = dtype.itemsize * channels
     most = max(1, round(BLOCK_S * rate)) * frame
-    rest = b""
+    head, rest = b"", b""
     read = getattr(file, "read1", file.read)  # read1 returns what is there instead of waiting for all of it
     while data := read(most):
-        data = rest + data
-        whole = len(data) // frame * frame
-        rest = data[whole:]
-        if whole:
-            yield np.frombuffer(data[:whole], dtype).reshape(-1, channels)
+        rest += data
+        if len(head) < HEAD:
+            head = (head + data)[:HEAD]
+            _check_raw(head)
+            if len(head) < MAGIC:
+                continue
+        whole = len(rest) // frame * frame
+        ready, rest = rest[:whole], rest[whole:]
+        if ready:
+            yield np.frombuffer(ready, dtype).reshape(-1, channels)
+    if whole := len(rest) // frame * frame:  # of a stream shorter than any magic
+        yield np.frombuffer(rest[:whole], dtype).reshape(-1, channels)
+
+
+def _check_raw(head: bytes) -> None:
+    if (found := container(head)) is not None:
+        raise InvalidAudio(
+            f"the stream is a file of kind {found}; accepted: raw samples ({', '.join(PCM_TYPES)}). Give it as a file, "
+            "or decode it first: ffmpeg -i IN -f s16le -ar 16000 -ac 1 -"
+        )
 
 
 def paced(source: Iterator[Block], rate: int) -> Iterator[Block]:
-    """``source``, each block when its last sample would have been spoken, the first sample being spoken now."""
+    """Yield the blocks of ``source``, each when its last sample would have been spoken if its first was spoken now."""
     began, spoken = time.monotonic(), 0
     for block in source:
         spoken += len(block)
         time.sleep(max(0.0, began + spoken / rate - time.monotonic()))
         yield block
-
-
-@contextmanager
-def microphone(device: str | int | None, rate: int) -> Iterator[Iterator[Block]]:
-    """Blocks of float32 [n, 1] from a sound device.
-
-    Args:
-        device: its name or number; None: the default one.
-        rate: Hertz.
-
-    Raises:
-        MissingExtra: sounddevice, or the system's PortAudio, is not installed.
-        NoSoundDevice: there is no such device, or it cannot record at ``rate``.
-    """
-    try:
-        import sounddevice
-    except (ImportError, OSError) as error:  # OSError: the package is there, PortAudio is not
-        raise MissingExtra(
-            f"a microphone needs sounddevice and PortAudio ({error}); install `emotalk-triton[microphone]`, and on "
-            "Debian libportaudio2"
-        ) from error
-    heard: queue.SimpleQueue[Block] = queue.SimpleQueue()
-    try:
-        stream = sounddevice.InputStream(
-            samplerate=rate,
-            device=device,
-            channels=1,
-            dtype="float32",
-            blocksize=round(BLOCK_S * rate),
-            callback=lambda block, *_: heard.put(block.copy()),
-        )
-    except (sounddevice.PortAudioError, ValueError) as error:
-        raise NoSoundDevice(f"cannot record from {device or 'the default device'} at {rate} Hz: {error}") from error
-    with stream:
-        yield iter(heard.get, None)

@@ -1,1 +1,1 @@
-"""What talks to Triton. Nothing else in the client imports tritonclient."""
+"""The connection to Triton. Nothing else in the client imports tritonclient."""

@@ -1,4 +1,4 @@
-"""What a health check found."""
+"""The result of a health check."""
 
 from __future__ import annotations
 

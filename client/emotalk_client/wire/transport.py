@@ -134,6 +134,8 @@ class TritonTransport:
         done, _ = await asyncio.wait({asked}, timeout=timeout_s)
         if not done:
             raise DeadlineExceeded(f"{self._url} did not say within {timeout_s:.3g} s whether it is ready")
+        if asked.cancelled():  # its connection was dropped
+            raise ServerUnavailable(f"no server answers at {self._url}: its connection was dropped")
         if not asked.result():
             raise ModelUnavailable(f"{self._url} is not ready to serve {tensors.ENSEMBLE.name}")
 
@@ -218,7 +220,7 @@ class TritonTransport:
 
 
 def _seen(asked: asyncio.Future[bool]) -> None:
-    """Whoever asked may be gone; what went wrong is then nobody's to hear."""
+    """Take note of what went wrong: whoever asked may be gone."""
     if not asked.cancelled():
         asked.exception()
 

@@ -1,4 +1,4 @@
-"""Where a live output sends: ``HOST[:PORT]``."""
+"""The address of a live output: ``HOST[:PORT]``."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from emotalk_client.errors import InvalidAddress
 
 MAX_PORT = 65_535
+MAX_SHOWN = 200
+"""Characters of an address that a message shows."""
 
 # A name or an IPv4 address, or an IPv6 address in brackets; then a port.
 _ADDRESS = re.compile(
-    r"(?:\[(?P<six>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(?P<host>[\w.-]+))(?::(?P<port>\d{1,5}))?", re.ASCII
+    r"(?:\[(?P<six>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(?P<host>[\w.-]+))(?::(?P<port>\d{1,9}))?", re.ASCII
 )
 
 
@@ -24,7 +26,7 @@ class Address:
 
     @classmethod
     def parse(cls, text: str, default_port: int) -> Address:
-        """The address in ``text``: ``HOST``, ``HOST:PORT`` or ``[IPv6]:PORT``.
+        """Return the address in ``text``: ``HOST``, ``HOST:PORT`` or ``[IPv6]:PORT``.
 
         Raises:
             InvalidAddress: it is none of these, or the port is not in 1..65535.
@@ -33,8 +35,8 @@ class Address:
         port = default_port if found is None or found["port"] is None else int(found["port"])
         if found is None or not 1 <= port <= MAX_PORT:
             raise InvalidAddress(
-                f"the address is {text!r}; accepted: HOST or HOST:PORT, such as 192.168.0.7:{default_port} or "
-                f"[::1]:{default_port}, with a port in 1..{MAX_PORT}"
+                f"the address is {text[:MAX_SHOWN]!r}; accepted: HOST or HOST:PORT, such as 192.168.0.7:{default_port} "
+                f"or [::1]:{default_port}, with a port in 1..{MAX_PORT}"
             )
         return cls(found["six"] or found["host"], port)
 

@@ -40,7 +40,7 @@ _STILL = np.zeros(len(HEAD_AND_EYE_ROTATIONS), np.float32)
 
 
 def encode(frame: Frame, subject: str = SUBJECT, fps: float = FPS) -> bytes:
-    """The packet for ``frame``, of a clip with ``fps`` frames a second.
+    """Return the packet for ``frame``, of a clip with ``fps`` frames a second.
 
     The device is a function of ``subject``, so that Unreal knows a face again.
     """
@@ -56,7 +56,7 @@ def encode(frame: Frame, subject: str = SUBJECT, fps: float = FPS) -> bytes:
 
 
 def _fraction(fps: float) -> Fraction:
-    """``fps`` exactly; what stands for one of NTSC's rates, such as 29.97, is that: 30000/1001."""
+    """Return ``fps`` exactly; what stands for one of NTSC's rates, such as 29.97, is that: 30000/1001."""
     ntsc = Fraction(round(fps) * 1000, 1001)
     return ntsc if abs(fps - ntsc) < NTSC_TOLERANCE else Fraction(fps).limit_denominator(1000)
 

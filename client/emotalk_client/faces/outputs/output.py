@@ -1,4 +1,4 @@
-"""What every live output can do, and the UDP socket under those there are."""
+"""The protocol of live outputs, and the UDP socket under those there are."""
 
 from __future__ import annotations
 

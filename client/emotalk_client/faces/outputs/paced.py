@@ -37,7 +37,7 @@ class Paced:
         """When frame 0 left, or would have."""
 
     def wait_s(self, frame: Frame) -> float:
-        """Seconds until ``frame`` is due; 0 if it is late or the first."""
+        """Return the seconds until ``frame`` is due; 0 if it is late or the first."""
         now = self._clock()
         if self._start is None:
             self._start = now - frame.index / self._fps

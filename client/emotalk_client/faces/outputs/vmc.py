@@ -27,7 +27,7 @@ def check() -> None:
 
 
 def encode(frame: Frame) -> bytes:
-    """The bundle for ``frame``; :class:`MissingExtra` without python-osc."""
+    """Return the bundle for ``frame``; :class:`MissingExtra` without python-osc."""
     check()
     from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
     from pythonosc.osc_message_builder import OscMessageBuilder
