@@ -21,6 +21,12 @@ def gateway(
     cors_origin: Annotated[
         list[str] | None, typer.Option(metavar="URL", help="Origin whose pages may ask; * for all; repeatable.")
     ] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Name that it may be asked by, beside this machine's; * for any; repeatable."
+        ),
+    ] = None,
     max_upload_bytes: Annotated[int | None, typer.Option(help="Of one upload.")] = None,
     max_audio_s: Annotated[float | None, typer.Option(help="Seconds of one clip.")] = None,
     max_requests: Annotated[int | None, typer.Option(help="Uploads at once.")] = None,
@@ -36,6 +42,7 @@ def gateway(
     given: dict[str, Any] = {
         "token": token,
         "cors_origins": cors_origin,
+        "allowed_hosts": allowed_host,
         "max_upload_bytes": max_upload_bytes,
         "max_audio_s": max_audio_s,
         "max_requests": max_requests,

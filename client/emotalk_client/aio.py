@@ -24,6 +24,7 @@ from emotalk_client.live.settings import LiveOptions, LiveSettings
 from emotalk_client.settings import AnimateOptions, Settings
 from emotalk_client.windows.clip import Clip, ClipFacts
 from emotalk_client.windows.planner import PlannedWindow, Planner, balanced
+from emotalk_client.windows.stillness import Stillness
 from emotalk_client.windows.stitcher import Stitcher
 from emotalk_client.wire.forks import check_same_process
 from emotalk_client.wire.health import Health
@@ -195,6 +196,14 @@ class AsyncEmoTalkClient:
         """
         return dict(await self._model_parameters(Deadline.after(self._timeout_s)))
 
+    async def ready(self, timeout_s: float) -> None:
+        """Return where the server says that it and the ensemble are ready; asked each time, and nothing is inferred.
+
+        Raises:
+            ServerError: its subclass says why it is not, or that there was no answer within ``timeout_s`` seconds.
+        """
+        await self._connected().ready(timeout_s)
+
     async def health(self) -> Health:
         """Send the shortest clip through the ensemble: noise, new each time, so that no cache can answer for it.
 
@@ -230,7 +239,8 @@ class AsyncEmoTalkClient:
         clip_samples = facts.samples if facts is not None else None
 
         planner = Planner(layout)
-        windows = clip.windows(planner)
+        windows = clip.windows(planner, recipe.levelled)
+        stillness = Stillness()
         stitcher = Stitcher()
         flying: deque[tuple[PlannedWindow, asyncio.Task[NDArray[np.float32]]]] = deque()
         try:
@@ -248,12 +258,15 @@ class AsyncEmoTalkClient:
                 rows = await task
                 flying.popleft()
                 for block in stitcher.push(window, rows):
+                    stillness.push(block[1])
                     handed_over = time.monotonic()
                     yield block
                     deadline = deadline.later(time.monotonic() - handed_over)
                 if progress is not None:
                     progress(stitcher.next_frame, max(frame_count(expected), stitcher.next_frame))
             stitcher.finish(frame_count(planner.samples))
+            if stillness.still:
+                clip.warn_of_stillness()
         finally:
             for _, task in flying:
                 task.cancel()

@@ -5,8 +5,9 @@
     InvalidRequest (ValueError)      a request that no server could serve; its subclasses are the contract's
     EmoTalkError (Exception)
     ├── AudioError
-    │   ├── UnreadableAudio          a file that is not audio, or of no known format
-    │   │   └── TruncatedAudio       a file that ends before its header says
+    │   ├── UnreadableAudio          not an audio file, or not of a known format
+    │   │   ├── TruncatedAudio       a file that ends before its header says
+    │   │   └── MissingDecoder       a file that takes a decoder which is not installed (a MissingExtra, too)
     │   └── InvalidAudio             an array or a rate that is not audio
     ├── ServerError                  the server failed
     │   ├── ServerNotStarted         an embedded one was to be started, and did not
@@ -46,7 +47,7 @@ class AudioError(EmoTalkError):
 
 
 class UnreadableAudio(AudioError):
-    """A file that is not audio, or of no known format."""
+    """A file that is not audio, or not of a known format."""
 
 
 class TruncatedAudio(UnreadableAudio):
@@ -119,6 +120,10 @@ class OutputFailed(EmoTalkError):
 
 class MissingExtra(EmoTalkError):
     """An optional part of this package is not installed."""
+
+
+class MissingDecoder(UnreadableAudio, MissingExtra):
+    """An audio file takes a decoder that is not installed."""
 
 
 class SessionEnded(EmoTalkError):

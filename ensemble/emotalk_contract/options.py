@@ -61,7 +61,9 @@ class Options:
             raise InvalidOption(f"seed is {quoted(seed)}; accepted: an integer in 0..{MAX_SEED}")
         for name in _EXAMPLES:
             if not isinstance(getattr(self, name), Mapping):
-                raise InvalidOption(f"{name} is {quoted(getattr(self, name))}; accepted: a mapping such as {_EXAMPLES[name]}")
+                raise InvalidOption(
+                    f"{name} is {quoted(getattr(self, name))}; accepted: a mapping such as {_EXAMPLES[name]}"
+                )
         _check_emotions(self.emotions)
         for name in ("gains", "offsets"):
             _check_by_name(name, getattr(self, name))
@@ -92,7 +94,7 @@ class Options:
         return cls(**values)
 
     def parameters(self) -> dict[str, Parameter]:
-        """Return the request parameters that :meth:`parse` turns back into this: only what differs from the defaults."""
+        """Return the request parameters that :meth:`parse` turns back into this: what differs from the defaults."""
         default = Options()
         out: dict[str, Parameter] = {}
         for f in fields(self):
@@ -117,7 +119,9 @@ def _check_emotions(amounts: Mapping[str, float]) -> None:
 def _check_by_name(option: str, values: Mapping[str, float]) -> None:
     for name, value in values.items():
         if name not in INDEX:
-            raise UnknownBlendshape(f"{option} names {quoted(name)}; accepted: the 52 ARKit blendshapes, such as 'jawOpen'")
+            raise UnknownBlendshape(
+                f"{option} names {quoted(name)}; accepted: the 52 ARKit blendshapes, such as 'jawOpen'"
+            )
         if not _is_number(value) or not abs(value) <= MAX_GAIN:  # NaN fails too
             raise InvalidOption(f"{option}[{name!r}] is {quoted(value)}; accepted: -{MAX_GAIN:g}..{MAX_GAIN:g}")
 

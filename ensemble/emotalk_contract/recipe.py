@@ -58,6 +58,8 @@ class Recipe:
     """Seconds of past that a live stream's windows should carry: less than ``context_before_s`` where that does."""
     live_look_ahead_s: float = 0.5
     """Seconds of future for which a live stream should wait: less than ``look_ahead_s`` where that buys latency."""
+    levelled: bool = False
+    """Whether the audio goes through :mod:`emotalk_contract.loudness` first, as a clip and not window by window."""
 
     def __post_init__(self) -> None:
         if self.normalisation not in get_args(Normalisation):
@@ -79,6 +81,7 @@ class Recipe:
             frontend_context_s=float(parameters["frontend_context_s"]),
             live_context_s=float(parameters["live_context_s"]),
             live_look_ahead_s=float(parameters["live_look_ahead_s"]),
+            levelled=parameters.get("levelled") == "True",  # configs of before do not have it
         )
 
     @property

@@ -27,6 +27,7 @@ from emotalk_contract.errors import (
     LevelOutOfRange,
     PersonOutOfRange,
 )
+from emotalk_contract.loudness import levelled
 from emotalk_contract.options import Options
 from emotalk_contract.recipe import Recipe
 from emotalk_contract.tensors import Tensor
@@ -74,6 +75,8 @@ def preprocess(inputs: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any]
         _optional(inputs, tensors.CLIP_SAMPLES, batch),
     )
 
+    if tensors.START_FRAME.name not in inputs:  # a whole clip; who cuts one into windows levels it before
+        audio = _levelled(audio, recipe)
     signal = _normalised(audio, statistics, recipe)
     emotion_samples = first_feature = None
     if emotion is not None:
@@ -82,7 +85,7 @@ def preprocess(inputs: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any]
         )
         emotion_samples = emotion.shape[1]
         gap = np.zeros((batch, first_feature * FEATURE_HOP - audio.shape[1]), np.float32)
-        signal = np.concatenate([signal, gap, _normalised(emotion, None, recipe)], axis=1)
+        signal = np.concatenate([signal, gap, _normalised(_levelled(emotion, recipe), None, recipe)], axis=1)
     grids = [_positions(window, recipe.frame_grid, emotion_samples, first_feature) for window in windows]
     return {
         tensors.NETWORK_AUDIO.name: signal,
@@ -151,6 +154,10 @@ def _statistics(statistics: NDArray[Any] | None) -> NDArray[np.float32] | None:
                 f"CLIP_STATS is [{mean}, {variance}]; accepted: a finite mean and a finite variance >= 0"
             )
     return np.ascontiguousarray(statistics, np.float32)
+
+
+def _levelled(audio: NDArray[np.float32], recipe: Recipe) -> NDArray[np.float32]:
+    return np.stack([levelled(clip) for clip in audio]) if recipe.levelled else audio
 
 
 def _normalised(

@@ -127,6 +127,7 @@ class CompactFaceModel:
                 window_s=compact.WINDOW_S,
                 live_context_s=compact.LIVE_CONTEXT_S,
                 live_look_ahead_s=file.content["recipe"]["look_ahead_s"],
+                levelled=True,
             )
         except compact.CheckpointError as error:
             raise NotACheckpoint(f"{file.path}: {error}") from error

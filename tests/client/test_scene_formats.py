@@ -138,7 +138,10 @@ def test_glb_goes_by_the_meshs_own_order(tmp_path, face, monkeypatch):
     [
         (lambda data: data[:1000], "ends within a chunk"),
         (lambda data: data[:14], "ends within a chunk's head"),
-        (lambda data: data.replace(b'"extras":{"fps":30}', b'"extras":{"fps":-1}'), r"its fps is -1; accepted: 1\.\.240"),
+        (
+            lambda data: data.replace(b'"extras":{"fps":30}', b'"extras":{"fps":-1}'),
+            r"its fps is -1; accepted: 1\.\.240",
+        ),
         (lambda data: data.replace(b'"path":"weights"', b'"path":["eight"]'), "no animation of morph weights"),
         (lambda data: data.replace(b'"targetNames"', b'"targetNamez"'), "does not name its morph targets"),
         (lambda data: b"\0\0\0\0" + data[4:], "does not start with glTF"),

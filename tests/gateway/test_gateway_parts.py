@@ -20,6 +20,7 @@ from emotalk_gateway.service.capacity import Capacity
 from emotalk_gateway.service.errors import TABLE, GatewayFull, InvalidUpload, problem_of
 from emotalk_gateway.service.rate import FORGET_S, LEAST, HeldRate
 from emotalk_gateway.service.retiming import Retimer, check_whole_rate
+from emotalk_gateway.service.spool import Budget, Spool
 
 pytestmark = pytest.mark.unit
 
@@ -173,17 +174,20 @@ async def _runs(capacity):
 
 
 def test_audio_is_found_raw_and_in_base64():
-    raw = bytes(range(256)) * 4
+    raw = bytes(range(256)) * 400
     for text in (
         raw,
         base64.b64encode(raw),
         base64.encodebytes(raw),
         b"data:audio/wav;base64," + base64.b64encode(raw),
+        b" ".join(bytes([letter]) for letter in base64.b64encode(raw)),
     ):
-        assert decoded(io.BytesIO(text)).read() == raw
-    with pytest.raises(InvalidUpload, match="no base64"):
-        decoded(io.BytesIO(b"QUJ"))
-    assert decoded(io.BytesIO(b"")).read() == b""
+        with Spool(Budget(2**20, 2**20)) as spool:
+            assert decoded(io.BytesIO(text), lambda: spool).read() == raw
+    for wrong in (b"QUJ", b"QQ==QQ==", b"Q===", b"QUJD="):
+        with Spool(Budget(2**20, 2**20)) as spool, pytest.raises(InvalidUpload, match="not base64"):
+            decoded(io.BytesIO(wrong), lambda: spool)
+    assert decoded(io.BytesIO(b""), None).read() == b""
 
 
 def test_what_is_said_of_an_error_tells_no_internals():

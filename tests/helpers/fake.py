@@ -49,6 +49,9 @@ class FakeTransport:
     async def model_parameters(self, timeout_s):  # noqa: ARG002  # the protocol's
         return self.parameters
 
+    async def ready(self, timeout_s):  # noqa: ARG002  # the protocol's
+        return None
+
     async def close(self):
         self.closed = True
 

@@ -29,6 +29,9 @@ class RecordingTransport:
     async def model_parameters(self, timeout_s):
         return await self._connected().model_parameters(timeout_s)
 
+    async def ready(self, timeout_s):
+        await self._connected().ready(timeout_s)
+
     async def close(self):
         if self._wire is not None:
             await self._wire.close()

@@ -69,8 +69,7 @@ def evenly(weights: NDArray[np.float32], seconds: NDArray[np.float64], fps: floa
         raise InvalidRate(
             f"a clip of {seconds[-1]:.0f} s has {frames} frames at {fps:g} fps; accepted: at most {MAX_FRAMES}"
         )
-    position = np.interp(np.arange(frames) / fps, seconds, np.arange(len(seconds)))
-    return _interpolated(weights, position)
+    return _interpolated(weights, np.minimum(np.arange(frames) / fps, seconds[-1]), seconds)
 
 
 def on_grid(track: Track) -> NDArray[np.float32]:
@@ -88,7 +87,8 @@ def resampled(weights: NDArray[np.float32], rate: float, fps: float) -> NDArray[
     if not len(weights):
         return weights
     position = np.arange(frame_total(len(weights), rate, fps)) * (rate / fps)
-    out = _interpolated(weights, np.minimum(position, len(weights) - 1))
+    frames = np.arange(len(weights), dtype=np.float64)
+    out = _interpolated(weights, np.minimum(position, len(weights) - 1), frames)
     if fps < rate:
         _keep(out, weights, position, MOUTH, lambda face: -gap_mm(face), 0.0, CLOSER_MM)
         _keep(out, weights, position, LIDS, lambda face: face[:, LIDS].mean(axis=1), SHUT, CLOSER_LIDS)
@@ -120,28 +120,31 @@ def _keep(
                 out[frame, columns] = weights[most, columns]
 
 
-def _interpolated(weights: NDArray[np.float32], position: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The curves through ``weights`` [F, 52] at the fractional frames ``position`` [N]."""
+def _interpolated(
+    weights: NDArray[np.float32], position: NDArray[np.float64], knots: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """The curves through ``weights`` [F, 52] of frames at ``knots`` [F], at ``position`` [N] within them."""
     if len(weights) == 1:
         return np.repeat(weights, len(position), axis=0)
-    wide = weights.astype(np.float64)
-    before = np.minimum(position.astype(int), len(weights) - 2)
-    t = (position - before)[:, None]
-    slope = _slopes(wide)
+    wide, width = weights.astype(np.float64), np.diff(knots)[:, None]
+    before = (np.searchsorted(knots, position, side="right") - 1).clip(0, len(weights) - 2)
+    t = ((position - knots[before]) / width[before, 0])[:, None]
+    slope = _slopes(wide, width)
     # The cubic Hermite basis.
     curve: NDArray[np.float64] = (
         wide[before] * ((1 + 2 * t) * (1 - t) ** 2)
-        + slope[before] * (t * (1 - t) ** 2)
+        + slope[before] * width[before] * (t * (1 - t) ** 2)
         + wide[before + 1] * (t * t * (3 - 2 * t))
-        + slope[before + 1] * (t * t * (t - 1))
+        + slope[before + 1] * width[before] * (t * t * (t - 1))
     )
     return curve.astype(np.float32)
 
 
-def _slopes(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Slope at each frame: the harmonic mean of its neighbours' steps, 0 at a peak; at the ends the step itself."""
-    step = np.diff(values, axis=0)
+def _slopes(values: NDArray[np.float64], width: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Slope at each frame: the weighted harmonic mean of its neighbours' steps, 0 at a peak; at the ends the step."""
+    step = np.diff(values, axis=0) / width
+    left, right = width[:-1] + 2 * width[1:], 2 * width[:-1] + width[1:]
     product = step[:-1] * step[1:]
     with np.errstate(divide="ignore", invalid="ignore"):
-        inner = np.where(product > 0, 2 * product / (step[:-1] + step[1:]), 0.0)
+        inner = np.where(product > 0, (left + right) * product / (left * step[1:] + right * step[:-1]), 0.0)
     return np.concatenate([step[:1], inner, step[-1:]])

@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_client.audio.loading import Resampler, check_shape, check_values, mixed, scaled
+from emotalk_client.audio.arrays import check_shape, check_values, scaled
+from emotalk_client.audio.mixing import Mixer, mixed
+from emotalk_client.audio.notices import Notices
+from emotalk_client.audio.resampler import Resampler
 from emotalk_client.audio.tail import AudioTail
 from emotalk_client.errors import InvalidAudio
+from emotalk_contract.loudness import Leveller
 from emotalk_contract.timing import SAMPLE_RATE
 
 PRIOR_S = 2.0
@@ -53,9 +57,16 @@ class SpokenAudio:
     def __init__(self, rate: int) -> None:
         self.rate = rate
         self._resampler = Resampler(rate)
+        self._mixer = Mixer(rate, held=1)
+        self._notices = Notices()
         self._pushed = 0
         self.tail = AudioTail()
         self.statistics = RunningStatistics()
+        self._leveller: Leveller | None = None
+
+    def level(self) -> None:
+        """From now on, level what is pushed, as the served model wants it: before the first push."""
+        self._leveller = Leveller(held=1)
 
     def checked(self, block: NDArray[Any]) -> NDArray[np.float32]:
         """``block`` [n] or [n, channels] as what :meth:`push` takes. Nothing is heard yet: of a block with a mistake
@@ -70,20 +81,31 @@ class SpokenAudio:
                 f"the block is a {type(block).__name__}; accepted: an array (of raw PCM, np.frombuffer makes one)"
             )
         check_shape(block, "block")
-        mono = mixed(scaled(block))
-        check_values(mono, self._pushed)
-        return mono
+        samples = scaled(block)
+        check_values(mixed(samples), self._pushed)
+        return samples
 
-    def push(self, mono: NDArray[np.float32]) -> int:
-        """Hear ``mono`` [n]; returns how many samples at 16 kHz that gave."""
-        self._pushed += len(mono)
-        return self._add(self._resampler.push(mono))
+    def push(self, samples: NDArray[np.float32]) -> int:
+        """Hear ``samples`` [n] or [n, channels]; returns how many samples at 16 kHz that gave."""
+        self._pushed += len(samples)
+        return self._hear(self._mixer.push(samples))
 
     def flush(self) -> int:
         """Say that this was all; returns how many samples were still to come."""
-        return self._add(self._resampler.flush())
+        last = self._hear(self._mixer.flush()) + self._add(self._resampler.flush())
+        return last + self._keep(self._leveller.flush()) if self._leveller is not None else last
+
+    def _hear(self, mono: NDArray[np.float32]) -> int:
+        if self._mixer.used_alone is not None:
+            self._notices.warn(
+                f"the channels of a stream cancel each other; channel {self._mixer.used_alone + 1} is used alone"
+            )
+        return self._add(self._resampler.push(mono))
 
     def _add(self, samples: NDArray[np.float32]) -> int:
+        return self._keep(samples if self._leveller is None else self._leveller.push(samples))
+
+    def _keep(self, samples: NDArray[np.float32]) -> int:
         if len(samples):
             self.statistics.push(samples)
             self.tail.push(samples)

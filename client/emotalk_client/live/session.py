@@ -263,6 +263,8 @@ class AsyncLiveSession:
             recipe = await self._recipe(Deadline.after(self._settings.timeout_s))
             self._inputs = await asyncio.to_thread(self._settings.inputs)
             self._normalises = recipe.normalisation == "clip"
+            if recipe.levelled:
+                self._audio.level()
             self._layout = self._settings.layout(recipe)
             self._planner = LivePlanner(self._layout)
             self._tell()

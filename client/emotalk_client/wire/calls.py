@@ -21,8 +21,8 @@ from typing import Any
 
 from emotalk_client.errors import ClientClosed, DeadlineExceeded, ServerUnavailable
 
-MOST_LEFT_BYTES = 32 * 2**20
-"""Of requests that nobody waits for any more: ten minutes of sound."""
+MOST_LEFT_BYTES = 16 * 2**20
+"""Of requests that nobody waits for any more: more than the longest window of all. gRPC holds each several times."""
 OVERHEAD_BYTES = 16 * 1024
 """What a call holds besides its request."""
 QUIET_S = 10.0

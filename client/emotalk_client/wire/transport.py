@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from emotalk_client.errors import (
     DeadlineExceeded,
+    EmoTalkError,
     InvalidAddress,
     ModelUnavailable,
     ServerBusy,
@@ -40,7 +41,7 @@ from emotalk_contract.timing import timecodes
 GRACE_S = 10.0
 """Seconds that :meth:`TritonTransport.close` waits for answers that nobody wants any more."""
 
-RECONNECT_S = 2.0
+RECONNECT_S = 0.4
 """Seconds at most between two attempts to connect. gRPC's own two minutes would keep a server that is back waiting."""
 CONNECT_S = 5.0
 """Seconds that one attempt to connect may take; gRPC's own are 20."""
@@ -50,6 +51,9 @@ HTTP_PROBE_S = 1.0
 """Seconds in which a server that speaks HTTP says so."""
 LONGEST_REASON = 300
 """Characters of gRPC's own words that a message shows."""
+
+READY_S = 2.0
+"""Seconds after which a question for readiness is given up, and asked anew: the server may be another by then."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -62,6 +66,9 @@ class Transport(Protocol):
 
     async def model_parameters(self, timeout_s: float) -> dict[str, str]:
         """Return the ``parameters`` of the ensemble's own config."""
+
+    async def ready(self, timeout_s: float) -> None:
+        """Return where the server and the ensemble say that they are ready; raise what ``errors`` lists."""
 
     async def close(self) -> None:
         """Let go of the connection."""
@@ -89,6 +96,7 @@ class TritonTransport:
         self._closing: set[asyncio.Task[None]] = set()
         self._calls = Calls(url, self._live, self._reconnect)
         self._speaks_http: str | None = None
+        self._readiness: asyncio.Future[bool] | None = None
 
     async def infer(self, inputs: Arrays, parameters: Mapping[str, Parameter], timeout_s: float) -> dict[str, Any]:
         """See :class:`Transport`."""
@@ -116,6 +124,31 @@ class TritonTransport:
             self._calls.cancellable = bears_cancellation(server.version)
         return {key: value.string_value for key, value in answer.config.parameters.items()}
 
+    async def ready(self, timeout_s: float) -> None:
+        """See :class:`Transport`. However often it is asked, one question is on its way."""
+        self._check_loop()
+        if self._readiness is None or self._readiness.done():
+            self._readiness = asyncio.ensure_future(self._ready())
+            self._readiness.add_done_callback(_seen)
+        asked = self._readiness
+        done, _ = await asyncio.wait({asked}, timeout=timeout_s)
+        if not done:
+            raise DeadlineExceeded(f"{self._url} did not say within {timeout_s:.3g} s whether it is ready")
+        if not asked.result():
+            raise ModelUnavailable(f"{self._url} is not ready to serve {tensors.ENSEMBLE.name}")
+
+    async def _ready(self) -> bool:
+        client = self._client
+        try:
+            return all(
+                await asyncio.gather(
+                    client.is_server_ready(client_timeout=READY_S),
+                    client.is_model_ready(tensors.ENSEMBLE.name, client_timeout=READY_S),
+                )
+            )
+        except self._error as error:
+            raise translated(self._url, str(error.status() or ""), str(error.message() or "")) from error
+
     async def close(self) -> None:
         """See :class:`Transport`."""
         if self._loop.is_closed():  # and all that belonged to it is gone
@@ -133,6 +166,7 @@ class TritonTransport:
             channel_args=[
                 ("grpc.max_send_message_length", any_length),
                 ("grpc.max_receive_message_length", any_length),
+                ("grpc.initial_reconnect_backoff_ms", int(RECONNECT_S * 1000) // 4),
                 ("grpc.max_reconnect_backoff_ms", int(RECONNECT_S * 1000)),
                 ("grpc.min_reconnect_backoff_ms", int(CONNECT_S * 1000)),  # so is an attempt's time limit called
                 ("grpc.use_local_subchannel_pool", 1),  # a new client is a new connection
@@ -183,6 +217,12 @@ class TritonTransport:
             )
 
 
+def _seen(asked: asyncio.Future[bool]) -> None:
+    """Whoever asked may be gone; what went wrong is then nobody's to hear."""
+    if not asked.cancelled():
+        asked.exception()
+
+
 def bears_cancellation(version: str) -> bool:
     """True for a Triton of ``version``, such as ``2.56.0``, in which a call may be cancelled on the wire."""
     found = re.match(r"(\d+)\.(\d+)", version)
@@ -205,7 +245,11 @@ def http_server(target: Target) -> str:
     return "Triton's HTTP port" if b'"name":"triton"' in answer.replace(b" ", b"") else "a server of HTTP, not of gRPC"
 
 
-def translated(url: str, status: str, message: str) -> ServerError | InvalidRequest:
+_UNKNOWN_HOST = re.compile(r"DNS resolution failed|errors? resolving|hostname lookup error|Domain name not found")
+"""What gRPC's resolvers say of a name that is not known."""
+
+
+def translated(url: str, status: str, message: str) -> EmoTalkError | InvalidRequest:
     """Return our error for gRPC's ``status`` and a server's ``message``."""
     code = status.removeprefix("StatusCode.")
     if invalid := from_message(message):
@@ -219,6 +263,8 @@ def translated(url: str, status: str, message: str) -> ServerError | InvalidRequ
     # A dead process of a model answers INTERNAL until the server's supervisor replaces it.
     if code == "NOT_FOUND" or "unknown model" in message or "not ready" in message or "is not healthy" in message:
         return ModelUnavailable(f"{url} does not serve {tensors.ENSEMBLE.name}: {message}")
+    if code == "UNIMPLEMENTED":  # a web server, or gRPC of something else
+        return InvalidAddress(f"{url} is not Triton's gRPC endpoint: {_reason(url, message)}")
     if code in ("UNAVAILABLE", "CANCELLED"):
         return ServerUnavailable(f"no server answers at {url}: {_reason(url, message)}")
     return ServerError(f"{url}: {code}: {message}")
@@ -231,7 +277,7 @@ def _reason(url: str, message: str) -> str:
     except (ValueError, KeyError, TypeError):
         text = message
     text = " ".join(text.split())
-    if "DNS resolution failed" in text or "resolver error" in text.lower():
+    if _UNKNOWN_HOST.search(text):
         text = "its host cannot be found"
     try:
         proxy = proxy_before(Target.parse(url))

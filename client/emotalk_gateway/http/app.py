@@ -17,11 +17,13 @@ from emotalk_gateway.http.answers import answer
 from emotalk_gateway.http.audio2face import add_audio2face
 from emotalk_gateway.http.capabilities import add_capabilities
 from emotalk_gateway.http.convert import add_convert
+from emotalk_gateway.http.head import HeadAsGet
 from emotalk_gateway.http.health import add_health
 from emotalk_gateway.http.lifetime import Lifetime
 from emotalk_gateway.http.metrics import add_metrics
 from emotalk_gateway.http.sse import add_sse
 from emotalk_gateway.http.websocket import add_websocket
+from emotalk_gateway.listening.hosts import HostCheck, KnownHosts
 from emotalk_gateway.service.errors import framework_problem
 from emotalk_gateway.service.service import Service
 
@@ -42,11 +44,13 @@ def http_app(service: Service) -> Application:
     app = FastAPI(title="emotalk", description=_DESCRIPTION, lifespan=lifespan, redoc_url=None)
     app.state.service = service
     app.add_middleware(Lifetime, service=service)
-    if settings.cors_origins:  # outside of the other, so that its refusals can be read by a page too
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(HostCheck, known=KnownHosts(settings.allowed_hosts), told=service.told)
+    if settings.cors_origins:  # outside of the others, so that its refusals can be read by a page too
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "HEAD", "POST"],
             allow_headers=["Authorization", "Content-Type"],
             expose_headers=["Retry-After", "Content-Disposition"],
         )
@@ -74,6 +78,6 @@ def _add_errors(app: FastAPI, service: Service) -> None:
         service.metrics.rejected(problem.error)
         return JSONResponse(problem.body(), problem.status, dict(error.headers or {}))
 
-    for kind in (EmoTalkError, InvalidRequest, Exception):
+    for kind in (EmoTalkError, InvalidRequest):  # the rest is said by Lifetime
         app.add_exception_handler(kind, said)
     app.add_exception_handler(HTTPException, framework)

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import math
-import tempfile
-from pathlib import Path
-from typing import Any
+import os
+from typing import BinaryIO
 
-import numpy as np
-import orjson
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from emotalk_client.errors import UnknownFormat
-from emotalk_client.faces.animation import Animation
 from emotalk_client.faces.formats import FORMATS
-from emotalk_client.faces.resampling import check_rate
-from emotalk_client.settings import is_number
 from emotalk_client.threads import in_thread
 from emotalk_contract.arkit import BLENDSHAPE_COUNT
 from emotalk_contract.timing import FPS
 from emotalk_gateway.http.auth import check_header
-from emotalk_gateway.service.errors import ClipTooLong, InvalidFrames
+from emotalk_gateway.http.uploads import body
+from emotalk_gateway.service.conversion import converted
+from emotalk_gateway.service.frames import parsed
 from emotalk_gateway.service.service import Service
+from emotalk_gateway.service.spool import Spool
 
 PATH = "/api/v1/convert"
 NAME = "face"
 """Of the attachment, before its suffix."""
+PIECE = 256 * 1024
+"""Bytes that are sent at once."""
 _SCHEMA = {
     "requestBody": {
         "required": True,
@@ -64,52 +63,33 @@ def add_convert(app: FastAPI, service: Service) -> None:
             accepted = ", ".join(known.removeprefix(".") for known in FORMATS)
             raise UnknownFormat(f"format is {format!r}; accepted: {accepted}")
         FORMATS[suffix].check()
-        with service.uploads.admit():
-            body = await request.body()
-            async with service.uploads.run():
-                content = await in_thread(_converted, body, suffix, service.settings.max_audio_s)
-        return Response(
-            content,
-            media_type="application/octet-stream",
-            headers={"Content-Disposition": f'attachment; filename="{NAME}{suffix}"'},
-        )
+        service.uploads.check()
+        with Spool(service.bodies) as spool:
+            await body(request, spool)
+            with service.uploads.admit():
+                async with service.reading:
+                    spool.file.seek(0)
+                    animation = await in_thread(parsed, spool.file, service.settings.max_audio_s)
+                content = await converted(animation, suffix, service.writing)
+        return _File(content, f"{NAME}{suffix}")
 
 
-def _converted(body: bytes, suffix: str, max_s: float) -> bytes:
-    animation = parsed(body, max_s)
-    with tempfile.TemporaryDirectory() as folder:  # formats write by names; this one says nothing of the caller
-        path = Path(folder) / f"{NAME}{suffix}"
-        FORMATS[suffix].write(animation, path)
-        return path.read_bytes()
+class _File(Response):
+    """``content`` as an attachment called ``name``; read a piece at a time, and closed in any case."""
 
+    def __init__(self, content: BinaryIO, name: str) -> None:
+        self._content = content
+        size = content.seek(0, os.SEEK_END)
+        content.seek(0)
+        self.status_code = 200
+        self.background = None
+        self.media_type = "application/octet-stream"
+        self.init_headers({"Content-Disposition": f'attachment; filename="{name}"', "Content-Length": str(size)})
 
-def parsed(body: bytes, max_s: float) -> Animation:
-    """The animation in ``body``, a JSON object with ``fps``, ``timecode`` (both may be left out) and ``blendshapes``.
-
-    Raises:
-        InvalidFrames: it is none.
-        InvalidRate: ``fps`` is no rate.
-        ClipTooLong: it is longer than ``max_s`` seconds.
-    """
-    try:
-        given: Any = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidFrames(f"the body is no JSON ({error}); accepted: {_ACCEPTED}") from error
-    if not isinstance(given, dict) or not isinstance(given.get("blendshapes"), list):
-        raise InvalidFrames(f"the body has no list of blendshapes; accepted: {_ACCEPTED}")
-    fps, start = check_rate(given.get("fps", FPS)), given.get("timecode", 0.0)
-    if not (is_number(start) and math.isfinite(start)):
-        raise InvalidFrames(f"timecode is {start!r}; accepted: seconds")
-    if len(given["blendshapes"]) > max_s * fps:
-        raise ClipTooLong(f"the clip is {len(given['blendshapes']) / fps:.1f} s long; accepted: at most {max_s:g} s")
-    try:
-        with np.errstate(over="ignore"):  # what overflows is infinite, which is refused below
-            weights = np.array(given["blendshapes"], np.float32)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidFrames(f"blendshapes are no rows of {BLENDSHAPE_COUNT} numbers; accepted: {_ACCEPTED}") from error
-    if weights.ndim != 2 or weights.shape[1] != BLENDSHAPE_COUNT or not np.isfinite(weights).all():
-        raise InvalidFrames(f"blendshapes have shape {list(weights.shape)}, or are not finite; accepted: {_ACCEPTED}")
-    return Animation(weights, start + np.arange(len(weights)) / fps, fps)
-
-
-_ACCEPTED = f'{{"fps": {FPS}, "timecode": 0.0, "blendshapes": [[{BLENDSHAPE_COUNT} numbers], …]}}'
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # ASGI's signature
+        """Send it."""
+        with self._content:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            while piece := await in_thread(self._content.read, PIECE):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})

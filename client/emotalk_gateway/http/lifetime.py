@@ -1,8 +1,9 @@
 """One HTTP request, from its first byte to its last.
 
 Rule that this module guards: **nothing outlives its caller, its time or the gateway.** The work of a request runs in a
-task of its own, which ends when the caller leaves, when its time is over, or when the gateway stops; whatever it holds
-(a place, a turn, windows at the server) is let go of as it unwinds. A body is refused as soon as it is known to be too
+task of its own, which ends when the caller leaves, sends or reads nothing for long, when its time is over, or when the
+gateway stops; whatever it holds
+(room, windows at the server) is let go of as it unwinds. A body is refused as soon as it is known to be too
 large: by its announced length, or where it grows too large.
 """
 
@@ -11,13 +12,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from emotalk_gateway.http.answers import answer
-from emotalk_gateway.service.errors import GatewayStopping, Problem, RequestTooSlow, UploadTooLarge
+from emotalk_gateway.listening.protocol import SCOPE_KEY as CONNECTION
+from emotalk_gateway.listening.protocol import BoundedProtocol
+from emotalk_gateway.service.errors import (
+    GatewayStopping,
+    Problem,
+    RequestTooSlow,
+    UnsupportedEncoding,
+    UploadTooLarge,
+)
 from emotalk_gateway.service.service import Service
 from emotalk_gateway.service.tasks import cancelled
 
@@ -54,6 +62,7 @@ class OneRequest:
         self._outer_send = send
         self._began = time.monotonic()
         self._bytes = 0
+        self._body_s = 0.0
         self._announced: int | None = None
         self._body_ended = False
         self._left = asyncio.Event()
@@ -75,8 +84,9 @@ class OneRequest:
                 {work, left, stopping}, timeout=settings.request_timeout_s, return_when=asyncio.FIRST_COMPLETED
             )
             if work.done():
-                if not (self._left.is_set() and work.exception()):  # a form whose sender is gone is no mistake of ours
-                    work.result()
+                error = work.exception()
+                if error is not None and not self._left.is_set():  # of one who is gone, it is no mistake of ours
+                    await self._end(error)
                 return
             await cancelled(work)
             if left.done():
@@ -99,13 +109,34 @@ class OneRequest:
             return {"type": "http.disconnect"}
         most = self._service.settings.max_upload_bytes
         if self._announced is None:
-            length = Request(self._scope).headers.get("content-length", "")
+            headers = Request(self._scope).headers
+            encoding = headers.get("content-encoding", "identity")
+            if encoding.strip().lower() != "identity":
+                raise UnsupportedEncoding(f"the body is encoded as {encoding!r}; accepted: a body that is not encoded")
+            length = headers.get("content-length", "")
             self._announced = int(length) if length.isdecimal() else 0
             if self._announced > most:
                 raise UploadTooLarge(f"the body has {self._announced} bytes; accepted: at most {most}")
-        message = await self._next()
+        message = await self._in_time()
         if self._bytes > most:
             raise UploadTooLarge(f"the body has more than {most} bytes; accepted: at most {most}")
+        return message
+
+    async def _in_time(self) -> Message:
+        """The next of the body; :class:`RequestTooSlow` where it does not come, or all of it comes too slowly."""
+        settings = self._service.settings
+        asked = time.monotonic()
+        try:
+            message = await asyncio.wait_for(self._next(), settings.body_timeout_s)
+        except asyncio.TimeoutError as error:
+            most = settings.body_timeout_s
+            raise RequestTooSlow(f"no more of the body came for {most:g} s; accepted: at most {most:g} s") from error
+        self._body_s += time.monotonic() - asked
+        least = settings.min_body_bytes_per_s
+        if not self._body_ended and self._bytes < least * (self._body_s - settings.body_timeout_s):
+            raise RequestTooSlow(
+                f"{self._bytes} bytes of the body came in {self._body_s:.0f} s; accepted: at least {least} a second"
+            )
         return message
 
     async def _next(self) -> Message:
@@ -138,7 +169,22 @@ class OneRequest:
             message = {"type": "http.response.body", "body": b""}
         if message["type"] == "http.response.body" and not message.get("more_body", False):
             self._answered = True
-        await self._outer_send(message)
+        await self._to_caller(message)
+
+    async def _to_caller(self, message: Message) -> None:
+        """Send ``message``; a caller that takes nothing of it for long is let go of."""
+        most = self._service.settings.send_timeout_s
+        try:
+            await asyncio.wait_for(self._outer_send(message), most)
+        except asyncio.TimeoutError as error:
+            self._abort()
+            raise RequestTooSlow(f"the caller read nothing for {most:g} s; accepted: at most {most:g} s") from error
+
+    def _abort(self) -> None:
+        """End the connection: what was written to it, and was not read, would keep it open."""
+        connection: BoundedProtocol | None = self._scope.get(CONNECTION)
+        if connection is not None:
+            connection.abort()
 
     def _has_body(self) -> bool:
         headers = Request(self._scope).headers
@@ -155,7 +201,7 @@ class OneRequest:
             except asyncio.TimeoutError:
                 return
 
-    async def _end(self, error: Exception) -> None:
+    async def _end(self, error: BaseException) -> None:
         """Say why, as far as the caller still listens."""
         problem = self._service.problem(error)
         if self._status is None:
@@ -165,5 +211,9 @@ class OneRequest:
             words = self.last_words(problem) if self.last_words is not None else b""
             sending = self._outer_send({"type": "http.response.body", "body": words})
         # RuntimeError: the answer had ended, or has a length that this would break; the connection closes.
-        with suppress(asyncio.TimeoutError, RuntimeError):
+        try:
             await asyncio.wait_for(sending, DRAIN_S + LAST_WORDS_S)
+        except (asyncio.TimeoutError, RequestTooSlow):
+            self._abort()
+        except RuntimeError:
+            return

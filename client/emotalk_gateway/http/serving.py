@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from typing import Any
 
 from fastapi import FastAPI
 
 from emotalk_gateway.http.sockets import SocketProtocol
+from emotalk_gateway.listening.protocol import Connections, Limits
 from emotalk_gateway.listening.server import WebServer
 from emotalk_gateway.service.service import Service
 
@@ -27,8 +29,12 @@ class Server(WebServer):
 
     def __init__(self, app: FastAPI, ready: Callable[[], None] = lambda: None) -> None:
         self._service: Service = app.state.service
-        most = self._service.settings.max_message_bytes
-        super().__init__(app, UNWIND_S, ready, http="httptools", ws=SocketProtocol, ws_max_size=most)
+        settings = self._service.settings
+        limits = Limits(settings.max_connections, settings.max_header_bytes, settings.header_timeout_s)
+        self.open = Connections(limits, self._service.told)
+        """Its connections; those that became WebSockets are counted elsewhere."""
+        http: Any = self.open.protocol
+        super().__init__(app, UNWIND_S, ready, http=http, ws=SocketProtocol, ws_max_size=settings.max_message_bytes)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Tell those who are being served, and then uvicorn's."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from fastapi import FastAPI
 
+from emotalk_gateway.listening.hosts import HostCheck, KnownHosts
 from emotalk_gateway.listening.server import WebServer
 from emotalk_gateway.page.viewer import ShownResult, add_viewer
 
@@ -18,4 +19,5 @@ def serve(result: ShownResult, listening: socket.socket, ready: Callable[[], Non
     """Serve a page that shows ``result`` on ``listening`` until SIGINT or SIGTERM; ``ready`` is called once it is."""
     app = FastAPI(title="emotalk", docs_url=None, redoc_url=None, openapi_url=None)
     add_viewer(app, result)
+    app.add_middleware(HostCheck, known=KnownHosts())
     WebServer(app, UNWIND_S, ready).run(sockets=[listening])

@@ -11,6 +11,10 @@ from emotalk_gateway.service.errors import Problem, problem_of
 from emotalk_gateway.service.metrics import Metrics
 from emotalk_gateway.service.rate import HeldRate
 from emotalk_gateway.service.settings import GatewaySettings
+from emotalk_gateway.service.spool import Budget
+
+READERS = 2
+"""Bodies that are read at once."""
 
 logger = logging.getLogger(__name__)
 
@@ -27,15 +31,24 @@ class Service:
         self.client = client
         self.uploads = Capacity("uploads", settings.max_requests, settings.max_computing)
         self.streams = Capacity("streams", settings.max_streams)
+        self.bodies = Budget(settings.max_body_memory_bytes, settings.max_body_bytes)
+        self.reading = asyncio.Semaphore(READERS)
+        """To be held while a body is read: decoded or parsed, which keeps Python busy."""
+        self.writing = asyncio.Semaphore(1)
+        """To be held while another process writes a file."""
         self.rate = HeldRate()
         self.stopping = asyncio.Event()
         """Set once: nothing new is begun, and what goes on is ended."""
         self.metrics = Metrics(self.uploads, self.streams, self.rate)
 
+    def told(self, problem: Problem) -> None:
+        """Count ``problem``, which somebody was told."""
+        self.metrics.rejected(problem.error)
+
     def problem(self, error: BaseException) -> Problem:
         """Return what a caller is told of ``error``; counted, and logged where the caller is not told all of it."""
         problem = problem_of(error)
-        self.metrics.rejected(problem.error)
+        self.told(problem)
         if problem.internal:
             logger.error("%s", problem.error, exc_info=error)
         elif problem.message != str(error):

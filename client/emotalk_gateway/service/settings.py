@@ -1,4 +1,4 @@
-"""What an operator may set: as arguments, or as environment variables ``EMOTALK_GATEWAY_…``."""
+"""Settings of an operator: as arguments, or as environment variables ``EMOTALK_GATEWAY_…``."""
 
 from __future__ import annotations
 
@@ -26,19 +26,39 @@ class GatewaySettings(BaseSettings):
     """Bearer token that whoever wants a face must show; none: everybody may ask."""
     cors_origins: tuple[str, ...] = ()
     """Origins whose pages may ask, such as ``["https://example.org"]``; ``["*"]``: all. None: its own page."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names, beside addresses, localhost and this machine's own, under which it may be asked, such as
+    ``["faces.example.org", "*.local"]``; ``["*"]``: any."""
 
     max_upload_bytes: int = Field(64 * MIB, gt=0)
     """Of one request's body."""
     max_audio_s: float = Field(900.0, gt=0)
     """Seconds of one clip."""
     max_requests: int = Field(32, gt=0)
-    """Uploads at once, being received, waiting or computed; one more is told to come again."""
+    """Uploads at once, waiting or computed; one more is told to come again."""
     max_computing: int = Field(8, gt=0)
-    """How many of them are computed at once; the others wait their turn."""
+    """How many of them are computed at once; the others wait."""
     request_timeout_s: float = Field(300.0, gt=0)
     """Seconds of one request, from its first byte to its last."""
+    send_timeout_s: float = Field(30.0, gt=0)
+    """Seconds in which a caller must read something of an answer; one that does not is let go of."""
+    body_timeout_s: float = Field(10.0, gt=0)
+    """Seconds in which something of a body must come."""
+    min_body_bytes_per_s: int = Field(1000, ge=0)
+    """Of a body, once it has been waited for as long as that."""
     retry_after_s: int = Field(2, ge=0)
     """Seconds after which those who are told to come again should."""
+
+    max_connections: int = Field(400, gt=0)
+    """Open at once; the one that has been waited for the longest makes room for one more."""
+    max_header_bytes: int = Field(64 * 1024, ge=1024)
+    """Of a request's URL and headers together."""
+    header_timeout_s: float = Field(10.0, gt=0)
+    """Seconds in which they must come."""
+    max_body_memory_bytes: int = Field(64 * MIB, ge=0)
+    """Of all bodies together that lie in memory; what goes beyond lies in files without a name."""
+    max_body_bytes: int = Field(2048 * MIB, gt=0)
+    """Of all bodies together, in memory and in files."""
 
     max_streams: int = Field(16, gt=0)
     """WebSocket sessions at once."""
@@ -57,10 +77,12 @@ class GatewaySettings(BaseSettings):
 
     health_timeout_s: float = Field(10.0, gt=0)
     """Seconds that ``/health`` waits for a face."""
+    ready_timeout_s: float = Field(0.5, gt=0)
+    """Seconds that ``/health/ready`` waits for the face server."""
 
 
 def load_settings(**given: Any) -> GatewaySettings:
-    """What is ``given``, else what the environment says, else the defaults.
+    """Return what is ``given``, else what the environment says, else the defaults.
 
     Raises:
         InvalidSettings: one of them cannot be.

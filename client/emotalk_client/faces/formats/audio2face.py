@@ -56,7 +56,7 @@ def read(path: Path, fps: float | None = None) -> Track:
         if key in content and content[key] != found:
             raise Fault(f"{key} is {shortened(content[key])}, but it has {found}")
     labels = [name if isinstance(name, str) else "?" for name in names]
-    weights = arranged(matrix(rows, labels, "row of weightMat"), names)
+    weights = arranged(matrix(rows, labels, "weightMat, row"), names)
     if (said := content.get("exportFps")) is not None:
         rate = said_rate(said, "exportFps")
     else:

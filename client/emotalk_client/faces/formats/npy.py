@@ -42,7 +42,7 @@ def _check(file: BinaryIO, size: int) -> None:
     if size == 0:
         raise Fault("it is empty")
     shape, dtype = _header(file)
-    if len(shape) != 2 or shape[1] != BLENDSHAPE_COUNT:
+    if len(shape) != 2 or shape[1] != BLENDSHAPE_COUNT or shape[0] < 0:
         raise Fault(f"the array has shape {_shown(shape)}; accepted: [frames, {BLENDSHAPE_COUNT}]")
     if shape[0] > MAX_FRAMES:
         raise Fault(f"the array has {_shown(shape[:1])} frames; accepted: at most {MAX_FRAMES}")
