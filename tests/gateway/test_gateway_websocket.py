@@ -186,7 +186,7 @@ def test_limits_of_a_session(gateway_to, speech):
 
 
 def test_after_a_cancel_the_connection_goes_on(gateway, speech, thin):
-    """What is said next is a face of its own, as if nothing had been said before it."""
+    """The next utterance has a face of its own, as if nothing had been said before it."""
     expected = thin.animate(speech, sample_rate=RATE).weights
     with opened(gateway, {"format": "float32", "frames": "float32"}) as socket:
         say(socket, np.roll(speech, RATE).astype("<f4"))

@@ -149,7 +149,7 @@ export class Curves {
     pen.fillRect(Math.round(place) - 0.75, 0, 1.5, height);
   }
 
-  // What there is to see, in words.
+  // The curves in words.
   described(track) {
     const peaks = LANES.map(({ label, names }) => {
       const most = track.rows.reduce((peak, row) => Math.max(peak, track.mean(names, row)), 0);

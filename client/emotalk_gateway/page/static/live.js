@@ -58,7 +58,7 @@ export class Live {
     this.forget();
   }
 
-  // What was not sent yet; speech from before the server was ready goes out with the first block.
+  // Send the blocks that were not sent yet; speech from before the server was ready goes out with the first block.
   send() {
     if (!this.track || this.socket.readyState !== WebSocket.OPEN) return;
     while (this.sent < this.blocks.length) this.socket.send(this.blocks[this.sent++]);

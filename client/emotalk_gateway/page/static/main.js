@@ -1,4 +1,4 @@
-// Puts the page together: what is asked for, what is played, what is shown.
+// The page as a whole: asks for faces, plays them, shows them.
 
 import { Curves } from "./curves.js";
 import { Gateway } from "./gateway.js";
@@ -30,7 +30,7 @@ let asking = null; // stops the request in progress
 let answers = 0; // requests that were answered to their end
 let drawn = null; // what the last picture showed
 
-// --- what is said to people ---
+// --- words for people ---
 
 function say(text) {
   at("status").textContent = text;

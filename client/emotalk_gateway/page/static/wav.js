@@ -1,4 +1,4 @@
-// What was spoken, as a WAV file: 16 bit, one channel (RIFF WAVE, format 1).
+// Speech as a WAV file: 16 bit, one channel (RIFF WAVE, format 1).
 
 const HEADER = 44;
 
