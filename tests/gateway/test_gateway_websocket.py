@@ -229,6 +229,11 @@ def test_pages_of_other_origins_are_refused(gateway, gateway_to):
         assert refused(socket, "OriginNotAllowed", "https://example.org") == 1008
     with opened(gateway, {}, origin=gateway.url):
         pass
+    secure = gateway.url.replace("http", "https")
+    with opened(gateway, origin=secure) as socket:
+        assert refused(socket, "OriginNotAllowed", secure) == 1008
+    with opened(gateway, {}, origin=secure, additional_headers={"X-Forwarded-Proto": "https"}):
+        pass  # a proxy of this machine that speaks TLS
     named = gateway_to(cors_origins=["https://example.org"])
     with named as other, opened(other, {}, origin="https://example.org"):
         pass

@@ -1,6 +1,7 @@
 """Live speech on the page may go on for hours: what a picture costs, and what is kept. Steps are counted, not timed."""
 
 import pytest
+from browsing import served
 
 from emotalk_contract.arkit import BLENDSHAPES
 from emotalk_contract.timing import FPS
@@ -135,3 +136,16 @@ def test_curves_of_long_clips_keep_their_peaks(page, gateway):
     assert first == [40, 0.5]
     assert replaced == [50, 0.75]
     assert tops == [0.75, 0.5]
+
+
+def test_what_was_said_before_the_connection_ended_is_kept(page, triton):
+    with served(triton, max_stream_s=2) as limited:
+        page.open(limited)
+        page.until("'begun' in document.documentElement.dataset")
+        page.press("#speak")
+        assert "at most 2 s in one session" in page.until("document.querySelector('#problem').textContent")
+        page.settled()
+        assert 1 < page.shown()["frames"] / FPS <= 2.1
+        assert page.find("#title").text == "What was spoken"
+        with page.answered():
+            page.set({"[name=level]": 0.5})
