@@ -225,8 +225,9 @@ def test_a_token_goes_with_the_start(gateway_to):
 
 
 def test_pages_of_other_origins_are_refused(gateway, gateway_to):
-    with opened(gateway, origin="https://example.org") as socket:
-        assert refused(socket, "OriginNotAllowed", "https://example.org") == 1008
+    for origin in ("https://example.org", "http://[::1", "null"):
+        with opened(gateway, origin=origin) as socket:
+            assert refused(socket, "OriginNotAllowed", origin) == 1008
     with opened(gateway, {}, origin=gateway.url):
         pass
     secure = gateway.url.replace("http", "https")
