@@ -42,7 +42,7 @@ _KEPT = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class WavHeader:
-    """Where the audio of a WAV file lies."""
+    """The place of the audio in a WAV file."""
 
     order: str
     """``<``, or ``>`` for RIFX."""
@@ -55,7 +55,7 @@ class WavHeader:
     there: int
     """Bytes of the file from ``start``."""
     placeholder: bool
-    """Whether ``claimed`` cannot be."""
+    """True if ``claimed`` cannot be."""
 
     @property
     def tag(self) -> int:

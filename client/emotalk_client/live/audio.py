@@ -48,7 +48,7 @@ class RunningStatistics:
 
 
 class SpokenAudio:
-    """What a stream hears: its last seconds as mono 16 kHz, and the statistics of all of it.
+    """The sound of a stream: its last seconds as mono 16 kHz, and the statistics of all of it.
 
     Args:
         rate: Hertz of what is pushed.
