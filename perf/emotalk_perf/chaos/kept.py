@@ -6,10 +6,9 @@ command has a thread of its own, which forks it every time and lives until it is
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,12 @@ STOP_S = 15.0
 """Seconds that it may take to stop when it is asked to."""
 PAUSE_S = 0.1
 """Seconds between an end and the next start: systemd's ``RestartSec`` by default."""
-_SET_DEATH_SIGNAL = 1
+_DIES_WITH_US = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+"""Asks the kernel and becomes the command: what runs between fork and exec would run gRPC's own handlers too."""
 
 
 class Kept:
@@ -65,17 +69,15 @@ class Kept:
         return self._process.pid if self._process is not None else None
 
     def _keep(self) -> None:
-        prctl = ctypes.CDLL(None).prctl
         with self._log.open("ab") as log:
             while not self._stopping.is_set():
                 self._process = subprocess.Popen(
-                    self._command,
+                    [sys.executable, "-c", _DIES_WITH_US, *self._command],
                     env=self._environment,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
-                    preexec_fn=lambda: prctl(_SET_DEATH_SIGNAL, signal.SIGTERM),
                 )
                 self.starts += 1
                 if self._stopping.is_set():  # stopped between the look and the start
