@@ -1,9 +1,12 @@
 """The one source of names, shapes, limits and defaults.
 
 ``tensors``  names, types and shapes of every tensor, model by model
-``limits``   what a request may ask for
+``limits``   limits of a request, and its defaults
 ``options``  post-processing options: names, types, defaults, parsing
-``recipe``   what a set of weights needs from its surroundings; the repository's MANIFEST.json
+``recipe``   the needs of a set of weights; the repository's MANIFEST.json
+``errors``   the mistakes a request can make, a class each
+``quoting``  values in messages, bounded
+``timing``   samples, features and frames
 ``configs``  the ``config.pbtxt`` files, generated
 
 Stdlib and numpy only: the client, the server, the export and the tests all read it.

@@ -63,5 +63,5 @@ LIVE_LINK_CSV_ORDER: tuple[str, ...] = _swapped(APPLE_ORDER, ("jawLeft", "jawRig
 
 
 def columns(order: Iterable[str]) -> list[int]:
-    """Columns of a matrix in EmoTalk order that put it into ``order``: ``weights[:, columns(APPLE_ORDER)]``."""
+    """Return the columns that put a matrix in EmoTalk order into ``order``: ``weights[:, columns(APPLE_ORDER)]``."""
     return [INDEX[name] for name in order]

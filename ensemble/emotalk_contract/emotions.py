@@ -62,7 +62,7 @@ ACTION_UNITS: dict[int, ActionUnit] = {
 
 @dataclass(frozen=True, slots=True)
 class Emotion:
-    """Which units show it, how strongly at 1, and who says so."""
+    """The units that show an emotion, their intensities at 1, and the source."""
 
     units: Mapping[int, float | tuple[float, float]]
     """FACS number to intensity 0..1 (the intensities are ours); two numbers: left and right."""
@@ -95,7 +95,7 @@ EMOTIONS: dict[str, Emotion] = {
     ),
     "sadness": Emotion({1: 0.7, 4: 0.35, 15: 0.5, 17: 0.25}, f"{_FACS} of sadness, 1+4+15, with 17"),
 }
-"""By name, the ten that Audio2Face knows."""
+"""The ten that Audio2Face knows, by name."""
 
 OPEN_MM = 5.0
 """From this gap on an emotion opens the mouth, and does not press the lips, as much as it would by itself."""
@@ -108,7 +108,7 @@ _LIDS = [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]
 
 
 def offsets(emotion: str) -> dict[str, float]:
-    """Blendshape to what ``emotion`` at 1 adds to it, before the gates; KeyError if there is no such emotion."""
+    """Return blendshape to what ``emotion`` at 1 adds to it, before the gates; KeyError if it is not an emotion."""
     out: dict[str, float] = {}
     for number, intensity in EMOTIONS[emotion].units.items():
         unit = ACTION_UNITS[number]
@@ -133,7 +133,7 @@ def added(weights: NDArray[np.float32], amounts: Mapping[str, float]) -> NDArray
 
 
 def lips_apart(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How far speech has opened the lips in each frame, [F]: 0 where they meet, 1 from :data:`OPEN_MM` on."""
+    """Return the opening of the lips by speech in each frame, [F]: 0 where they meet, 1 from :data:`OPEN_MM` on."""
     gap = np.clip(lips.gap_mm(weights) / OPEN_MM, 0, 1)
     pressed = np.clip(weights[:, _PRESS].mean(axis=1) / PRESSED, 0, 1)
     apart: NDArray[np.float32] = gap * gap * (3 - 2 * gap) * (1 - pressed)

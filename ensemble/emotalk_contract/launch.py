@@ -1,4 +1,4 @@
-"""What whoever starts Triton tells the models in it, through their environment."""
+"""Environment variables by which the starter of a Triton talks to the models in it."""
 
 from __future__ import annotations
 

@@ -14,6 +14,8 @@ MAX_AMPLITUDE = 8.0
 """Audio is -1..1; resampling and mixing overshoot a little, unscaled integers by far."""
 MAX_CLIP_SAMPLES = 2**40
 """Samples of a clip that a window may lie in (over two years): keeps absolute positions exact in 64 bits."""
+MAX_START_FRAME = MAX_CLIP_SAMPLES * FPS // SAMPLE_RATE
+"""Last absolute frame at which a window may start."""
 
 PERSONS = 24
 """Speaking styles, 0..23."""

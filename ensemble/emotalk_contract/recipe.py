@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from emotalk_contract.quoting import quoted
 from emotalk_contract.timing import FrameGrid
 
 MANIFEST_NAME = "MANIFEST.json"
@@ -64,10 +65,10 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.normalisation not in get_args(Normalisation):
             raise ManifestError(
-                f"normalisation is {self.normalisation!r}; accepted: {', '.join(get_args(Normalisation))}"
+                f"normalisation is {quoted(self.normalisation)}; accepted: {', '.join(get_args(Normalisation))}"
             )
         if self.frame_grid not in get_args(FrameGrid):
-            raise ManifestError(f"frame_grid is {self.frame_grid!r}; accepted: {', '.join(get_args(FrameGrid))}")
+            raise ManifestError(f"frame_grid is {quoted(self.frame_grid)}; accepted: {', '.join(get_args(FrameGrid))}")
 
     @classmethod
     def from_strings(cls, parameters: Mapping[str, str]) -> Recipe:

@@ -6,14 +6,21 @@ import json
 from collections.abc import Iterable
 
 from emotalk_contract import errors, limits, tensors
+from emotalk_contract.arkit import BLENDSHAPE_COUNT
 from emotalk_contract.emotions import ACTION_UNITS, EMOTIONS, Emotion
 from emotalk_contract.options import DESCRIPTIONS, Options
 from emotalk_contract.tensors import Tensor
 from emotalk_contract.timing import FPS, GRID_FRAMES, GRID_SAMPLES, SAMPLE_RATE
 
+EXAMPLE = f"""\
+python3 -c 'import json, math; print(json.dumps({{"AUDIO": [math.sin(i / 20) for i in range(16000)], "seed": 4}}))' |
+  curl -s -H 'Content-Type: application/json' --data-binary @- \\
+    localhost:8000/v2/models/{tensors.ENSEMBLE.name}/generate | head -c 300"""
+"""A command of the page; a test runs it."""
+
 
 def protocol() -> str:
-    """The page as Markdown."""
+    """Return the page as Markdown."""
     default = Options()
     options = "\n".join(
         f"| `{name}` | `{json.dumps(getattr(default, name))}` | {text} |" for name, text in DESCRIPTIONS.items()
@@ -66,6 +73,28 @@ not, and a lid raiser not in a blink: see `emotalk_contract.emotions`.
 |---|---|---|
 {units}
 
+## Over HTTP
+
+Triton's `generate` takes one clip as plain JSON: `{tensors.AUDIO.name}` is the list of samples, an optional tensor of
+one number is that number, and the request parameters stand beside them. **Send the content type**: curl's own is a
+form's, which Triton's HTTP server parses on its stack, and it died of every form of 4.8 MB (15 s of sound) and more
+that was tried with Triton 2.51.
+
+```bash
+{EXAMPLE}
+```
+
+The answer has `{tensors.BLENDSHAPES.name}`, row after row of {BLENDSHAPE_COUNT} weights in one list, and
+`{tensors.TIMECODES.name}`. Batches and tensors of more than one axis go to `infer`, in the KServe v2 protocol, with
+the same content type.
+
+## The inner models
+
+The ensemble's steps, `{tensors.PREPROCESS.name}` to `{tensors.POSTPROCESS.name}`, answer requests by name too. They
+are not an interface: tensors and shapes may change. A request to one of them counts for nobody else, and is refused
+where it is longer than what the ensemble would send. `{tensors.POSTPROCESS.name}` takes each `{tensors.TICKET.name}`
+that `{tensors.PREPROCESS.name}` gave, once.
+
 ## Errors
 
 INVALID_ARGUMENT (HTTP 400), the message being `[Class] what was wrong, the value, what is accepted`:
@@ -74,7 +103,11 @@ INVALID_ARGUMENT (HTTP 400), the message being `[Class] what was wrong, the valu
 |---|---|
 {mistakes}
 
-A full server ({limits.QUEUE_SIZE} requests inside, computing and waiting) answers UNAVAILABLE at once, with
+A value that is long is shortened in the message. A mistake in one request fails that request alone, also where
+Triton computes several together. INTERNAL (HTTP 500), the message beginning with `[InternalError]`, is a fault of the
+server, which logs it with its traceback.
+
+A full server ({limits.QUEUE_SIZE} requests compute and wait) answers UNAVAILABLE (HTTP 503) at once, with
 "Exceeds maximum queue size".
 """
 

@@ -1,4 +1,4 @@
-"""Where the model repository is, and whether what is generated from the contract is up to date.
+"""The bundled model repository, and a check that what is generated from the contract is up to date.
 
 ``python -m emotalk_contract.repository [--update] [DIR]`` checks every ``config.pbtxt`` under DIR against the contract,
 or writes them again. Without DIR it is the bundled repository and, in a checkout, ``docs/protocol.md``.
@@ -24,7 +24,7 @@ VERSION = "1"
 
 
 def bundled() -> Path:
-    """The repository that comes with this package: beside the packages in a checkout, inside it in a wheel.
+    """Return the repository that comes with this package: beside the packages in a checkout, inside it in a wheel.
 
     Raises:
         FileNotFoundError: neither is there (a broken installation).
@@ -33,7 +33,9 @@ def bundled() -> Path:
     for folder in (package / "model_repository", package.parents[1] / "model_repository"):
         if (folder / tensors.PREPROCESS.name / VERSION / "model.py").is_file():
             return folder
-    raise FileNotFoundError(f"no model_repository beside or inside {package}; reinstall emotalk-triton")
+    raise FileNotFoundError(
+        f"model_repository is missing: neither beside {package} nor in it; reinstall emotalk-triton"
+    )
 
 
 def write_configs(repository: Path, manifest: Manifest, queue_size: int = QUEUE_SIZE) -> None:
@@ -42,14 +44,14 @@ def write_configs(repository: Path, manifest: Manifest, queue_size: int = QUEUE_
         path = repository / relative
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
-    # Triton wants a version folder even where there is no file to put in it; git keeps no empty folder.
+    # Triton wants a version folder even where it stays empty; git does not keep empty folders.
     version = repository / tensors.ENSEMBLE.name / VERSION
     version.mkdir(parents=True, exist_ok=True)
     (version / ".gitkeep").touch()
 
 
 def stale_configs(repository: Path) -> list[Path]:
-    """The config files under ``repository`` that are missing or differ from what the contract generates."""
+    """Return the config files under ``repository`` that are missing or differ from what the contract generates."""
     stale = []
     for relative, text in config_files(Manifest.load(repository)).items():
         path = repository / relative
@@ -59,13 +61,13 @@ def stale_configs(repository: Path) -> list[Path]:
 
 
 def _page() -> Path | None:
-    """The generated page of the documentation, in a checkout."""
+    """Return the generated page of the documentation, in a checkout."""
     docs = Path(__file__).resolve().parents[2] / "docs"
     return docs / "protocol.md" if docs.is_dir() else None
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Check (default) or ``--update`` the configs; 1 if some are stale."""
+    """Check (default) or ``--update`` the configs; return 1 if some are stale."""
     parser = argparse.ArgumentParser(prog="emotalk_contract.repository", description=__doc__)
     parser.add_argument("repository", nargs="?", type=Path, help="default: the bundled one")
     parser.add_argument("--update", action="store_true", help="write the configs instead of checking them")

@@ -25,7 +25,7 @@ class Tensor:
     axes: tuple[int | str, ...]
     """Sizes, or the name of an axis that varies."""
     meaning: str
-    """For people: unit, range, default."""
+    """Unit, range and default, for people."""
     optional: bool = False
 
 
@@ -42,7 +42,7 @@ class Model:
         return next(t for t in (*self.inputs, *self.outputs) if t.name == name)
 
 
-# What a caller sends and gets ------------------------------------------------------------------
+# Tensors of the ensemble: sent and received by callers --------------------------------------------
 
 AUDIO = Tensor("AUDIO", "FP32", ("samples",), "mono, 16 kHz, -1..1")
 LEVEL = Tensor("LEVEL", "FP32", (1,), "emotion level 0..1, continuous; default 1", optional=True)
@@ -83,13 +83,13 @@ BLENDSHAPES = Tensor(
 )
 TIMECODES = Tensor("TIMECODES", "FP64", ("frames",), "seconds: absolute frame / 30")
 
-# What the models hand to each other --------------------------------------------------------------
+# Tensors between the models -----------------------------------------------------------------------
 
 NETWORK_AUDIO = Tensor(
     "NETWORK_AUDIO", "FP32", ("network_samples",), "normalised audio; an emotion clip, if any, follows the speech"
 )
 TICKET = Tensor(
-    "TICKET", "INT64", (1,), "number of the request, by which the last step tells the first that it is done"
+    "TICKET", "INT64", (1,), "number of the request, as emotalk_preprocess gave it: emotalk_postprocess takes each once"
 )
 CONTENT_FEATURES = Tensor(
     "CONTENT_FEATURES", "FP32", ("features", "content_features"), "the content encoder's convolutional features, 50 Hz"
@@ -112,7 +112,7 @@ RAW_BLENDSHAPES = Tensor(
     "RAW_BLENDSHAPES", "FP32", ("frames", BLENDSHAPE_COUNT), "the decoder's own weights, unclamped"
 )
 
-# The models ------------------------------------------------------------------------------------
+# The models ---------------------------------------------------------------------------------------
 
 PREPROCESS = Model(
     "emotalk_preprocess",
@@ -129,4 +129,4 @@ ENSEMBLE = Model("emotalk", PREPROCESS.inputs, POSTPROCESS.outputs)
 GRAPHS: tuple[Model, ...] = (FRONTEND, CONTENT_ENCODER, EMOTION_ENCODER, DECODER)
 """The networks, which an export writes as ONNX."""
 STEPS: tuple[Model, ...] = (PREPROCESS, *GRAPHS, POSTPROCESS)
-"""What the ensemble runs; tensors of one name are joined."""
+"""The models that the ensemble runs; tensors of one name are joined."""

@@ -1,7 +1,7 @@
 """Samples, features and frames: every rate of the project and the exact arithmetic between them.
 
 Rule that this module guards: **time is counted in integers** (samples, features, absolute frames); seconds are derived
-last, by one division. 16000 / 30 is no integer, but 3 frames = 5 features = 1600 samples = 100 ms: windows start on
+last, by one division. 16000 / 30 is not an integer, but 3 frames = 5 features = 1600 samples = 100 ms: windows start on
 that grid (:data:`GRID_SAMPLES`), and there a window's frames and features fall on its clip's own.
 
 Theory of operation. The networks resample wav2vec features (50 Hz) to frames (30 Hz) at *fractional feature indices*
@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000
-"""Hertz; what the networks hear."""
+"""Hertz: rate of the audio that the networks take."""
 FPS = 30
-"""Frames per second; what the networks say."""
+"""Frames per second: rate of the faces that the networks give."""
 
 CONV_KERNELS = (10, 3, 3, 3, 3, 2, 2)
 CONV_STRIDES = (5, 2, 2, 2, 2, 2, 2)
@@ -41,7 +41,7 @@ GRID_FEATURES = GRID_SAMPLES // FEATURE_HOP
 """5 features."""
 
 FrameGrid: TypeAlias = Literal["align_corners", "uniform"]
-"""How a model lays frames over features.
+"""A model's way to lay frames over features.
 
 ``align_corners``: EmoTalk's: the first frame on the clip's first feature, the last on its last, the rest evenly.
 ``uniform``: frame f at feature f * 5/3, whatever the clip's length (what ``align_corners`` tends to as clips grow).
@@ -70,10 +70,10 @@ def frame_to_sample(frame: int) -> int:
     """First sample of ``frame``, which must lie on the 3-frame grid.
 
     Raises:
-        ValueError: ``frame`` is no multiple of 3, so that no whole sample is its start.
+        ValueError: ``frame`` is not a multiple of 3, so its start is not a whole sample.
     """
     if frame % GRID_FRAMES:
-        raise ValueError(f"frame {frame} is not a multiple of {GRID_FRAMES}, so it starts at no whole sample")
+        raise ValueError(f"frame {frame} is not a multiple of {GRID_FRAMES}, so its start is not a whole sample")
     return frame // GRID_FRAMES * GRID_SAMPLES
 
 
@@ -114,7 +114,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """Where the networks look: fractional indices, float32, local to the window."""
+    """Places at which the networks look: fractional indices, float32, local to the window."""
 
     content: NDArray[np.float32]
     """[F] feature index of each frame."""

@@ -1,5 +1,8 @@
-"""What surrounds the networks on Triton: the contract, the frame grid, pre- and post-processing, the server.
+"""Surroundings of the networks on Triton: pre- and post-processing, admission, the onnxruntime backend.
 
-Nothing is imported here, so that the thin client can read :mod:`~emotalk_contract`,
-:mod:`~emotalk_contract.arkit` and :mod:`~emotalk_contract.timing` at no cost.
+``preprocess``   requests to the networks' inputs
+``postprocess``  raw weights to a face; ``smoothing`` and ``blinks`` are parts of it
+``admission``    a bound on how many requests are in the ensemble; ``shared_file`` is what its ends share
+``exchange``     between Triton's requests and these functions
+``backend``      ONNX Runtime in Python, for a Triton without it
 """

@@ -1,4 +1,4 @@
-"""Requests into what the networks take: checks, defaults, normalisation, frame grid. Pure functions on arrays.
+"""From requests to the networks' inputs: checks, defaults, normalisation, frame grid. Pure functions on arrays.
 
 Two clips, one frontend. When the emotion is to come from another clip, that clip follows the speech in one signal; the
 convolutional frontend is local, so the features of the second part are those of the second clip alone, and the emotion
@@ -33,7 +33,6 @@ from emotalk_contract.recipe import Recipe
 from emotalk_contract.tensors import Tensor
 from emotalk_contract.timing import (
     FEATURE_HOP,
-    FPS,
     GRID_FRAMES,
     SAMPLE_RATE,
     FrameGrid,
@@ -47,11 +46,11 @@ from emotalk_contract.timing import (
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 
 STYLE_SUM_TOLERANCE = 1e-3
-"""How far the weights of a style may be from summing to 1 (float32 callers round)."""
+"""Distance from 1 that the sum of a style's weights may have (float32 callers round)."""
 
 
 def preprocess(inputs: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any], recipe: Recipe) -> Arrays:
-    """The outputs of ``emotalk_preprocess`` for one request.
+    """Return the outputs of ``emotalk_preprocess`` for one request.
 
     Args:
         inputs: the request's tensors by name, each with its batch axis first ([B, samples], [B, 1], ...).
@@ -100,14 +99,14 @@ def preprocess(inputs: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any]
 
 
 def statistics_of(audio: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean and population variance of each clip in ``audio`` [..., samples] -> [..., 2], summed in float64."""
+    """Return mean and population variance of each clip in ``audio`` [..., samples] -> [..., 2], summed in float64."""
     wide = audio.astype(np.float64)
     both: NDArray[np.float64] = np.stack([wide.mean(axis=-1), wide.var(axis=-1)], axis=-1)
     return both.astype(np.float32)
 
 
 def _optional(inputs: Mapping[str, NDArray[Any]], tensor: Tensor, batch: int) -> NDArray[Any] | None:
-    """The tensor if the request has it, with as many items as the audio."""
+    """Return the tensor if the request has it, with as many items as the audio."""
     array = inputs.get(tensor.name)
     if array is None:
         return None
@@ -183,7 +182,7 @@ def _windows(
 
 
 def _window(samples: int, start_frame: int, clip_samples: int | None) -> Window:
-    last = limits.MAX_CLIP_SAMPLES * FPS // SAMPLE_RATE
+    last = limits.MAX_START_FRAME
     if not 0 <= start_frame <= last or start_frame % GRID_FRAMES:
         raise InvalidWindow(f"START_FRAME is {start_frame}; accepted: a multiple of {GRID_FRAMES} in 0..{last}")
     window = Window(samples, start_frame, clip_samples)

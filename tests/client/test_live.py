@@ -596,7 +596,7 @@ async def test_tasks_that_listen_at_once_share_the_frames_and_all_end():
 
 
 async def test_nobody_who_waits_is_forgotten():
-    """What wakes one that waits must wake all, also one that has only just begun to."""
+    """News for one that waits is news for all, also for one that has only just begun to wait."""
     maker, _ = client()
     for delay in range(12):
         session = maker.live(sample_rate=RATE)

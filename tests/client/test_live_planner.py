@@ -50,7 +50,7 @@ class Stream:
         self.joined = []
 
     def heard(self, frame):
-        """Whether ``frame`` exists and all that it looks ahead at was spoken, in exact arithmetic."""
+        """Return whether ``frame`` exists and all that it looks ahead at was spoken, in exact arithmetic."""
         return frame * SAMPLE_RATE + self.layout.look_ahead * FPS <= self.spoken * FPS
 
     def until_the_next_cut(self):

@@ -1,16 +1,21 @@
 """The generated config.pbtxt files, read back with the real protocol buffers."""
 
+import json
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+import numpy as np
 import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from emotalk_contract import repository, tensors
-from emotalk_contract.configs import config_files
+from emotalk_contract.configs import config_files, longest_axes
+from emotalk_contract.limits import MAX_CLIP_SAMPLES, MAX_FRAMES, MAX_SAMPLES
 from emotalk_contract.protobuf_text import Enum, dumps
 from emotalk_contract.recipe import Manifest, Recipe, Widths
+from emotalk_contract.timing import FEATURE_HOP, feature_count
+from emotalk_ensemble.preprocess import preprocess
 
 pytestmark = pytest.mark.unit
 
@@ -61,6 +66,32 @@ def test_profiles(model):
     assert gpu.dynamic_batching.max_queue_delay_microseconds > 0
 
 
+@pytest.mark.parametrize("model", tensors.GRAPHS, ids=[m.name for m in tensors.GRAPHS])
+@pytest.mark.parametrize("profile", ["config", "configs/gpu"])
+def test_each_input_of_a_network_has_its_greatest_length(model, profile):
+    lengths = json.loads(config(f"{model.name}/{profile}.pbtxt").parameters["longest_inputs"].string_value)
+    assert set(lengths) == {t.name for t in model.inputs if isinstance(t.axes[0], str)}
+    assert lengths.get("CONTENT_POSITIONS", MAX_FRAMES) == MAX_FRAMES
+
+
+@pytest.mark.parametrize(
+    "recipe", [Recipe(), Recipe(normalisation="none", frame_grid="uniform", frontend_context_s=0.9725)]
+)
+@pytest.mark.parametrize("start_frame", [0, 3, 299_997])
+def test_the_greatest_lengths_are_those_of_the_longest_requests(recipe, start_frame):
+    longest = longest_axes(recipe)
+    clip = np.zeros((1, MAX_SAMPLES), np.float32)
+    place = {"START_FRAME": np.array([[start_frame]]), "CLIP_SAMPLES": np.array([[MAX_CLIP_SAMPLES]])}
+    for inputs in ({"AUDIO": clip, "EMOTION_AUDIO": clip}, {"AUDIO": clip, **place}):
+        out = preprocess(inputs, {}, recipe)
+        for tensor in tensors.PREPROCESS.outputs:
+            if tensor.name in out and tensor.axes[0] in longest:
+                assert out[tensor.name].shape[1] <= longest[tensor.axes[0]], tensor.name
+        assert feature_count(out["NETWORK_AUDIO"].shape[1]) <= longest["features"]
+        if "EMOTION_AUDIO" in inputs:
+            assert out["NETWORK_AUDIO"].shape[1] > longest["network_samples"] - 2 * FEATURE_HOP
+
+
 def test_encoders_that_are_alike_share_the_cores():
     alike = replace(MANIFEST, encoders_alike=True)
     shares = {
@@ -74,7 +105,7 @@ def test_encoders_that_are_alike_share_the_cores():
     assert "share_of_cores" not in config("wav2vec_content/config.pbtxt").parameters
 
 
-def test_the_first_step_knows_how_many_requests_may_be_inside():
+def test_the_first_step_knows_how_many_requests_it_may_admit():
     assert config("emotalk_preprocess/config.pbtxt").parameters["queue_size"].string_value == "17"
 
 

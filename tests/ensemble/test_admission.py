@@ -1,9 +1,10 @@
-"""How many requests may be in the ensemble, and what cannot change that."""
+"""The bound on requests in the ensemble, and attempts to change it."""
 
 import pytest
 from holding import computing_process
 
 from emotalk_contract.errors import InvalidTicket
+from emotalk_contract.tensors import GRAPHS
 from emotalk_ensemble.admission import (
     IDLE_S,
     MAX_IDLE_S,
@@ -133,7 +134,7 @@ def test_tickets_cannot_be_guessed_from_one_another(entrance):
 
 def test_where_no_network_computes_what_is_outstanding_is_lost(entrance, exit_, path, clock):
     """So many requests to the first step alone lock nobody out."""
-    Computing(path, clock)
+    Computing("wav2vec_frontend", path, clock)
     fill(entrance)
     clock.s += IDLE_S / 2
     assert fill(entrance) == []
@@ -142,9 +143,9 @@ def test_where_no_network_computes_what_is_outstanding_is_lost(entrance, exit_, 
 
 
 def test_while_a_network_computes_only_single_requests_are_admitted_and_ever_fewer(entrance, path, clock):
-    network = Computing(path, clock)
+    network = Computing("wav2vec_frontend", path, clock)
     fill(entrance)
-    with network.told():
+    with network.told(1):
         admitted = []
         for _ in range(int(16 / TRY_S)):
             clock.s += TRY_S
@@ -152,8 +153,49 @@ def test_while_a_network_computes_only_single_requests_are_admitted_and_ever_few
     assert len(admitted) == 6  # after 1, 2, 4, 8, 16 and 32 times TRY_S
 
 
+def run(entrance, network, clock, requests):
+    """Let ``network`` run that many, one after another, without a pause; return how many were admitted meanwhile."""
+    admitted = 0
+    for _ in range(requests):
+        with network.told(1):
+            clock.s += IDLE_S / 2
+        admitted += len(fill(entrance))
+    return admitted
+
+
+def test_computing_of_more_than_was_admitted_is_that_of_direct_callers(entrance, path, clock):
+    """Whoever calls a network directly, and the first step, keeps nobody out either."""
+    network = Computing("wav2vec_content", path, clock)
+    fill(entrance)
+    assert run(entrance, network, clock, LIMIT) == 0
+    assert run(entrance, network, clock, LIMIT) >= LIMIT
+
+
+def test_computing_of_what_was_admitted_keeps_the_bound(entrance, exit_, path, clock):
+    """An honest overload: all come back, and as many are admitted."""
+    networks = [Computing(model.name, path, clock) for model in GRAPHS]
+    waiting = fill(entrance)
+    for _ in range(50):
+        for network in networks:
+            assert run(entrance, network, clock, 1) == 0
+        exit_.give_back(waiting.pop(0))
+        admitted = fill(entrance)
+        assert len(admitted) == 1
+        waiting += admitted
+
+
+def test_a_model_that_is_not_of_the_ensemble_tells_nothing(entrance, path, clock):
+    other = Computing("somebody's", path, clock)
+    fill(entrance)
+    with other.told(1):
+        clock.s += TRY_S
+        assert len(fill(entrance)) == 1
+        clock.s += TRY_S
+        assert len(fill(entrance)) == 1
+
+
 def test_a_network_that_died_while_it_computed_counts_no_more(entrance, path, clock):
-    Computing(path, clock)
+    Computing("wav2vec_frontend", path, clock)
     fill(entrance)
     with computing_process(path):
         clock.s += IDLE_S * 2
@@ -162,7 +204,7 @@ def test_a_network_that_died_while_it_computed_counts_no_more(entrance, path, cl
 
 
 def test_a_step_that_hangs_is_not_sent_any_number(entrance, path, clock):
-    Computing(path, clock)
+    Computing("wav2vec_frontend", path, clock)
     admitted = len(fill(entrance))
     for _ in range(100):
         clock.s += 0.1
@@ -181,6 +223,15 @@ def test_without_networks_that_tell_one_request_at_a_time_tries(entrance, exit_,
     assert fill(entrance) == []
     exit_.give_back(ticket)
     assert len(fill(entrance)) == LIMIT
+
+
+def test_tries_take_the_place_of_what_is_lost(entrance, clock):
+    fill(entrance)
+    for _ in range(10):
+        clock.s += TRY_S
+        assert len(fill(entrance)) == 1
+    with pytest.raises(EnsembleFull, match=f"{LIMIT} requests compute or wait"):
+        entrance.admit()
 
 
 def test_a_first_step_that_starts_again_counts_anew_and_tickets_of_before_stay_good(entrance, exit_, path, clock):

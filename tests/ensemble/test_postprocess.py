@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.signal import savgol_filter
 
+from emotalk_contract import errors, limits
 from emotalk_contract.arkit import INDEX
 from emotalk_contract.options import Options
 from emotalk_ensemble.blinks import DURATION, PEAK, blink_weights
@@ -107,3 +108,28 @@ def test_a_batch_has_its_own_start_frames():
     np.testing.assert_array_equal(out["TIMECODES"][:, 0], [0.0, 30.0])
     np.testing.assert_array_equal(out["BLENDSHAPES"][1, :, LIDS[0]], blink_weights(0, 900, 90))
     np.testing.assert_array_equal(out["BLENDSHAPES"][0][:, OTHERS], out["BLENDSHAPES"][1][:, OTHERS])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "kind", "words"),
+    [
+        (
+            {"RAW_BLENDSHAPES": np.zeros((1, limits.MAX_FRAMES + 1, 52), np.float32)},
+            errors.InvalidShape,
+            "has 5001 frames; accepted: at most 5000",
+        ),
+        (
+            {"RAW_BLENDSHAPES": np.zeros((1, 3, 52), np.float32), "START_FRAME": np.array([[2**63 - 1]])},
+            errors.InvalidWindow,
+            r"START_FRAME is 9223372036854775807; accepted: 0\.\.",
+        ),
+        (
+            {"RAW_BLENDSHAPES": np.zeros((1, 3, 52), np.float32), "START_FRAME": np.array([[-1]])},
+            errors.InvalidWindow,
+            "START_FRAME is -1",
+        ),
+    ],
+)
+def test_what_only_a_direct_caller_can_send_is_refused(inputs, kind, words):
+    with pytest.raises(kind, match=words):
+        postprocess(inputs, {})

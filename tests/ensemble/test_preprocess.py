@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from emotalk_contract import errors, limits, timing
+from emotalk_contract.loudness import levelled
 from emotalk_contract.recipe import Recipe
 from emotalk_ensemble.preprocess import preprocess
 
@@ -40,6 +41,22 @@ def test_a_model_that_normalises_itself_gets_the_audio_as_it_is():
     out = run(Recipe(normalisation="none", frame_grid="uniform"), AUDIO=audio)
     np.testing.assert_array_equal(out["NETWORK_AUDIO"], audio)
     np.testing.assert_allclose(out["CONTENT_POSITIONS"][0, :6], np.arange(6) * 5 / 3, rtol=1e-6)
+
+
+def test_a_whole_clip_is_levelled_and_a_window_is_not():
+    """Who cuts a clip into windows levels it before: a window cannot know how loud the clip is."""
+    recipe = Recipe(normalisation="none", frame_grid="uniform", levelled=True)
+    speech = (np.sin(np.arange(40_000) / 9) * (1 + np.sin(np.arange(40_000) / 900))) * 0.003 + 0.02
+    quiet = np.stack([speech, 0.5 * speech]).astype(np.float32)
+    out = run(recipe, AUDIO=quiet)["NETWORK_AUDIO"]
+    for clip_, heard in zip(quiet, out, strict=True):
+        np.testing.assert_array_equal(heard, levelled(clip_))
+    assert out[0].std() > 3 * quiet[0].std()
+    assert abs(out.mean()) < 1e-3
+    start = np.zeros((2, 1), np.int64)
+    np.testing.assert_array_equal(run(recipe, AUDIO=quiet, START_FRAME=start)["NETWORK_AUDIO"], quiet)
+    borrowed = run(recipe, AUDIO=quiet, START_FRAME=start, EMOTION_AUDIO=quiet)["NETWORK_AUDIO"]
+    np.testing.assert_array_equal(borrowed[:, -40_000:], out)
 
 
 def test_each_item_of_a_batch_is_prepared_as_if_alone():

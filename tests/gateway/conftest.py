@@ -84,3 +84,9 @@ def wav():
 def long_clip(wav, voice):
     """Two minutes: many windows of a few seconds."""
     return wav(np.resize(voice, 120 * RATE))
+
+
+@pytest.fixture(scope="session")
+def endless_clip(wav, voice):
+    """A quarter of an hour: with small windows, more work than any test waits for."""
+    return wav(np.resize(voice, 900 * RATE))

@@ -37,9 +37,9 @@ def started(*options, **environment):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_stops_within_seconds_and_ends_what_is_open(triton, number, long_clip, voice):
+def test_it_stops_within_seconds_and_ends_what_is_open(triton, number, endless_clip):
     with started("--url", triton.grpc_url) as gateway:
-        body, kind = form(long_clip, "file", {"window": 0.5})
+        body, kind = form(endless_clip, "file", {"window": 0.5})
         streaming = gateway.connection()
         streaming.request("POST", STREAM, body, {"Content-Type": kind})
         answer = streaming.getresponse()

@@ -2,14 +2,19 @@
 
 import asyncio
 import math
+import random
 
 import numpy as np
 import pytest
 from fake import client
+from starlette.requests import HTTPConnection
 from wscaller import GUARD_S, Caller, app_of
 
 from emotalk_contract.timing import FPS, frame_count
+from emotalk_gateway import GatewaySettings
 from emotalk_gateway.http import conversation
+from emotalk_gateway.http.auth import check_origin
+from emotalk_gateway.service.errors import OriginNotAllowed
 
 pytestmark = pytest.mark.unit
 
@@ -259,6 +264,68 @@ async def test_each_cancel_has_an_answer():
         assert (message["error"], code) == ("InvalidOption", 1008)
 
 
+@pytest.mark.parametrize("seed", range(30))
+async def test_whatever_is_said_in_whatever_order_each_utterance_is_whole_or_cut_off(seed, monkeypatch):
+    """Blocks, ends and cancels at random, over a server that takes its time."""
+    monkeypatch.setattr(conversation, "MOST_UTTERANCES", 100)
+    chance = random.Random(seed)
+    maker, _ = client(lambda _: chance.choice([None, 0.001, 0.005]))
+    async with Caller(app_of(maker)) as caller:
+        await caller.start()
+        samples, open_number, cut_before = (
+            [0],
+            None,
+            [],
+        )  # of each utterance, from 1 on; of each cancel: those before it
+        for _ in range(60):
+            kind = chance.choices(["block", "end", "cancel", "pause"], [10, 2, 1, 4])[0]
+            if kind == "pause":
+                await asyncio.sleep(chance.choice([0, 0.001, 0.01]))
+                continue
+            if kind == "cancel":
+                caller.say({"type": "cancel", "fade_s": chance.choice([0, 0.1])})
+                cut_before.append(len(samples) - 1)
+                open_number = None
+                continue
+            if open_number is None:
+                samples.append(0)
+                open_number = len(samples) - 1
+            if kind == "end":
+                caller.say({"type": "end", "keep": True})
+                open_number = None
+            else:
+                seconds = chance.choice([0.01, 0.3, 1.0])
+                samples[open_number] += round(seconds * RATE)
+                caller.say(speech(seconds, chance.random() and 1))
+        caller.say({"type": "end"})
+        if open_number is None:
+            samples.append(0)
+        ended, cuts, frames = [], 0, []
+        while True:
+            message = await caller.hear()
+            if message["type"] == "frames":
+                frames += [frame["frame"] for frame in message["frames"]]
+            elif message["type"] == "cancelled":
+                if frames:
+                    assert frames == list(range(len(frames))) or message["utterance"] in ended
+                ended += range((ended or [0])[-1] + 1, cut_before[cuts] + 1)  # those that were cut off
+                cuts += 1
+                frames = []
+            else:
+                assert message["type"] == "end", message
+                number = message.get("utterance", len(samples) - 1)
+                assert number == (ended or [0])[-1] + 1, "an utterance was left out, or said twice"
+                assert frames == list(range(frame_count(samples[number])))
+                assert message["frames"] == len(frames)
+                ended.append(number)
+                frames = []
+                if "utterance" not in message:
+                    break
+        assert cuts == len(cut_before)
+        await caller.over()
+        assert caller.code == 1000
+
+
 async def test_speech_that_waits_is_bounded():
     maker, transport = client(Gate())
     app = app_of(maker, max_waiting_s=3)
@@ -424,6 +491,7 @@ async def test_a_file_is_not_taken_for_speech(head, kind, size):
         ({"type": "cancel", "played_frame": -2}, "InvalidOption", "played_frame is -2"),
         ({"type": "cancel", "played_frame": 0.5}, "InvalidOption", "played_frame is 0.5"),
         ({"type": "cancel", "fade_s": 11}, "InvalidOption", "fade_s is 11"),
+        ("[" * 10_000, "InvalidMessage", "a message is not JSON"),
         ({"type": "x" * 10_000}, "InvalidMessage", "(10002 characters)"),
         ({"type": {}}, "InvalidMessage", "a message of type {}"),
     ],
@@ -437,6 +505,17 @@ async def test_a_mistake_is_said(message, error, words):
         assert (said["error"], code) == (error, 1008)
         assert words in said["message"]
         assert len(said["message"]) < 500
+
+
+@pytest.mark.parametrize("emotions", ["[" * 10_000, "{" * 10_000, '{"joy":' * 10_000, "[" * 900 + "]" * 900, "\x00"])
+async def test_options_that_cannot_be_read_are_said(emotions):
+    maker, _ = client()
+    async with Caller(app_of(maker)) as caller:
+        caller.say({"type": "start", "sample_rate": RATE, "options": {"emotions": emotions}})
+        message, code = await caller.refused()
+        assert code == 1008
+        assert message["error"] != "InternalError"
+        assert len(message["message"]) < 1000
 
 
 async def test_nothing_follows_an_end():
@@ -454,19 +533,19 @@ async def test_nothing_follows_an_end():
 @pytest.mark.parametrize(
     ("origin", "scheme", "accepted"),
     [
-        ("http://gateway:8080", "ws", True),
-        ("http://GATEWAY:8080", "ws", True),
-        ("https://gateway:8080", "ws", False),
-        ("https://gateway:8080", "wss", True),
-        ("http://gateway", "ws", False),
-        ("http://gateway:8080.evil.example", "ws", False),
-        ("http://gateway:8080@evil.example", "ws", False),
-        ("ftp://gateway:8080", "ws", False),
+        ("http://localhost:8080", "ws", True),
+        ("http://LOCALHOST:8080", "ws", True),
+        ("https://localhost:8080", "ws", False),
+        ("https://localhost:8080", "wss", True),
+        ("http://localhost", "ws", False),
+        ("http://localhost:8080.evil.example", "ws", False),
+        ("http://localhost:8080@evil.example", "ws", False),
+        ("ftp://localhost:8080", "ws", False),
         ("null", "ws", False),
         ("", "ws", False),
         ("http://[::1", "ws", False),
         ("http://gateway:99999", "ws", False),
-        ("http://gateway:8080/path", "ws", False),
+        ("http://localhost:8080/path", "ws", False),
         ("http://\xe9\xff", "ws", False),
         ("http://" + "x" * 10_000, "ws", False),
         ("https://known.example", "ws", True),
@@ -486,9 +565,17 @@ async def test_a_page_of_another_origin_is_refused(origin, scheme, accepted):
         assert len(message["message"]) < 400
 
 
-@pytest.mark.parametrize("host", ["", "[::1", "gateway:port"])
-async def test_a_host_that_cannot_be_read_is_no_page_s_own(host):
+@pytest.mark.parametrize("host", ["", "[::1", "localhost:port"])
+def test_a_host_that_cannot_be_read_is_no_page_s_own(host):
+    headers = [(b"host", host.encode()), (b"origin", b"http://localhost:8080")]
+    connection = HTTPConnection({"type": "websocket", "scheme": "ws", "headers": headers})
+    with pytest.raises(OriginNotAllowed, match="http://localhost:8080 may not ask"):
+        check_origin(connection, GatewaySettings())
+
+
+async def test_a_page_that_gave_this_machine_its_own_name_is_refused_at_the_handshake():
     maker, _ = client()
-    async with Caller(app_of(maker), host=host, origin="http://gateway:8080") as caller:
-        message, code = await caller.refused()
-        assert (message["error"], code) == ("OriginNotAllowed", 1008)
+    async with Caller(app_of(maker), host="evil.example", origin="http://evil.example") as caller:
+        await caller.over()
+        assert caller.status == 421
+        assert caller.answers.empty()

@@ -272,11 +272,11 @@ def test_a_stream_that_takes_too_long_ends_with_an_error_event(gateway_to, long_
 
 
 @pytest.mark.parametrize("heard", [0, 1])
-def test_a_caller_that_leaves_stops_the_work(gateway, long_clip, second, heard):
+def test_a_caller_that_leaves_stops_the_work(gateway, endless_clip, second, heard):
     """Before the first frame, or after."""
     gateway.settle()
     before = len(gateway.wire.began)
-    body, kind = form(long_clip, "file", {"window": 1})
+    body, kind = form(endless_clip, "file", {"window": 0.5})
     connection = gateway.connection()
     connection.request("POST", STREAM, body, {"Content-Type": kind})
     if heard:
@@ -292,7 +292,7 @@ def test_a_caller_that_leaves_stops_the_work(gateway, long_clip, second, heard):
     sent = len(gateway.wire.began)
     time.sleep(0.5)
     assert len(gateway.wire.began) == sent
-    assert sent - before < 100  # of about 200
+    assert sent - before < 1500  # of 3000 and more
     serves(gateway, second)
 
 

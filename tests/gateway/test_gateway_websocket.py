@@ -186,7 +186,7 @@ def test_limits_of_a_session(gateway_to, speech):
 
 
 def test_after_a_cancel_the_connection_goes_on(gateway, speech, thin):
-    """What is said next is a face of its own, as if nothing had been said before it."""
+    """The next utterance has a face of its own, as if nothing had been said before it."""
     expected = thin.animate(speech, sample_rate=RATE).weights
     with opened(gateway, {"format": "float32", "frames": "float32"}) as socket:
         say(socket, np.roll(speech, RATE).astype("<f4"))
@@ -225,10 +225,16 @@ def test_a_token_goes_with_the_start(gateway_to):
 
 
 def test_pages_of_other_origins_are_refused(gateway, gateway_to):
-    with opened(gateway, origin="https://example.org") as socket:
-        assert refused(socket, "OriginNotAllowed", "https://example.org") == 1008
+    for origin in ("https://example.org", "http://[::1", "null"):
+        with opened(gateway, origin=origin) as socket:
+            assert refused(socket, "OriginNotAllowed", origin) == 1008
     with opened(gateway, {}, origin=gateway.url):
         pass
+    secure = gateway.url.replace("http", "https")
+    with opened(gateway, origin=secure) as socket:
+        assert refused(socket, "OriginNotAllowed", secure) == 1008
+    with opened(gateway, {}, origin=secure, additional_headers={"X-Forwarded-Proto": "https"}):
+        pass  # a proxy of this machine that speaks TLS
     named = gateway_to(cors_origins=["https://example.org"])
     with named as other, opened(other, {}, origin="https://example.org"):
         pass

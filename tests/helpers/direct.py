@@ -19,7 +19,7 @@ class Direct:
         self._client = client
 
     def ask(self, model, parameters=None, **inputs):
-        """Outputs by name; a gRPC error is raised as it is (``code()``, ``details()``)."""
+        """Return the outputs by name; a gRPC error is raised as it is (``code()``, ``details()``)."""
         request = service_pb2.ModelInferRequest(model_name=model)
         for name, array in inputs.items():
             self.add(request, name, TYPES[str(array.dtype)], array.shape, array.tobytes())
@@ -42,7 +42,7 @@ class Direct:
         }
 
     def ask_all(self, calls, workers=32):
-        """What each of ``calls`` (functions without arguments) returned or raised, all under way at once."""
+        """Call all of ``calls`` at once; return what each returned, or the gRPC error that it raised."""
 
         def tried(call):
             try:

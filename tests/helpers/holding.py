@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from emotalk_ensemble.admission import Computing
 
-with Computing(Path(sys.argv[1]), clock_ns=lambda: 1).told():
+with Computing("wav2vec_frontend", Path(sys.argv[1]), clock_ns=lambda: 1).told(1):
     print("computing", flush=True)
     sys.stdin.read()
 """

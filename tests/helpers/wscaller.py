@@ -19,7 +19,7 @@ class Caller:
 
     def __init__(self, app, breaks=None, scheme="ws", **headers):
         self.app = app
-        headers = {"host": "gateway:8080", **headers}
+        headers = {"host": "localhost:8080", **headers}
         self.scope = {
             "type": "websocket",
             "scheme": scheme,
@@ -38,6 +38,7 @@ class Caller:
         self.breaks = breaks
         self.sends = 0
         self.code = None
+        self.status = None
         self.task = None
 
     async def __aenter__(self):
@@ -57,6 +58,8 @@ class Caller:
             raise OSError("the caller has left")
         if message["type"] == "websocket.close":
             self.code = message["code"]
+        elif message["type"] == "websocket.http.response.start":
+            self.status = message["status"]
         elif message["type"] == "websocket.send":
             data = message.get("bytes")
             self.answers.put_nowait(data if data is not None else json.loads(message["text"]))

@@ -52,7 +52,7 @@ SMALL = (420, 560)
 
 
 class Page:
-    """What people do with the page, and what they see."""
+    """The page, as people use and see it."""
 
     def __init__(self, driver):
         self.driver = driver
@@ -90,7 +90,7 @@ class Page:
         return headless.until(self.driver, script, timeout_s)
 
     def shown(self):
-        """What the picture shows that is drawn now, read right after it was drawn."""
+        """Return what the newest picture shows, read right after it was drawn."""
         return self.driver.execute_async_script(
             "const done = arguments[0]; requestAnimationFrame(() => done(emotalk.shown()))"
         )
@@ -128,7 +128,7 @@ class Page:
 
     @contextmanager
     def answered(self):
-        """Until what is done inside was asked of the gateway, and answered."""
+        """Wait until what the block did was asked of the gateway, and answered."""
         before = self.run("return emotalk.shown().answers")
         yield
         self.until(f"emotalk.shown().answers > {before} && emotalk.shown().state === 'ready'")

@@ -1,4 +1,4 @@
-"""What serves the page: its own host only, the head as packaged, sound in ranges, three.js as published."""
+"""The routes that serve the page: its own host only, the head as packaged, sound in ranges, three.js as published."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Frames that come late, cut anywhere, or not at all: the page before a server that this test decides over."""
+"""Frames that come late, cut anywhere, or not at all: the page before a server that this test controls."""
 
 import asyncio
 import json

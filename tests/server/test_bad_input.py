@@ -84,7 +84,7 @@ def test_malformed_json_is_refused_and_the_next_request_is_served(body, server, 
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(request)
     with caught.value as error:
-        assert error.code >= 400  # Triton's JSON front says 500 of what is no JSON
+        assert error.code >= 400  # Triton's HTTP front end answers 500 to what is not JSON
         assert json.load(error)["error"]
     assert grpc(AUDIO=clip())["BLENDSHAPES"].shape == (1, 30, 52)
 

@@ -48,13 +48,16 @@ def test_requests_to_the_first_step_lock_nobody_out(caller):
     assert until_admitted(caller) < GIVE_UP_S / 3  # 0.1 s, where it was 30 s; generous for a busy machine
 
 
-def test_while_they_are_sent_others_are_served(caller, server):
+@pytest.mark.parametrize("also", [{}, {"wav2vec_frontend": "NETWORK_AUDIO"}], ids=["first step", "and a network"])
+def test_while_they_are_sent_others_are_served(also, caller, server):
     stop = Event()
 
     def flood():
         with direct(server) as hostile:
             while not stop.is_set():
-                hostile.ask_all([lambda: hostile.ask("emotalk_preprocess", AUDIO=CLIP)] * 64, workers=4)
+                calls = [lambda: hostile.ask("emotalk_preprocess", AUDIO=CLIP)] * 64
+                calls += [lambda m=m, t=t: hostile.ask(m, **{t: CLIP}) for m, t in also.items()] * 64
+                hostile.ask_all(calls, workers=4)
 
     threads = [Thread(target=flood) for _ in range(2)]
     for thread in threads:

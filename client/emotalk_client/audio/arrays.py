@@ -14,6 +14,9 @@ from emotalk_contract.limits import MAX_AMPLITUDE
 MAX_CHANNELS = 256
 """More than that is an array whose axes were swapped."""
 
+MOST_AT_ONCE = 1 << 20
+"""Samples of all channels together that are read at once, at most: a small file may claim hundreds of channels."""
+
 
 def check_shape(array: NDArray[Any], name: str) -> None:
     """Raise :class:`InvalidAudio` for an array that is neither [samples] nor [samples, channels]."""

@@ -17,17 +17,16 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from emotalk_client.audio.arrays import MOST_AT_ONCE
 from emotalk_client.audio.containers import HEAD, container
 from emotalk_client.audio.media import DEMUXERS, ONLY_HERE, installed, opened_media
 from emotalk_client.audio.notices import Notices
 from emotalk_client.audio.parts import Part
 from emotalk_client.audio.pipes import name_of, seekable, spooled
 from emotalk_client.audio.wav import MP3_TAG, looks_made_up, read_header, repaired
-from emotalk_client.errors import InvalidAudio, TruncatedAudio, UnreadableAudio
+from emotalk_client.errors import InvalidAudio, MissingDecoder, TruncatedAudio, UnreadableAudio
 
 ACCEPTED = "wav, flac, mp3, ogg, opus, aiff; with the extra `media`, webm, mp4, m4a and others"
-MOST_AT_ONCE = 1 << 20
-"""Samples of all channels together that are read at once, at most: a small file may claim hundreds of channels."""
 
 _UNTOLD_FRAMES = 2**62
 """From here on, libsndfile's number of frames means that the header has none."""
@@ -36,6 +35,7 @@ _MP3_TOLD = (b"Xing", b"Info", b"VBRI")
 _MP3_FRAME = 2048
 """Bytes of an mp3's first frame, at most."""
 _AU_DATA_SIZE = slice(8, 12)
+_AU_UNTOLD = b"\xff" * 4
 _SHORT_CHUNK = re.compile(
     r"^\s*(?:data|riff|SSND|Data Size)\s*:\s*(?P<said>\d+|0x[0-9A-Fa-f]+) \(should be (?P<found>\d+)\)", re.MULTILINE
 )
@@ -101,7 +101,7 @@ def opened(source: str | os.PathLike[str] | BinaryIO, notices: Notices) -> Itera
     try:
         with ExitStack() as stack:
             file = _bytes_of(source, name, stack)
-            yield stack.enter_context(_sound(file, name, notices, stack))
+            yield _sound(file, name, notices, stack)
     except (soundfile.LibsndfileError, soundfile.SoundFileRuntimeError, OSError) as error:
         raise _unreadable(name, error) from error
 
@@ -133,43 +133,45 @@ def _file(part: Part) -> BinaryIO:
     return file  # type: ignore[no-any-return]
 
 
-@contextmanager
-def _sound(file: BinaryIO, name: str, notices: Notices, stack: ExitStack) -> Iterator[Sound]:
+def _sound(file: BinaryIO, name: str, notices: Notices, stack: ExitStack) -> Sound:
     file.seek(0)
     head = file.read(HEAD)
     kind = container(head)
     if kind in ONLY_HERE:
-        with opened_media(file, kind, name, notices) as media:
-            yield media
-        return
-    inner: Any = file
-    told = True
-    if kind == "wav" and (header := read_header(file, name)) is not None:
-        if header.tag == MP3_TAG:
-            inner = Part(file, header.start, header.samples)
-            told = _mp3_told(inner, b"")
-        elif header.placeholder:
-            inner = repaired(file, header)
-    elif kind == "au" and head[_AU_DATA_SIZE] == bytes(4):
-        start = _AU_DATA_SIZE.stop
-        size = file.seek(0, os.SEEK_END) - start
-        inner = Part(file, start, size, head[: _AU_DATA_SIZE.start] + b"\xff" * 4)
-    elif kind == "mp3":
-        told = _mp3_told(file, head)
-    inner.seek(0)
+        return stack.enter_context(opened_media(file, kind, name, notices))
+    content, told = _content(file, head, kind, name)
+    content.seek(0)
     try:
-        sound = stack.enter_context(soundfile.SoundFile(inner))
+        sound = stack.enter_context(soundfile.SoundFile(content))
     except soundfile.LibsndfileError as error:
-        if kind not in DEMUXERS or not installed():
+        # Of an ogg, which may hold anything, the lack of a decoder is the likely cause.
+        if kind not in DEMUXERS or (kind != "ogg" and not installed()):
             raise
         try:
-            media = stack.enter_context(opened_media(file, kind, name, notices))
+            return stack.enter_context(opened_media(file, kind, name, notices))
+        except MissingDecoder:
+            raise
         except UnreadableAudio:
             raise _unreadable(name, error) from error
-        yield media
-        return
     _check_length(name, sound)
-    yield _SndFile(sound, name, notices, told)
+    return _SndFile(sound, name, notices, told)
+
+
+def _content(file: BinaryIO, head: bytes, kind: str | None, name: str) -> tuple[BinaryIO, bool]:
+    """What libsndfile is to read of ``file``, and whether that tells its length."""
+    if kind == "mp3":
+        return file, _mp3_told(file, head)
+    if kind == "au" and head[_AU_DATA_SIZE] == bytes(4):
+        start = _AU_DATA_SIZE.stop
+        size = file.seek(0, os.SEEK_END) - start
+        return _file(Part(file, start, size, head[: _AU_DATA_SIZE.start] + _AU_UNTOLD)), True
+    header = read_header(file, name) if kind == "wav" else None
+    if header is not None and header.tag == MP3_TAG:
+        mp3 = _file(Part(file, header.start, header.samples))
+        return mp3, _mp3_told(mp3, b"")
+    if header is not None and header.placeholder:
+        return _file(repaired(file, header)), True
+    return file, True
 
 
 def _mp3_told(file: BinaryIO, head: bytes) -> bool:

@@ -14,7 +14,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_client.audio.arrays import MAX_CHANNELS, scaled
+from emotalk_client.audio.arrays import MAX_CHANNELS, MOST_AT_ONCE, scaled
+from emotalk_client.audio.boxes import check_packets
 from emotalk_client.audio.notices import Notices
 from emotalk_client.audio.resampler import MAX_RATE
 from emotalk_client.errors import MissingDecoder, TruncatedAudio, UnreadableAudio
@@ -27,11 +28,7 @@ DEMUXERS = {
     "asf": "asf",
     "avi": "avi",
     "amr": "amr",
-    "ape": "ape",
-    "wavpack": "wv",
-    "tta": "tta",
     "flv": "flv",
-    "rm": "rm",
     "ogg": "ogg",
     "caf": "caf",
     "flac": "flac",
@@ -44,7 +41,7 @@ DEMUXERS = {
 }
 """FFmpeg's demuxer of each kind of :func:`~emotalk_client.audio.containers.container`. It is named, never guessed: some
 demuxers are playlists, which open other files."""
-ONLY_HERE = {"webm", "mkv", "mp4", "aac", "asf", "avi", "amr", "ape", "wavpack", "tta", "flv", "rm"}
+ONLY_HERE = {"webm", "mkv", "mp4", "aac", "asf", "avi", "amr", "flv"}
 """Kinds that libsndfile does not read."""
 _TELLS_ITS_LENGTH = {"webm", "mkv", "mp4", "caf"}
 """Kinds whose header has a length that is not estimated, where it has one."""
@@ -71,19 +68,22 @@ class MediaFile:
             raise UnreadableAudio(f"{name} has no sound in it; accepted: a file with an audio stream")
         self._stream = container.streams.audio[0]
         self._stream.codec_context.thread_count = 1
+        self._first_pts: int | None = None
         self._decoded = self._frames()
-        self._first = next(self._decoded, None)
-        if self._first is None:
+        first = next(self._decoded, None)
+        if first is None:
             raise UnreadableAudio(f"{name} has an audio stream of which nothing can be decoded")
-        self.samplerate: int = self._first.sample_rate
+        self._first: Any = first
+        self.samplerate: int = first.sample_rate
         if not 1 <= self.samplerate <= MAX_RATE:
             raise UnreadableAudio(f"{name} has a rate of {self.samplerate} Hertz; accepted: 1..{MAX_RATE}")
-        self._length_s = self._told_length_s()
+        self._primed = self._first.samples if self._is_primed() else 0
+        self._length_s = max(0.0, self._told_length_s() - self._primed / self.samplerate)
         self.frames: int = round(self._length_s * self.samplerate)
         """Samples a channel that the header says; 0 where it does not."""
 
     def pieces(self, size: int) -> Iterator[NDArray[np.float32]]:
-        """Yield the sound [n, channels], at least ``size`` samples at once but for the last.
+        """Yield the sound [n, channels], of which n is about ``size``.
 
         Raises:
             TruncatedAudio: the file ends before its header says.
@@ -102,7 +102,7 @@ class MediaFile:
                 waiting = []
             waiting.append(samples)
             given += len(samples)
-            if sum(map(len, waiting)) >= size:
+            if sum(map(len, waiting)) >= min(size, MOST_AT_ONCE // samples.shape[1]):
                 yield np.concatenate(waiting)
                 waiting = []
         if waiting:
@@ -117,7 +117,7 @@ class MediaFile:
     def _in_time(self) -> Iterator[NDArray[np.float32]]:
         """Yield the frames' samples, and silence where the recording's clock leaps."""
         due: float | None = None
-        frame = self._first
+        frame = next(self._decoded, None) if self._primed else self._first
         while frame is not None:
             if frame.sample_rate != self.samplerate:
                 raise UnreadableAudio(
@@ -128,7 +128,7 @@ class MediaFile:
                 at = float(frame.pts * frame.time_base)
                 gap_s = at - due if due is not None else 0.0
                 if _SHORTEST_GAP_S < gap_s <= _LONGEST_GAP_S:
-                    yield np.zeros((round(gap_s * self.samplerate), samples.shape[1]), np.float32)
+                    yield from _silence(round(gap_s * self.samplerate), samples.shape[1])
                     due = at
                 due = (at if due is None or gap_s > _LONGEST_GAP_S else due) + len(samples) / self.samplerate
             yield samples
@@ -148,6 +148,8 @@ class MediaFile:
             except (av.error.FFmpegError, EOFError) as error:
                 self._notices.warn(f"{self._name} breaks off ({_said(error)}); what came before is used")
                 return
+            if self._first_pts is None:
+                self._first_pts = packet.pts
             try:
                 decoded = packet.decode()
                 failed = 0
@@ -158,6 +160,15 @@ class MediaFile:
                     return
                 continue
             yield from decoded
+
+    def _is_primed(self) -> bool:
+        """Whether the first frame is one that comes before the sound.
+
+        An AAC encoder cannot but put one there, and most files tell (an edit list, negative times), so that the decoder
+        leaves it out. Where nothing was left out though the first packet lies at 0 or later, the file does not tell.
+        """
+        aac = self._stream.codec_context.name.startswith("aac")
+        return aac and self._first_pts is not None and self._first_pts >= 0 and self._first.pts == self._first_pts
 
     def _told_length_s(self) -> float:
         if self._kind not in _TELLS_ITS_LENGTH:
@@ -201,6 +212,8 @@ def opened_media(file: BinaryIO, kind: str, name: str, notices: Notices) -> Iter
             f"{name} is {kind}, which takes a decoder that is not installed: pip install 'emotalk-triton[media]'; "
             "accepted without it: wav, flac, mp3, ogg, opus, aiff"
         ) from None
+    if kind == "mp4":
+        check_packets(file, name)
     file.seek(0)
     try:
         with av.open(file, format=DEMUXERS[kind], metadata_errors="ignore") as container:
@@ -217,6 +230,13 @@ def _samples(frame: Any, name: str) -> NDArray[np.float32]:
     array = frame.to_ndarray()
     planes = array.T if frame.format.is_planar else array.reshape(-1, channels)
     return np.ascontiguousarray(scaled(planes))
+
+
+def _silence(samples: int, channels: int) -> Iterator[NDArray[np.float32]]:
+    """``samples`` of silence, in pieces of a bounded size."""
+    most = max(1, MOST_AT_ONCE // channels)
+    for start in range(0, samples, most):
+        yield np.zeros((min(most, samples - start), channels), np.float32)
 
 
 def _said(error: Exception) -> str:

@@ -25,8 +25,8 @@ _MOST_HELD = 1 << 20
 """Samples of all channels together that are held back, at most."""
 _MEMORY = 0.98
 """Of energies, from hop to hop: a second."""
-_AUDIBLE = 1e-7
-"""Mean square (-70 dB of full scale) below which there is nothing to decide by."""
+_AUDIBLE = 1e-9
+"""Mean square (-90 dB of full scale) below which there is nothing to decide by."""
 
 
 def mixed(samples: NDArray[np.float32]) -> NDArray[np.float32]:

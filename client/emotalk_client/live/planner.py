@@ -4,7 +4,7 @@ Rule that this module guards: **a frame is cut once, and only when what it looks
 
 Theory of operation. A window carries ``before`` frames of the past, the frames that count, and ``look_ahead`` samples
 of the future. All windows that count equally many frames have one length, so that the server batches those of all its
-streams: at the start of a stream, where there is no past yet, the place is taken by silence *after* what has been
+streams: at the start of a stream, where there is no past yet, silence takes its place, *after* what has been
 spoken, beyond what any frame that counts looks at. Windows start on the grid of 3 frames; frames that count need not.
 
 Normally a window counts ``hop`` frames. One that comes late counts more, up to ``most``, in the few sizes of
@@ -27,14 +27,14 @@ _SLACK = GRID_FRAMES - 1
 
 @dataclass(frozen=True, slots=True)
 class LiveLayout:
-    """How a live stream's windows lie."""
+    """The layout of a live stream's windows."""
 
     before: int
     """Frames of the past in each."""
     hop: int
     """Frames that count, when on time."""
     look_ahead: int
-    """Samples from a frame's own moment on that it waits for; at least 1, for before that there is no such frame."""
+    """Samples that a frame waits for, from its own moment on; at least 1: without it there is not such a frame."""
     most: int
     """Frames that count, at most."""
 
@@ -43,7 +43,9 @@ class LiveLayout:
             raise InvalidWindow(f"{self} cannot be; accepted: before of 0 or more, a hop and a look-ahead of 1 or more")
 
     def sizes(self) -> Iterator[int]:
-        """How many frames a window may count: ``hop`` times 1, 1.5, 2, 3, 4, 6 … up to ``most``, where whole."""
+        """Yield the numbers of frames that a window may count: ``hop`` times 1, 1.5, 2, 3, 4, 6 …, where whole, up to
+        ``most``.
+        """
         size = self.hop
         while size <= max(self.hop, self.most):
             yield size
@@ -52,7 +54,7 @@ class LiveLayout:
             size *= 2
 
     def samples(self, frames: int) -> int:
-        """Length of a window that counts ``frames`` frames."""
+        """Return the length of a window that counts ``frames`` frames."""
         return _moment(self.before + _SLACK + frames - 1) + self.look_ahead
 
 
@@ -84,7 +86,7 @@ class LivePlanner:
         self._samples += samples
 
     def cut(self) -> PlannedWindow | None:
-        """The next window, as large as what was spoken allows; None if that is less than one hop.
+        """Return the next window, as large as what was spoken allows; None if that is less than one hop.
 
         Its ``samples`` may reach beyond what was spoken: there it is to be filled with silence.
         """
@@ -95,8 +97,9 @@ class LivePlanner:
         return self._window(frames, self._layout.samples(frames))
 
     def flush(self) -> PlannedWindow | None:
-        """The last window, to be asked for when :meth:`cut` has no more: it counts what is left, and ends where speech
-        does. None if nothing is left.
+        """Return the last window, once :meth:`cut` has no more: it counts what is left, and ends where speech does.
+
+        None if nothing is left.
         """
         frames = frame_count(self._samples) - self._next
         if frames <= 0:

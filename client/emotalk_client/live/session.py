@@ -245,11 +245,11 @@ class AsyncLiveSession:
         return fade
 
     async def close(self) -> None:
-        """Let go of everything; does nothing the second time."""
+        """Let go of everything; do nothing the second time."""
         await self._stop("closed")
 
     async def _started(self) -> LivePlanner:
-        """The planner, once it is known what the served model needs."""
+        """Return the planner, once it is known what the served model needs."""
         if self._starting is None:
             self._starting = asyncio.create_task(self._start())
         while self._planner is None:
@@ -335,7 +335,7 @@ class AsyncLiveSession:
         self._divisor = min(2 * self._divisor, slowest) if self._late() else max(1, self._divisor // 2)
 
     def _take(self) -> list[Frame]:
-        """The frames that are ready; after them, the error that ended the session."""
+        """Return the frames that are ready; after them, raise the error that ended the session."""
         frames, self._ready = self._ready, []
         if frames:
             self._shown.push(frames)

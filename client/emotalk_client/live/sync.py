@@ -1,4 +1,4 @@
-"""A live stream for everybody without an event loop: :class:`AsyncLiveSession`, run on the client's own thread."""
+"""A live stream for callers without an event loop: :class:`AsyncLiveSession`, run on the client's own thread."""
 
 from __future__ import annotations
 

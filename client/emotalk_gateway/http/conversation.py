@@ -63,7 +63,7 @@ class Line:
         return self._said(event)
 
     async def next(self, owes: Callable[[], bool]) -> Said:
-        """Return the caller's next message; time does not count while ``owes()`` that the gateway is the one to speak.
+        """Return the caller's next message; time does not count while ``owes()``: the caller waits for the gateway.
 
         Raises:
             InvalidMessage, WebSocketDisconnect: as :meth:`heard`.
@@ -200,7 +200,7 @@ class Utterance:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is said to a ``cancel``."""
+    """The answer to a ``cancel``."""
 
     utterance: Utterance | None
     """The newest of which frames were sent; None if there is not one."""

@@ -18,6 +18,8 @@ from emotalk_contract.timing import FPS
 USUAL = (24.0, 25.0, 30.0, 48.0, 50.0, 60.0, 100.0, 120.0, 240.0, 23.976, 29.97, 47.952, 59.94, 119.88, 239.76)
 CLOSE, CLOSEST_KNOWN = 2e-4, 0.05
 """A rate is snapped within this share of it: at least the first, at most the second, however coarse the clock."""
+LEAST_SPAN = 1e-9
+"""Seconds: steps that add up to less are as good as none."""
 GAP = 1.75
 """Times the median: a longer step is a gap."""
 
@@ -54,7 +56,8 @@ def _told(seconds: NDArray[np.float64], resolution: float) -> float | None:
         return None
     median = float(np.median(steps))
     usual = steps[(steps <= GAP * median) & (steps >= median / GAP / 2)]
-    rate = snapped(len(usual) / float(usual.sum()), resolution / float(usual.sum()))
+    span = max(float(usual.sum()), LEAST_SPAN)
+    rate = snapped(len(usual) / span, resolution / span)
     return rate if rate >= MIN_EXPORT_FPS else None
 
 

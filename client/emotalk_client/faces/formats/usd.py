@@ -7,6 +7,10 @@ usd-core (`emotalk-triton[formats]`).
 
 from __future__ import annotations
 
+import logging
+import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +20,8 @@ from numpy.typing import NDArray
 
 from emotalk_client.errors import MissingExtra
 from emotalk_client.faces import head
-from emotalk_client.faces.formats.faults import Fault, check_ascending, matrix
+from emotalk_client.faces.formats import usd_samples
+from emotalk_client.faces.formats.faults import Fault, check_ascending, check_finite
 from emotalk_client.faces.formats.files import content_of
 from emotalk_client.faces.formats.names import arranged
 from emotalk_client.faces.formats.rates import rate_of
@@ -24,13 +29,17 @@ from emotalk_client.faces.resampling import is_rate
 from emotalk_client.faces.track import MAX_FRAMES, Track
 from emotalk_contract.arkit import BLENDSHAPES
 
+log = logging.getLogger(__name__)
+
 ROOT = "/Head"
+TIMEOUT_S = 120
+"""Seconds for OpenUSD to read a file."""
 
 
 def check() -> None:
     """Raise :class:`MissingExtra` where usd-core is not installed."""
     try:
-        import pxr  # noqa: F401  # whether it is there is the question
+        import pxr  # noqa: F401  # only whether it is there
     except ImportError as error:
         raise MissingExtra("USD needs usd-core; install `emotalk-triton[formats]`") from error
 
@@ -52,40 +61,33 @@ def write(track: Track, path: Path) -> None:
 def read(path: Path, fps: float | None = None) -> Track:
     """Read the first UsdSkel animation; its shapes by name, its rate by its time samples."""
     check()
-    from pxr import Tf
-
-    content = content_of(path)
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / f"face{path.suffix.lower()}"
-        copy.write_bytes(content)
-        try:
-            names, rows, seconds, clock = _samples(copy)
-        except (Tf.ErrorException, RuntimeError) as error:
-            raise Fault("OpenUSD cannot read it") from error
+    names, weights, times, clock = _samples(path)
+    check_finite(weights, names, "frame")
+    seconds = times / clock
     check_ascending(seconds, "frame")
     rate = rate_of(seconds, clock if is_rate(clock) else fps)
-    return Track(arranged(matrix(rows, names, "frame"), names), seconds, rate)
+    return Track(arranged(weights, names), seconds, rate)
 
 
-def _samples(path: Path) -> tuple[list[str], list[list[float]], NDArray[np.float64], float]:
-    """Names, rows of weights, seconds and the time codes a second of the first animation in ``path``."""
-    from pxr import Usd, UsdSkel
-
-    stage = Usd.Stage.Open(str(path), Usd.Stage.LoadNone)
-    found = next((prim for prim in stage.Traverse() if prim.IsA(UsdSkel.Animation)), None)
-    if found is None:
-        raise Fault("it has no UsdSkel animation")
-    clip = UsdSkel.Animation(found)
-    names = list(clip.GetBlendShapesAttr().Get() or ())
-    attribute = clip.GetBlendShapeWeightsAttr()
-    times = attribute.GetTimeSamples()
-    if len(times) > MAX_FRAMES:
-        raise Fault(f"it has {len(times)} frames; accepted: at most {MAX_FRAMES}")
-    clock = float(stage.GetTimeCodesPerSecond())
-    if not clock > 0:
-        raise Fault(f"it has {clock:g} time codes per second; accepted: more than 0")
-    rows = [np.asarray(() if (row := attribute.Get(time)) is None else row, np.float32).tolist() for time in times]
-    return names, rows, np.array(times, np.float64) / clock, clock
+def _samples(path: Path) -> tuple[list[str], NDArray[np.float32], NDArray[np.float64], float]:
+    """Names, weights [F, N], time codes [F] and time codes per second, as :mod:`.usd_samples` reads them."""
+    content = content_of(path)
+    with tempfile.TemporaryDirectory() as folder:
+        copy, result = Path(folder) / f"face{path.suffix.lower()}", Path(folder) / "samples.npz"
+        copy.write_bytes(content)
+        command = [sys.executable, usd_samples.__file__, str(copy), str(result), str(MAX_FRAMES)]
+        there = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONSAFEPATH": "1"}
+        try:
+            done = subprocess.run(command, env=there, capture_output=True, timeout=TIMEOUT_S, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise Fault(f"OpenUSD needs more than {TIMEOUT_S} s to read it") from error
+        if done.returncode == usd_samples.REFUSED:
+            raise Fault(done.stdout.decode("utf-8", "replace"))
+        if done.returncode:
+            log.debug("OpenUSD: %s", done.stderr[-2000:].decode("utf-8", "replace"))
+            raise Fault(f"OpenUSD fails on it (status {done.returncode})")
+        with np.load(result, allow_pickle=False) as found:
+            return found["names"].tolist(), found["weights"], found["times"], float(found["clock"])
 
 
 def _build(stage: Any, track: Track) -> None:

@@ -1,4 +1,4 @@
-// Where a clip is. Rule: the sound decides; only where there is none to hear, a clock of our own stands in for it.
+// The place in a clip. Rule: the sound decides; only where there is no sound, a clock of our own stands in for it.
 
 // As much of an audio element as the player needs, without sound.
 export class SilentClock extends EventTarget {
@@ -39,7 +39,7 @@ export class SilentClock extends EventTarget {
   }
 }
 
-// Of speech that goes on: a frame comes a little after its sound, so the face is shown that much later. `late` is the
+// The time of speech that goes on. A frame comes a little after its sound, so the face is shown that much later. `late` is the
 // most that frames came late recently, so that it moves evenly and no frame is missed.
 export class LiveClock {
   static SLACK = 0.03; // seconds: frames come in twos

@@ -1,5 +1,7 @@
 // The main blendshapes over time, a lane each, with a playhead.
 
+import { Lanes } from "./lanes.js";
+
 const LANES = [
   { label: "Jaw", names: ["jawOpen"] },
   { label: "Lips closed", names: ["mouthClose"] },
@@ -47,7 +49,8 @@ export class Curves {
     const span = live ? LIVE_S : duration;
     this.from = from;
     this.span = span;
-    const state = JSON.stringify([track?.rows.length, track?.complete, track?.version, span, from, size]);
+    if (track && track !== this.history?.track) this.history = new Lanes(track, LANES.map(({ names }) => names), TOP);
+    const state = JSON.stringify([track?.changes, span, from, size]);
     if (state !== this.drawn || track !== this.drawnTrack) {
       this.drawn = state;
       this.drawnTrack = track;
@@ -101,22 +104,18 @@ export class Curves {
     pen.clearRect(0, 0, width, height);
     pen.lineJoin = "round";
     const across = width - this.left - RIGHT;
-    for (const lane of this.lanes(height)) {
+    if (track) this.history.update();
+    this.lanes(height).forEach((lane, number) => {
       pen.fillStyle = this.colours.line;
       pen.fillRect(this.left, lane.base, across, 1);
-      if (!track?.rows.length || !span) continue;
-      const values = track.rows.map((row) => track.mean(lane.names, row));
-      const top = values.reduce((most, value) => Math.max(most, value), TOP);
-      const points = [];
-      values.forEach((value, i) => {
-        const time = track.start + i / track.fps;
-        if (time < from - 0.1 || time > from + span) return;
-        points.push([
-          this.left + Math.max(0, (time - from) / span) * across,
-          lane.base - (Math.max(0, value) / top) * lane.tall,
-        ]);
-      });
-      if (!points.length) continue;
+      if (!track?.rows.length || !span) return;
+      const top = this.history.tops[number];
+      const seen = this.history.points(number, from, from + span, 2 * across);
+      const points = Array.from(seen, ([time, value]) => [
+        this.left + Math.min(Math.max(0, (time - from) / span), 1) * across,
+        lane.base - (Math.max(0, value) / top) * lane.tall,
+      ]);
+      if (!points.length) return;
       pen.beginPath();
       for (const point of points) pen.lineTo(...point);
       pen.strokeStyle = this.colours.curve;
@@ -128,7 +127,7 @@ export class Curves {
       pen.fillStyle = this.colours.curve;
       pen.fill();
       pen.globalAlpha = 1;
-    }
+    });
   }
 
   values(track, time, [width, height], place) {
@@ -150,7 +149,7 @@ export class Curves {
     pen.fillRect(Math.round(place) - 0.75, 0, 1.5, height);
   }
 
-  // What there is to see, in words.
+  // The curves in words.
   described(track) {
     const peaks = LANES.map(({ label, names }) => {
       const most = track.rows.reduce((peak, row) => Math.max(peak, track.mean(names, row)), 0);

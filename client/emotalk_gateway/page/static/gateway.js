@@ -10,7 +10,7 @@ export class Gateway {
     this.token = sessionStorage.getItem("token");
   }
 
-  // For this tab and as long as it lives.
+  // Keep the token, for this tab and as long as it lives.
   remember(token) {
     this.token = token;
     sessionStorage.setItem("token", token);

@@ -1,4 +1,4 @@
-// The keyboard, wherever the focus is, unless what has it needs the key itself.
+// The keyboard, for the whole page. Rule: a control that has the focus keeps the keys that it needs itself.
 
 const TYPED = "select, textarea, input:not([type=range]):not([type=file])";
 const PRESSED = `${TYPED}, button, a, summary, input[type=file]`;

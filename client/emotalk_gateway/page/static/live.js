@@ -1,4 +1,5 @@
-// Speech that goes on: the microphone's samples out, frames in, and what was said is kept for playing it again.
+// Speech that goes on: the microphone's samples out, frames in. Rule: it may go on for hours. Of what was said, the last
+// minutes are kept, for playing them again.
 
 import { LiveClock } from "./clocks.js";
 import { Microphone } from "./microphone.js";
@@ -7,7 +8,12 @@ import { Track } from "./track.js";
 import { wav } from "./wav.js";
 
 const LOST = { error: "Lost", message: "the connection to the server was lost" };
-const PATIENCE = 15000; // milliseconds that the last frames may take
+const SLOW = { error: "Slow", message: "the connection to the server is too slow for live speech" };
+const PATIENCE = 15000; // milliseconds that the first answer, or the last frames, may take
+const UNSENT_S = 20; // seconds of speech that the connection may be behind
+
+export const KEPT_S = 300; // seconds of sound and frames that are kept
+export const SPARE_S = 10; // seconds beyond them after which these are dropped, all at once
 
 export class Live {
   // lost: called with the error if the session ends on its own.
@@ -25,9 +31,10 @@ export class Live {
 
   constructor(lost) {
     this.lost = lost;
-    this.blocks = [];
-    this.samples = 0;
-    this.sent = 0;
+    this.blocks = []; // those that were sent first
+    this.sent = 0; // blocks of them
+    this.samples = 0; // that were spoken
+    this.dropped = 0; // of them, before the first block
     this.heardAt = 0;
     this.track = null;
     this.clock = new LiveClock(() => this.spoken());
@@ -48,12 +55,33 @@ export class Live {
     this.samples += block.length;
     this.heardAt = performance.now();
     this.send();
+    this.forget();
   }
 
-  // What was not sent yet; speech from before the server was ready goes out with the first block.
+  // Send the blocks that were not sent yet; speech from before the server was ready goes out with the first block.
   send() {
     if (!this.track || this.socket.readyState !== WebSocket.OPEN) return;
     while (this.sent < this.blocks.length) this.socket.send(this.blocks[this.sent++]);
+    if (this.socket.bufferedAmount > UNSENT_S * this.microphone.rate * 2) this.failed(new Refusal(SLOW));
+  }
+
+  // Drop sound and frames that are older than is kept; seldom, and many at once.
+  forget() {
+    const most = KEPT_S * this.microphone.rate;
+    if (this.samples - this.dropped > most + SPARE_S * this.microphone.rate) {
+      let count = 0;
+      let dropped = 0;
+      while (count < this.sent && this.samples - this.dropped - dropped - this.blocks[count].length >= most) {
+        dropped += this.blocks[count++].length;
+      }
+      this.blocks.splice(0, count);
+      this.sent -= count;
+      this.dropped += dropped;
+    }
+    const frames = KEPT_S * (this.track?.fps ?? 0);
+    if (this.track && this.track.rows.length > frames + SPARE_S * this.track.fps) {
+      this.track.drop(this.track.rows.length - frames);
+    }
   }
 
   connect(gateway, options) {
@@ -69,6 +97,7 @@ export class Live {
     this.socket.onopen = () => this.socket.send(JSON.stringify(start));
     this.socket.onmessage = ({ data }) => this.take(JSON.parse(data));
     this.socket.onclose = () => this.failed(new Refusal(LOST));
+    setTimeout(() => this.track || this.failed(new Refusal(LOST)), PATIENCE);
     return new Promise((resolve, reject) => {
       this.started = resolve;
       this.rejected = reject;
@@ -98,7 +127,8 @@ export class Live {
     else this.lost(error);
   }
 
-  // No more speech; resolves when all frames are there (or an error says why not) with what was said, as a file.
+  // No more speech; resolves when all frames are there, or `error` says why not, with what is kept of what was said: its
+  // sound as a file, and its frames, both from 0 seconds on.
   async stop() {
     this.microphone.close();
     this.send();
@@ -108,8 +138,17 @@ export class Live {
       setTimeout(() => resolve(new Refusal(LOST)), PATIENCE);
     });
     this.close();
-    this.track.finish();
-    return { error, file: wav(this.blocks.slice(0, this.sent), this.microphone.rate) };
+    return { error, ...this.kept() };
+  }
+
+  kept() {
+    const { track } = this;
+    const { rate } = this.microphone;
+    // Sound and frames begin together: with the first frame whose sound is there.
+    const first = Math.max(track.first, Math.ceil((this.dropped / rate) * track.fps));
+    track.drop(Math.min(first - track.first, track.rows.length));
+    const skipped = Math.round((first / track.fps) * rate) - this.dropped;
+    return { track: track.fromZero(), file: wav(this.blocks.slice(0, this.sent), rate, skipped) };
   }
 
   close() {

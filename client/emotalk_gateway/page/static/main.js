@@ -1,15 +1,15 @@
-// Puts the page together: what is asked for, what is played, what is shown.
+// The page as a whole: asks for faces, plays them, shows them.
 
 import { Curves } from "./curves.js";
 import { Gateway } from "./gateway.js";
 import { listen } from "./keys.js";
 import { Live } from "./live.js";
 import { OptionControls } from "./options.js";
+import { PlayBar } from "./playbar.js";
 import { Player } from "./player.js";
 import { sentence } from "./refusal.js";
 import { Stage } from "./stage.js";
 import { Track } from "./track.js";
-import { Transport } from "./transport.js";
 
 const at = (id) => document.getElementById(id);
 const page = JSON.parse(document.querySelector("meta[name=emotalk]").content);
@@ -17,7 +17,7 @@ const root = document.documentElement;
 
 const gateway = new Gateway();
 const player = new Player();
-const transport = new Transport(player, { play: at("play"), time: at("time"), clock: at("clock") });
+const playBar = new PlayBar(player, { play: at("play"), time: at("time"), clock: at("clock") });
 const curves = new Curves(document.querySelector("#curves canvas"), (seconds) => player.seek(seconds));
 const stage = new Stage({ face: at("face"), noWebGL: at("no-webgl") });
 const options = new OptionControls(at("expression"), at("emotions"), () => again());
@@ -30,7 +30,7 @@ let asking = null; // stops the request in progress
 let answers = 0; // requests that were answered to their end
 let drawn = null; // what the last picture showed
 
-// --- what is said to people ---
+// --- words for people ---
 
 function say(text) {
   at("status").textContent = text;
@@ -91,7 +91,6 @@ async function ask(wanted, next) {
       for (const { timecode, blendshapes } of frames) next.put(timecode, blendshapes);
       if (!came) take(next, wanted, fresh);
       came += frames.length;
-      next.version = came;
     }
     next.finish(came);
     answers += 1;
@@ -136,7 +135,7 @@ async function speak() {
   try {
     live = await Live.start(gateway, options.options, (error) => {
       complain(error);
-      settle(null);
+      settle(live?.kept());
     });
     track = live.track;
     clip = null;
@@ -155,21 +154,22 @@ async function speak() {
 async function stop() {
   at("speak").disabled = true;
   say("The last frames…");
-  const { error, file } = await live.stop();
+  const { error, ...kept } = await live.stop();
   at("speak").disabled = false;
-  settle(file);
+  settle(kept);
   if (error) complain(error);
 }
 
-// Speech is over; what was said can be played, if anything was.
-function settle(file) {
+// Speech is over; what is kept of it, {track, file}, can be played.
+function settle(kept) {
+  const cut = live.track?.first > 0;
   live = null;
-  if (!file || !track.rows.length) {
+  if (!kept?.track.rows.length) {
     track = null;
     state("empty");
     return;
   }
-  take(track, { file, title: "What was spoken" }, true);
+  take(kept.track, { file: kept.file, title: cut ? "The end of what was spoken" : "What was spoken" }, true);
   ready();
 }
 
@@ -207,11 +207,11 @@ function draw(now) {
   }
   stage.draw(now);
   const duration = live ? track.end : player.duration;
-  const seen = JSON.stringify([time, duration, track?.rows.length, track?.version, root.dataset.state]);
+  const seen = JSON.stringify([time, duration, track?.changes, root.dataset.state]);
   if (seen !== draw.seen) {
     draw.seen = seen;
     curves.show({ track, duration, time, live: Boolean(live) });
-    transport.show(time, duration, Boolean(live));
+    playBar.show(time, duration, Boolean(live));
   }
 }
 

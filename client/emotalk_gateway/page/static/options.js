@@ -1,4 +1,4 @@
-// Level, person and emotions: what a face is asked for with.
+// Level, person and emotions: the options of a face.
 
 const SETTLES = 300; // milliseconds without a change after which a change counts
 const SPOKEN = { outofbreath: "out of breath" };
@@ -29,7 +29,7 @@ export class OptionControls {
     for (const group of [this.expression, this.emotions]) group.addEventListener("input", () => this.settle());
   }
 
-  // What differs from nothing at all.
+  // The options to send: level, person, and the emotions that are not 0.
   get options() {
     const emotions = [...this.amounts].map(([name, input]) => [name, Number(input.value)]).filter(([, amount]) => amount);
     const options = { level: Number(this.level.value), person: Number(this.person.value) };

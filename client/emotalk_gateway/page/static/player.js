@@ -3,7 +3,7 @@
 import { SilentClock } from "./clocks.js";
 
 const AHEAD = 0.5; // seconds of frames that must be there before a clip that had to wait goes on
-const MARGIN = 0.1; // seconds before the last frame at which it starts to wait: a few turns of the screen
+const MARGIN = 0.1; // seconds before the last frame at which it starts to wait: a few pictures
 
 export class Player extends EventTarget {
   constructor() {
@@ -29,7 +29,7 @@ export class Player extends EventTarget {
     this.changed();
   }
 
-  // Nothing to play; a live face has the stage.
+  // Take nothing to play: a live face has the stage.
   unload() {
     this.pause();
     this.track = null;

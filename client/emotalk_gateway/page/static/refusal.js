@@ -1,4 +1,4 @@
-// What the server says no with: its class's name, and what was wrong and what is accepted, in words.
+// A refusal of the server: the name of its class, and in words what was wrong and what is accepted.
 
 export class Refusal extends Error {
   constructor({ error, message }, status = 0) {
@@ -7,7 +7,7 @@ export class Refusal extends Error {
     this.status = status;
   }
 
-  // Of an answer that is none of the good ones.
+  // The refusal in a response that is not a success.
   static async of(response) {
     const said = await response.json().catch(() => null);
     const fallback = { error: "Unexpected", message: `the server answered ${response.status} ${response.statusText}` };

@@ -12,7 +12,7 @@ export class Stage {
     this.said = 0;
   }
 
-  // three.js is asked for here, and only where it can work: all else does without.
+  // three.js is loaded here, and only where it can work: everything else does without it.
   async load(address) {
     try {
       if (!document.createElement("canvas").getContext("webgl2")) throw new Error("no WebGL");

@@ -1,9 +1,11 @@
-// What was spoken, as a WAV file: 16 bit, one channel (RIFF WAVE, format 1).
+// Speech as a WAV file: 16 bit, one channel (RIFF WAVE, format 1).
 
 const HEADER = 44;
 
-export function wav(blocks, rate) {
-  const bytes = blocks.reduce((sum, block) => sum + block.byteLength, 0);
+// blocks: Int16Arrays; skipped: samples to leave out at the beginning.
+export function wav(blocks, rate, skipped = 0) {
+  const sound = new Blob(blocks).slice(skipped * 2);
+  const bytes = sound.size;
   const view = new DataView(new ArrayBuffer(HEADER));
   const text = (at, word) => [...word].forEach((letter, i) => view.setUint8(at + i, letter.charCodeAt(0)));
   text(0, "RIFF");
@@ -18,5 +20,5 @@ export function wav(blocks, rate) {
   view.setUint16(34, 16, true); // bits
   text(36, "data");
   view.setUint32(40, bytes, true);
-  return new File([view, ...blocks], "speech.wav", { type: "audio/wav" });
+  return new File([view, sound], "speech.wav", { type: "audio/wav" });
 }

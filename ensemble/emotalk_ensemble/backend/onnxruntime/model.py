@@ -12,10 +12,10 @@ from emotalk_ensemble.exchange import Refusal, guarded, inputs_of, response
 class TritonPythonModel:
     def initialize(self, args):
         self.network = Network(json.loads(args["model_config"]), Instance.from_arguments(args))
-        self.computing = Computing()
+        self.computing = Computing(args["model_name"])
 
     def execute(self, requests):
-        with self.computing.told():
+        with self.computing.told(len(requests)):
             given = [guarded(lambda r=request: self._inputs(r)) for request in requests]
             results = iter(self.network.run_all([inputs for inputs in given if not isinstance(inputs, Refusal)]))
         return [response(pb_utils, g if isinstance(g, Refusal) else next(results)) for g in given]

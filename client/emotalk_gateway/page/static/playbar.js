@@ -1,6 +1,6 @@
 // Play, pause, and the timeline.
 
-export class Transport {
+export class PlayBar {
   constructor(player, { play, time, clock }) {
     Object.assign(this, { player, play, time, clock });
     play.addEventListener("click", () => player.toggle());
