@@ -22,7 +22,7 @@ RAW = "-"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where speech comes from, as the command line says."""
+    """The source of speech that the command line asks for."""
 
     path: str | None
     """A file, or ``-`` for raw samples; None: a microphone."""

@@ -149,7 +149,7 @@ class Settings(FaceSettings):
         self.layout(Recipe())
 
     def layout(self, recipe: Recipe) -> Layout:
-        """How windows lie for a model of ``recipe``.
+        """Return how windows lie for a model of ``recipe``.
 
         An overlap that was given is shared out as the model's own would be, and rounded up to the grid. The model's own
         is its context, and, for frames that are to be smoothed, the two neighbours that smoothing looks at: these must

@@ -28,7 +28,7 @@ class UdpSender:
         """Look the host up.
 
         Raises:
-            InvalidAddress: there is no such host.
+            InvalidAddress: the host cannot be found.
         """
         self._address = address
         try:
