@@ -146,7 +146,7 @@ class _Offset:
 
 
 class _Loudness:
-    """How loud somebody speaks, and the gain that it takes."""
+    """The loudness of speech, and the gain that it takes."""
 
     def __init__(self) -> None:
         self.gain = 1.0

@@ -278,6 +278,36 @@ def under_load(
         raise typer.Exit(1)
 
 
+@app.command()
+def chaos(
+    audio: Audio,
+    repository: Repository = None,
+    kills: Annotated[int, typer.Option(min=0, help="Of each kind of process.")] = 3,
+    minutes: Annotated[float, typer.Option(min=0, help="Of kills at random, after those.")] = 2.0,
+    seed: Annotated[int, typer.Option(help="Of the kills at random.")] = 0,
+    files: Annotated[int, typer.Option(min=1, help="Callers of the thin client.")] = 4,
+    uploads: Annotated[int, typer.Option(min=1, help="Callers of the gateway.")] = 2,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything to this file.")] = None,
+    page: Page = None,
+    block: Block = "chaos",
+) -> None:
+    """Kill every process of a server and a gateway under load; exit status 1 where a limit is broken."""
+    from emotalk_perf.chaos import report
+    from emotalk_perf.chaos import run as plan
+
+    _check(page, block)
+    wanted = plan.Plan(kills, minutes, seed, files, uploads)
+    outcome = plan.run(_speech(audio), wanted, repository, _tell)
+    if json_file is not None:
+        json_file.write_text(report.as_json(outcome), "utf-8")
+    _put(report.markdown(outcome), page, block)
+    broken = report.wrongs(outcome) + report.late(outcome)
+    for line in broken:
+        typer.echo(line, err=True)
+    if broken:
+        raise typer.Exit(1)
+
+
 def _speech(audio: Sequence[Path]) -> NDArray[np.float32]:
     """Samples [n] of all files, joined."""
     return np.concatenate([load(path) for path in audio])

@@ -1,8 +1,9 @@
-"""What can go wrong with NVIDIA's perf_analyzer.
+"""Failures of measurements: of NVIDIA's perf_analyzer, and of a service that was to be measured.
 
 ::
 
     EmoTalkError (Exception)
+    ├── ServiceNotStarted         a server or a gateway that was started does not serve
     └── AnalyzerError
         ├── UnsuitableMachine     no perf_analyzer is made for this machine
         ├── DownloadFailed        a package that is needed could not be fetched
@@ -16,6 +17,10 @@
 from __future__ import annotations
 
 from emotalk_client import EmoTalkError
+
+
+class ServiceNotStarted(EmoTalkError):
+    """A server or a gateway that was started for a measurement does not serve."""
 
 
 class AnalyzerError(EmoTalkError):

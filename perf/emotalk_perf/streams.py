@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from emotalk_client import AsyncEmoTalkClient
 from emotalk_client.live.latency import LatencyMeter
-from emotalk_client.live.sources import BLOCK_S
+from emotalk_client.live.microphone import BLOCK_S
 from emotalk_contract.timing import SAMPLE_RATE, frame_count
 from emotalk_perf.report import table
 

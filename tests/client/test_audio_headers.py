@@ -44,6 +44,7 @@ PLACEHOLDERS = {
     "a day": (RATE * 2 * 86_400, RATE * 2 * 86_400 + 36),
     "256 MiB, odd": (0x0FFFFFFF, 0x0FFFFFFF + 36),
     "outer right, data wrong": (1_000_000, None),
+    "outer right, data with the header": (4 * RATE + 44, None),
     "data of half a sample": (1_000_001, 1_000_037),
 }
 
@@ -67,6 +68,18 @@ def test_a_file_that_was_cut_stays_refused(tmp_path, seconds, share):
     with path.open("r+b") as file:
         file.truncate(44 + round(2 * samples * share))
     with pytest.raises(TruncatedAudio, match=f"its header says {2 * samples} bytes of audio, .* are there"):
+        expected_samples(path)
+
+
+@pytest.mark.parametrize("miscount", [-36, -8, 0, 8, 100])
+@pytest.mark.parametrize("blocks", [100, 300_000])
+def test_a_cut_recording_in_blocks_whose_outer_chunk_was_miscounted_is_refused(tmp_path, miscount, blocks):
+    size = 4_096 * blocks
+    path = tmp_path / "cut.wav"
+    path.write_bytes(wav(size, size + 36 + miscount, body=b""))
+    with path.open("r+b") as file:
+        file.truncate(44 + size // 2)
+    with pytest.raises(TruncatedAudio):
         expected_samples(path)
 
 

@@ -1,4 +1,4 @@
-"""What browsers and phones record lines up with its sound, and is bounded whatever it claims."""
+"""Recordings of browsers and phones line up with their sound, and are bounded whatever they claim."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""What a recipe's ``levelled`` does to a clip, and what a face that never moved is worth."""
+"""A recipe's ``levelled`` and a clip; a face that never moved is warned of."""
 
 from pathlib import Path
 

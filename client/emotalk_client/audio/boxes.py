@@ -1,4 +1,4 @@
-"""How many packets an MP4 file claims, before a decoder is asked to make room for all of them.
+"""The packets that an MP4 file claims, counted before a decoder is asked to make room for all of them.
 
 A few bytes can claim 2^31 packets; FFmpeg's libraries would reserve some 40 bytes for each.
 """

@@ -39,7 +39,7 @@ _AU_UNTOLD = b"\xff" * 4
 _SHORT_CHUNK = re.compile(
     r"^\s*(?:data|riff|SSND|Data Size)\s*:\s*(?P<said>\d+|0x[0-9A-Fa-f]+) \(should be (?P<found>\d+)\)", re.MULTILINE
 )
-"""What libsndfile's log notes of a chunk that is longer than the file: "data : 64000 (should be 31956)"."""
+"""A note in libsndfile's log of a chunk that is longer than the file: "data : 64000 (should be 31956)"."""
 
 
 class Sound(Protocol):
@@ -55,7 +55,7 @@ class Sound(Protocol):
 
 
 class _SndFile:
-    """What libsndfile reads."""
+    """A file that libsndfile reads."""
 
     def __init__(self, file: soundfile.SoundFile, name: str, notices: Notices, told: bool) -> None:
         self._file = file
@@ -158,7 +158,7 @@ def _sound(file: BinaryIO, name: str, notices: Notices, stack: ExitStack) -> Sou
 
 
 def _content(file: BinaryIO, head: bytes, kind: str | None, name: str) -> tuple[BinaryIO, bool]:
-    """What libsndfile is to read of ``file``, and whether that tells its length."""
+    """The part of ``file`` that libsndfile is to read, and whether that tells its length."""
     if kind == "mp3":
         return file, _mp3_told(file, head)
     if kind == "au" and head[_AU_DATA_SIZE] == bytes(4):
@@ -175,7 +175,7 @@ def _content(file: BinaryIO, head: bytes, kind: str | None, name: str) -> tuple[
 
 
 def _mp3_told(file: BinaryIO, head: bytes) -> bool:
-    """Whether the first frame of an mp3 tells its length."""
+    """True if the first frame of an mp3 tells its length."""
     start = 0
     if head.startswith(b"ID3") and len(head) >= 10:
         start = 10 + sum(byte << 7 * place for place, byte in enumerate(reversed(head[6:10])))

@@ -162,7 +162,7 @@ class MediaFile:
             yield from decoded
 
     def _is_primed(self) -> bool:
-        """Whether the first frame is one that comes before the sound.
+        """True if the first frame comes before the sound.
 
         An AAC encoder cannot but put one there, and most files tell (an edit list, negative times), so that the decoder
         leaves it out. Where nothing was left out though the first packet lies at 0 or later, the file does not tell.

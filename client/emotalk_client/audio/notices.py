@@ -1,4 +1,4 @@
-"""What is worth telling of a clip, once: it may be read several times."""
+"""Warnings about a clip, each logged once: it may be read several times."""
 
 from __future__ import annotations
 

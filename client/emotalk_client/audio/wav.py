@@ -8,7 +8,7 @@ A length cannot be if
 
 - it is 0, and what follows are not further chunks;
 - it is past the end of the file, and not whole frames, or not what the outer RIFF chunk says;
-- it is past the end of the file, and large and round, or within 64 KiB of a power of two from 2^30 on;
+- it is past the end of the file, and from 2^30 on whole millions, or within 64 KiB of a power of two;
 - it is past the end of the file, and more than half a day, or from 256 MiB on 16 times what is there.
 """
 
@@ -29,6 +29,8 @@ _NEAR = 1 << 16
 _HUGE = 1 << 28
 _LARGE = 1 << 30
 _FAR = 16
+_SLOPPY = 64
+"""Bytes by which writers miscount the outer chunk: some forget a header."""
 _LONGEST_S = 12 * 3600
 _UNTOLD_32 = 0xFFFFFFFF
 _MOST_HEADER = 1 << 24
@@ -40,7 +42,7 @@ _KEPT = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class WavHeader:
-    """Where the audio of a WAV file lies."""
+    """The place of the audio in a WAV file."""
 
     order: str
     """``<``, or ``>`` for RIFX."""
@@ -53,7 +55,7 @@ class WavHeader:
     there: int
     """Bytes of the file from ``start``."""
     placeholder: bool
-    """Whether ``claimed`` cannot be."""
+    """True if ``claimed`` cannot be."""
 
     @property
     def tag(self) -> int:
@@ -119,8 +121,9 @@ def _cannot_be(order: str, form: bytes, start: int, claimed: int, there: int, ri
         return there > 0 and not _chunks_follow(file, start, there, order)
     if claimed <= there:
         return False
-    outer = start + claimed + (claimed & 1) - 8
-    if claimed % max(1, align) or not outer - 1 <= riff <= outer + _MOST_HEADER:
+    whole = abs(riff + 8 - (start + there)) <= 1  # the outer chunk ends where the file does: nothing was cut
+    outer = start + claimed - 8
+    if whole or claimed % max(1, align) or not outer - _SLOPPY <= riff <= outer + _MOST_HEADER:
         return True
     return looks_made_up(claimed, there, rate)
 
@@ -128,8 +131,7 @@ def _cannot_be(order: str, form: bytes, start: int, claimed: int, there: int, ri
 def looks_made_up(claimed: int, there: int, bytes_a_second: int) -> bool:
     """Return whether ``claimed`` bytes, more than are ``there``, are a placeholder and not a recording's length."""
     if claimed >= _LARGE and (
-        claimed % 4096 == 0
-        or claimed % 100_000 == 0
+        claimed % 1_000_000 == 0  # blocks of powers of two are what recorders write
         or any(abs(claimed - (1 << power)) <= _NEAR for power in range(30, 65))
     ):
         return True

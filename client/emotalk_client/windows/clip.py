@@ -30,7 +30,7 @@ STILL_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class ClipFacts:
-    """What a face may depend on all along a clip."""
+    """Facts on which a face may depend all along a clip."""
 
     samples: int
     """At 16 kHz."""

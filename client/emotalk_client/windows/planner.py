@@ -26,7 +26,7 @@ MAX_WINDOW_S = MAX_SAMPLES // GRID_SAMPLES * GRID_SAMPLES / SAMPLE_RATE
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How windows lie, in frames; all multiples of 3."""
+    """The lengths of windows and overlaps, in frames; all multiples of 3."""
 
     window: int
     before: int
@@ -58,7 +58,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class PlannedWindow:
-    """What to send, and what of the answer to keep."""
+    """The samples to send, and the frames of the answer to keep."""
 
     start_frame: int
     """Absolute frame at which the window starts, a multiple of 3."""

@@ -1,4 +1,4 @@
-"""Whether a face moved at all: one that never did is more often a mistake in the sound than a wish."""
+"""Faces that never moved: more often a mistake in the sound than a wish."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ class Stillness:
 
     @property
     def still(self) -> bool:
-        """Whether the mouth never moved."""
+        """True if there were frames and the mouth never moved."""
         return self.frames > 0 and float((self._most - self._least).max()) < MOVED

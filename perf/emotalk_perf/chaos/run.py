@@ -1,0 +1,275 @@
+"""The plan of kills: each kind of process in turn, all Python models at once, Triton stopped, and then at random."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotalk_client import EmoTalkClient, EmoTalkError
+from emotalk_contract.timing import SAMPLE_RATE
+from emotalk_perf.chaos import answers, leftovers
+from emotalk_perf.chaos.answers import Callers, Known, Tally
+from emotalk_perf.chaos.kept import Kept
+from emotalk_perf.chaos.outages import healed_at, lie_s
+from emotalk_perf.chaos.prober import EVERY_S, READY_EVERY_S, Prober, face_of, ready_of
+from emotalk_perf.chaos.processes import GATEWAY, HELPER, MARK, STUB, SUPERVISOR, TRITON, Process, of_run
+from emotalk_perf.errors import ServiceNotStarted
+
+HOST = "127.0.0.1"
+GIVE_UP_S = 120.0
+"""Seconds after which an outage counts as one that does not heal."""
+START_S = 120.0
+ALL_STUBS, STOPPED_TRITON, AT_RANDOM = "all stubs at once", "triton, stopped", "at random, 1 to 3"
+PROBED_S = 0.5
+"""Seconds of speech of the clip by which healing is seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is done to the service."""
+
+    kills: int = 3
+    """Of each kind of process."""
+    minutes: float = 2.0
+    """Of kills at random, after those."""
+    seed: int = 0
+    files: int = 4
+    """Callers of the thin client."""
+    uploads: int = 2
+    """Callers of the gateway."""
+    calm_s: float = 1.0
+    """Seconds of peace between an outage that is healed and the next kill."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """One kill, and how it went."""
+
+    kind: str
+    victims: tuple[str, ...]
+    healed_s: float
+    """Seconds to the first right answer after the last that failed; infinite where none came."""
+    down: bool
+    """True where any answer failed meanwhile."""
+    ready_lied_s: float
+    """Seconds for which the gateway's ``/health/ready`` went on saying yes."""
+
+
+@dataclass
+class Outcome:
+    """All that was seen."""
+
+    plan: Plan
+    kills: list[Kill] = field(default_factory=list)
+    tallies: list[Tally] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    slow_stops: list[str] = field(default_factory=list)
+    """Commands that did not stop when they were asked to."""
+    ready_when_calm: tuple[int, int] = (0, 0)
+    """Answers 200 of ``/health/ready`` in peace, of all."""
+    seconds: float = 0.0
+
+
+def run(clip: NDArray[np.float32], plan: Plan, repository: Path | None, tell: Callable[[str], None]) -> Outcome:
+    """Start a server and a gateway, load them with ``clip`` [samples, 16 kHz], and carry ``plan`` out.
+
+    Args:
+        tell: called with a line for each kill.
+
+    Raises:
+        ServiceNotStarted: they do not serve in time.
+    """
+    before = leftovers.files()
+    mark = secrets.token_hex(8)
+    outcome = Outcome(plan)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="chaos-logs-") as folder:
+        _service(outcome, clip, repository, tell, mark, Path(folder))
+    outcome.left = leftovers.left_behind(before, mark)
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+def _service(
+    outcome: Outcome,
+    clip: NDArray[np.float32],
+    repository: Path | None,
+    tell: Callable[[str], None],
+    mark: str,
+    folder: Path,
+) -> None:
+    plan = outcome.plan
+    http, grpc, metrics, health, port = _free_ports(5)
+    url = f"{HOST}:{grpc}"
+    server = [sys.executable, "-m", "emotalk_server.cli", "--http-port", f"{http}", "--grpc-port", f"{grpc}"]
+    server += ["--metrics-port", f"{metrics}", "--health-port", f"{health}"]
+    server += ["--repository", str(repository)] if repository is not None else []
+    gateway = [sys.executable, "-m", "emotalk_cli", "gateway", "--url", url, "--host", HOST, "--port", f"{port}"]
+    with ExitStack() as stack:
+        kept = {
+            name: stack.enter_context(Kept(command, {MARK: mark}, folder / f"{name}.log"))
+            for name, command in ((SUPERVISOR, server), (GATEWAY, gateway))
+        }
+        probed, known = _known(url, clip, folder)
+        _await(ready_of(HOST, port), folder)
+        faces = stack.enter_context(Prober(face_of(HOST, http, probed), EVERY_S))
+        ready = stack.enter_context(Prober(ready_of(HOST, port), READY_EVERY_S))
+        callers = Callers()
+        stack.callback(callers.stop)
+        _load(callers, plan, url, port, known)
+        outcome.tallies = callers.tallies
+        time.sleep(2 * plan.calm_s)
+        calm = ready.since(0.0)
+        outcome.ready_when_calm = (sum(answer.well for answer in calm), len(calm))
+        service = _Service(mark, faces, ready, outcome, tell)
+        service.each_kind(plan.kills)
+        service.at_random(random.Random(plan.seed), plan.minutes * 60)  # noqa: S311  # no secret
+        callers.stop()
+    outcome.slow_stops = [name for name, one in kept.items() if not one.stopped_in_time]
+
+
+class _Service:
+    """The service under attack."""
+
+    def __init__(self, mark: str, faces: Prober, ready: Prober, outcome: Outcome, tell: Callable[[str], None]) -> None:
+        self._mark = mark
+        self._faces = faces
+        self._ready = ready
+        self._outcome = outcome
+        self._tell = tell
+        self._calm_s = outcome.plan.calm_s
+
+    def each_kind(self, kills: int) -> None:
+        """Kill each kind of process ``kills`` times, one by one; then all Python models, and a stopped Triton."""
+        kinds = sorted({one.kind for one in of_run(self._mark)} - {SUPERVISOR, GATEWAY})
+        for kind in [*kinds, GATEWAY, SUPERVISOR]:
+            for _ in range(kills):
+                self.strike(kind, lambda kind=kind: [one for one in of_run(self._mark) if one.kind == kind][:1])  # type: ignore[misc]
+        for _ in range(kills):
+            self.strike(ALL_STUBS, lambda: [one for one in of_run(self._mark) if one.kind.startswith(STUB)])
+        if kills:
+            self.strike(
+                STOPPED_TRITON, lambda: [one for one in of_run(self._mark) if one.kind == TRITON], signal.SIGSTOP
+            )
+
+    def at_random(self, choice: random.Random, seconds: float) -> None:
+        """Kill one to three processes of any kind, again and again, for ``seconds``."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+
+            def victims() -> list[Process]:
+                there = sorted(of_run(self._mark), key=lambda one: one.pid)
+                return choice.sample(there, min(len(there), choice.randint(1, 3)))
+
+            self.strike(AT_RANDOM, victims)
+            time.sleep(choice.uniform(0, self._calm_s))
+
+    def strike(
+        self, kind: str, choose: Callable[[], Sequence[Process]], number: signal.Signals = signal.SIGKILL
+    ) -> None:
+        """Kill whom ``choose`` names, and wait until faces are to be had again."""
+        victims = list(choose())
+        killed = time.monotonic()
+        struck = tuple(victim.kind for victim in victims if victim.send(number))
+        healed: float | None = None
+        while healed is None and time.monotonic() < killed + GIVE_UP_S:
+            time.sleep(EVERY_S)
+            # A gateway that was killed serves again when it says that it is ready; its callers see the same.
+            seen = [self._faces.since(killed)]
+            if GATEWAY in struck:
+                seen.append(self._ready.since(killed))
+            moments = [healed_at(one) for one in seen]
+            healed = max(moments) if None not in moments else None  # type: ignore[type-var]
+        faces = self._faces.since(killed)
+        end = healed if healed is not None else time.monotonic()
+        kill = Kill(
+            kind,
+            struck,
+            healed - killed if healed is not None else float("inf"),
+            any(not answer.well for answer in faces if answer.asked <= end),
+            lie_s(self._ready.since(killed), faces, killed, end),
+        )
+        self._outcome.kills.append(kill)
+        self._tell(f"{kind} ({', '.join(struck)}): healed after {kill.healed_s:.2f} s")
+        self._await_all()
+        time.sleep(self._calm_s)
+
+    def _await_all(self) -> None:
+        """Wait until a supervisor, a Triton and a gateway are there: the next kill needs somebody to strike."""
+        until = time.monotonic() + GIVE_UP_S
+        while time.monotonic() < until:
+            if {SUPERVISOR, TRITON, GATEWAY} <= {one.kind for one in of_run(self._mark)} and self._ready_now():
+                return
+            time.sleep(EVERY_S)
+
+    def _ready_now(self) -> bool:
+        last = self._ready.since(time.monotonic() - 1.0)
+        return bool(last) and last[-1].well
+
+
+def _known(url: str, clip: NDArray[np.float32], folder: Path) -> tuple[Known, list[Known]]:
+    """Return a short clip and three longer ones, with the answers of the quiet server."""
+    lengths = (len(clip) // 4, len(clip) // 2, len(clip))
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            with EmoTalkClient(url, timeout_s=30.0) as client:
+                probed = Known.of(client, clip[SAMPLE_RATE : SAMPLE_RATE + round(PROBED_S * SAMPLE_RATE)])
+                return probed, [Known.of(client, clip[:length]) for length in lengths]
+        except EmoTalkError as error:
+            if time.monotonic() > deadline:
+                raise ServiceNotStarted(f"no face within {START_S:g} s: {error}; {_said(folder)}") from error
+            time.sleep(0.2)
+
+
+def _load(callers: Callers, plan: Plan, url: str, port: int, known: Sequence[Known]) -> None:
+    tally = Tally(f"files, {plan.files} callers")
+    for number in range(plan.files):
+        callers.add(tally, answers.files(url, [*known[number % 3 :], *known[: number % 3]]))
+    callers.add(Tally("a live stream"), answers.live(url, known[-1]))
+    tally = Tally(f"uploads, {plan.uploads} callers")
+    for _ in range(plan.uploads):
+        callers.add(tally, answers.uploads(HOST, port, known))
+
+
+def _await(question: Callable[[], bool], folder: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        try:
+            if question():
+                return
+        except OSError:
+            pass
+        time.sleep(EVERY_S)
+    raise ServiceNotStarted(f"the gateway was not ready within {START_S:g} s; {_said(folder)}")
+
+
+def _said(folder: Path) -> str:
+    """Return the last lines of what the commands printed."""
+    lines = [
+        f"{log.stem}: {line}" for log in sorted(folder.glob("*.log")) for line in log.read_text().splitlines()[-3:]
+    ]
+    return " | ".join(lines) or "nothing was printed"
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server((HOST, 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+__all__ = ["HELPER", "Kill", "Outcome", "Plan", "run"]
