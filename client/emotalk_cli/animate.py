@@ -28,14 +28,13 @@ from emotalk_client.settings import AnimateOptions
 from emotalk_contract import limits
 from emotalk_contract.emotions import EMOTIONS
 from emotalk_contract.errors import InvalidRequest
+from emotalk_contract.quoting import quoted
 from emotalk_contract.timing import FPS, SAMPLE_RATE
 
 logger = logging.getLogger(__name__)
 
 NEVER_BETTER = (ServerUnavailable, ModelUnavailable, InvalidAddress)
 """Errors that the next file would get too."""
-MAX_SHOWN = 200
-"""Characters of a value that a message shows."""
 WIDE = 10_000
 """Columns of a table that is not on a terminal."""
 
@@ -156,11 +155,11 @@ def by_name(pairs: list[str], option: str) -> dict[str, float]:
     for pair in pairs:
         name, _, value = pair.partition("=")
         if name in values:
-            raise typer.BadParameter(f"{name!r} is given twice; accepted: once", param_hint=option)
+            raise typer.BadParameter(f"{quoted(name)} is given twice; accepted: once", param_hint=option)
         try:
             values[name] = float(value)
         except ValueError:
-            raise typer.BadParameter(f"{pair[:MAX_SHOWN]!r}; accepted: NAME=NUMBER", param_hint=option) from None
+            raise typer.BadParameter(f"{quoted(pair)}; accepted: NAME=NUMBER", param_hint=option) from None
     return values
 
 

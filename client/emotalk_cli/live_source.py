@@ -14,6 +14,7 @@ from emotalk_cli.given import is_given, refuse_given
 from emotalk_cli.inputs import opened
 from emotalk_client.live.microphone import Block, microphone
 from emotalk_client.live.sources import PCM_TYPES, file_blocks, paced, pcm_blocks
+from emotalk_contract.quoting import quoted
 from emotalk_contract.timing import SAMPLE_RATE
 
 RAW = "-"
@@ -21,7 +22,7 @@ RAW = "-"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where speech comes from, as the command line says."""
+    """The source of speech that the command line asks for."""
 
     path: str | None
     """A file, or ``-`` for raw samples; None: a microphone."""
@@ -52,7 +53,7 @@ class Source:
         if (path is None) != listens:
             raise typer.BadParameter("give a file, or -, or --microphone; one of them", param_hint="IN")
         if pcm not in PCM_TYPES:
-            raise typer.BadParameter(f"{pcm[:80]!r} is none of {', '.join(PCM_TYPES)}", param_hint="--format")
+            raise typer.BadParameter(f"{quoted(pcm)} is none of {', '.join(PCM_TYPES)}", param_hint="--format")
         if listens:
             refuse_given(context, ["channels", "pcm"], "it is for raw PCM, which - reads, and not for a microphone")
             refuse_given(context, ["pace"], "a microphone has its own pace; accepted: --pace with a file or -")

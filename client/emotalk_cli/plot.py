@@ -19,7 +19,7 @@ from emotalk_contract.timing import SAMPLE_RATE
 def plot(
     context: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="IN", help="Audio, or an animation that was written before.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.png")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.png", help="The picture.")],
     audio: Annotated[Path | None, typer.Option(help="The audio of an animation, for its spectrogram.")] = None,
     url: Url = None,
 ) -> None:

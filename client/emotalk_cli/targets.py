@@ -17,6 +17,7 @@ import typer
 from emotalk_cli.inputs import check_inputs, name_of
 from emotalk_client.faces.animation import Animation
 from emotalk_client.faces.formats import FORMATS, format_of, make_folder_of, writing
+from emotalk_contract.quoting import quoted
 
 STANDARD_OUTPUT = "-"
 TEXT = {".csv", ".json", ".jsonl", ".usda"}
@@ -127,7 +128,7 @@ def _suffixes(formats: str | None) -> list[str]:
     for suffix in suffixes:
         format_of(Path(f"x{suffix}")).check()
     if len(set(suffixes)) < len(suffixes):
-        raise typer.BadParameter(f"{formats!r} names a format twice", param_hint="--format")
+        raise typer.BadParameter(f"{quoted(formats)} names a format twice", param_hint="--format")
     return suffixes
 
 

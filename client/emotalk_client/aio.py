@@ -45,7 +45,7 @@ CONCURRENCY = 4
 """Windows of one call in flight."""
 
 RETRIES = 7
-"""How often a window is sent again: over about 7 s, in which a server that crashed is back."""
+"""Times that a window is sent again: over about 7 s, in which a server that crashed is back."""
 
 Block = tuple[int, NDArray[np.float32]]
 """Absolute frame of the first row, and rows [F, 52]."""
@@ -192,7 +192,7 @@ class AsyncEmoTalkClient:
         """Return the parameters, by name, of the model that the server serves; asked once, and not inferred.
 
         Raises:
-            ServerError: its subclass says why there is no answer.
+            ServerError: its subclass says why there was not an answer.
         """
         return dict(await self._model_parameters(Deadline.after(self._timeout_s)))
 
@@ -208,7 +208,7 @@ class AsyncEmoTalkClient:
         """Send the shortest clip through the ensemble: noise, new each time, so that no cache can answer for it.
 
         Raises:
-            ServerError: its subclass says why there is no face.
+            ServerError: its subclass says why there was not a face.
         """
         deadline = Deadline.after(self._timeout_s)
         parameters = await self._model_parameters(deadline)

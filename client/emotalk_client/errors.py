@@ -107,7 +107,7 @@ class InvalidRate(FormatError):
 
 
 class NoSoundDevice(EmoTalkError):
-    """There is no microphone to listen to, or it stopped."""
+    """A microphone that is not there, or that stopped."""
 
 
 class InvalidAddress(EmoTalkError):

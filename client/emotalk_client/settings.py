@@ -24,6 +24,7 @@ from emotalk_contract.errors import (
     PersonOutOfRange,
 )
 from emotalk_contract.options import Options
+from emotalk_contract.quoting import quoted
 from emotalk_contract.recipe import Recipe
 from emotalk_contract.timing import FPS, SAMPLE_RATE
 
@@ -98,7 +99,7 @@ class FaceSettings:
             object.__setattr__(self, name, _plain(getattr(self, name)))
         object.__setattr__(self, "seed", _integer(self.seed, InvalidOption, f"seed is {{}}; accepted: {_SEEDS}"))
         if not (is_number(self.level) and 0 <= self.level <= 1):  # NaN fails too
-            raise LevelOutOfRange(f"level is {self.level!r}; accepted: 0..1")
+            raise LevelOutOfRange(f"level is {quoted(self.level)}; accepted: 0..1")
         object.__setattr__(self, "person", _person(self.person, "person"))
         if self.style is not None:
             if self.person != limits.DEFAULT_PERSON:
@@ -107,14 +108,14 @@ class FaceSettings:
         self.options()
 
     def options(self) -> Options:
-        """The post-processing options."""
+        """Return the post-processing options."""
         return Options(**{f.name: getattr(self, f.name) for f in fields(Options)})
 
     def inputs(self) -> dict[str, NDArray[Any]]:
-        """The tensors that go with every window, each with its batch axis.
+        """Return the tensors that go with every window, each with its batch axis.
 
         Raises:
-            AudioError, InvalidRequest: the style is none, or the emotion clip cannot be used.
+            AudioError, InvalidRequest: the style is not one, or the emotion clip cannot be used.
         """
         sent: dict[str, NDArray[Any]] = {tensors.LEVEL.name: np.array([[self.level]], np.float32)}
         if self.style is None:
@@ -144,11 +145,11 @@ class Settings(FaceSettings):
         FaceSettings.__post_init__(self)  # super() does not survive slots=True
         for name in ("window", "overlap"):
             if not (getattr(self, name) is None or is_number(getattr(self, name))):
-                raise InvalidWindow(f"the {name} is {getattr(self, name)!r}; accepted: seconds, or None")
+                raise InvalidWindow(f"the {name} is {quoted(getattr(self, name))}; accepted: seconds, or None")
         self.layout(Recipe())
 
     def layout(self, recipe: Recipe) -> Layout:
-        """How windows lie for a model of ``recipe``.
+        """Return how windows lie for a model of ``recipe``.
 
         An overlap that was given is shared out as the model's own would be, and rounded up to the grid. The model's own
         is its context, and, for frames that are to be smoothed, the two neighbours that smoothing looks at: these must
@@ -185,7 +186,7 @@ def _style(style: Sequence[float] | Mapping[int, float]) -> NDArray[np.float32]:
     weights = np.zeros(limits.PERSONS, np.float32)
     for person, weight in persons:
         if not (is_number(weight) and 0 <= weight <= 1):
-            raise InvalidStyle(f"style gives person {person} the weight {weight!r}; accepted: 0..1")
+            raise InvalidStyle(f"style gives person {quoted(person)} the weight {quoted(weight)}; accepted: 0..1")
         weights[_person(person, "a person of the style")] = weight
     return weights
 
@@ -194,22 +195,29 @@ def _person(value: object, name: str) -> int:
     said = f"{name} is {{}}; accepted: 0..{limits.PERSONS - 1}"
     person = _integer(value, PersonOutOfRange, said)
     if not 0 <= person < limits.PERSONS:
-        raise PersonOutOfRange(said.format(person))
+        raise PersonOutOfRange(said.format(quoted(person)))
     return person
 
 
 def _integer(value: object, error: type[InvalidRequest], said: str) -> int:
-    """``value`` if it is a whole number, NumPy's included; a bool or a fraction is none."""
+    """Return ``value`` if it is a whole number, NumPy's included; a bool or a fraction is not one."""
     if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
-        raise error(said.format(repr(value)))
+        raise error(said.format(quoted(value)))
     return operator.index(value)
 
 
 def _plain(values: Mapping[str, float] | None) -> dict[str, float]:
-    """``values`` with NumPy's numbers as Python's, which is what JSON takes; what is no number stays, to be refused."""
-    return {name: float(value) if is_number(value) else value for name, value in (values or {}).items()}
+    """Return ``values`` with NumPy's numbers as Python's, as JSON takes them; anything else is refused later."""
+    return {name: _as_float(value) for name, value in (values or {}).items()}
+
+
+def _as_float(value: Any) -> Any:
+    try:
+        return float(value) if is_number(value) else value
+    except OverflowError:  # an integer of hundreds of digits
+        return value
 
 
 def is_number(value: object) -> bool:
-    """Whether ``value`` is a real number, NumPy's included; a bool is none."""
+    """True for a real number, NumPy's included; a bool is not one."""
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)

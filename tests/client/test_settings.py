@@ -127,3 +127,30 @@ def test_the_models_own_overlap_fits_every_window(window, before, after, smooth)
     recipe = Recipe(context_before_s=before, look_ahead_s=after)
     layout = Settings(window=window, smooth=smooth).layout(recipe)
     assert layout.before + layout.after <= layout.window / 2
+
+
+HUGE = 10**6000
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"seed": HUGE},
+        {"seed": -HUGE},
+        {"seed": "9" * 6000},
+        {"level": HUGE},
+        {"person": HUGE},
+        {"window": "9" * 6000},
+        {"style": {0: HUGE}},
+        {"style": {HUGE: 1.0}},
+        {"gains": {"x" * 100_000: 1.0}},
+        {"gains": {"jawOpen": HUGE}},
+        {"emotions": {"x" * 100_000: 1.0}},
+        {"emotions": {"joy": HUGE}},
+    ],
+    ids=lambda options: f"{next(iter(options))} {type(next(iter(options.values()))).__name__}",
+)
+def test_a_huge_value_is_refused_in_a_line(options):
+    with pytest.raises(errors.InvalidRequest) as caught:
+        Settings(**options)
+    assert len(str(caught.value)) < 500

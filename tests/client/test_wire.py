@@ -235,13 +235,14 @@ def test_a_second_event_loop_is_told_so():
 async def test_calls_that_nobody_waits_for_are_bounded_and_then_new_ones_wait(monkeypatch):
     size = CLIP.nbytes + calls.OVERHEAD_BYTES
     monkeypatch.setattr(calls, "MOST_LEFT_BYTES", 3 * size)
-    async with FakeTriton() as triton, AsyncEmoTalkClient(triton.url, retries=0, timeout_s=0.1) as client:
+    async with FakeTriton() as triton, AsyncEmoTalkClient(triton.url, retries=0) as client:
         await client.describe()
         triton.answers.clear()
+        client._timeout_s = 0.1
         for _ in range(8):
             with pytest.raises(DeadlineExceeded):
                 await animate(client)
-        assert triton.received == 3
+        await until(lambda: triton.received == 3)
         assert client._transport._calls.left_bytes == pytest.approx(3 * size, rel=0.01)
         assert triton.cancelled == 0  # this version does not bear it
         triton.answers.set()
@@ -270,14 +271,19 @@ async def test_what_waits_for_room_goes_on_when_there_is_some(monkeypatch):
 async def test_a_call_that_was_left_for_long_makes_room_after_all(monkeypatch):
     monkeypatch.setattr(calls, "MOST_LEFT_BYTES", 1)
     monkeypatch.setattr(calls, "LET_GO_S", 0.0)
-    async with FakeTriton() as triton, AsyncEmoTalkClient(triton.url, retries=0, timeout_s=0.2) as client:
+    async with FakeTriton() as triton, AsyncEmoTalkClient(triton.url, retries=0) as client:
         await client.describe()
         triton.answers.clear()
-        for _ in range(2):
-            with pytest.raises(DeadlineExceeded):
-                await animate(client)
+        first = asyncio.create_task(animate(client))
+        await triton.asked.wait()
+        client._timeout_s = 0.2
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        with pytest.raises(DeadlineExceeded):
+            await animate(client)
         await asyncio.wait_for(triton.left.wait(), GUARD_S)
-        assert triton.received == 2
+        await until(lambda: triton.received == 2)
         triton.answers.set()
 
 
@@ -316,19 +322,21 @@ def impatient(monkeypatch):
     monkeypatch.setattr(calls, "ANSWER_S", 0.3)
 
 
-async def test_a_server_that_hangs_is_noticed_long_before_the_deadline(impatient):
+async def test_a_server_that_hangs_is_noticed_long_before_the_deadline(impatient, monkeypatch):
     async with FakeTriton() as triton, AsyncEmoTalkClient(triton.url, retries=0, timeout_s=600) as client:
         await client.describe()
         triton.answers.clear()
         triton.lives.clear()
         with pytest.raises(ServerUnavailable, match="hangs or is gone"):
             await animate(client)
+        monkeypatch.setattr(calls, "ANSWER_S", GUARD_S)
         triton.answers.set()
         triton.lives.set()
         assert len(await animate(client)) == 30
 
 
-async def test_a_server_that_is_slow_and_lives_is_waited_for(impatient):
+async def test_a_server_that_is_slow_and_lives_is_waited_for(impatient, monkeypatch):
+    monkeypatch.setattr(calls, "ANSWER_S", GUARD_S)
     async with FakeTriton() as triton, AsyncEmoTalkClient(triton.url, retries=0) as client:
         await client.describe()
         triton.answers.clear()

@@ -38,7 +38,7 @@ class Microphone(Iterator[Block]):
         self.rate = rate
         """Hertz."""
         self.overflows = 0
-        """How often sound was lost: between device and driver, or because nobody took the blocks."""
+        """Times that sound was lost: between device and driver, or because nobody took the blocks."""
         self._name = name
         self._stream: Any = None
         self._heard: queue.Queue[Block] = queue.Queue(round(KEPT_S / BLOCK_S))
@@ -84,7 +84,7 @@ def microphone(device: str | int | None = None, rate: int | None = None) -> Iter
 
     Raises:
         MissingExtra: sounddevice, or the system's PortAudio, is not installed.
-        NoSoundDevice: there is no such device, it cannot record at ``rate``, or it stopped while it was listened to.
+        NoSoundDevice: the device is not there, it cannot record at ``rate``, or it stopped while it was listened to.
     """
     sounddevice = _sounddevice()
     wrong = (sounddevice.PortAudioError, ValueError)

@@ -10,6 +10,7 @@ from emotalk_client.live.planner import LiveLayout
 from emotalk_client.settings import FaceOptions, FaceSettings, is_number
 from emotalk_client.windows.planner import MAX_WINDOW_S, grid_ceil
 from emotalk_contract.errors import InvalidOption, InvalidWindow
+from emotalk_contract.quoting import quoted
 from emotalk_contract.recipe import Recipe
 from emotalk_contract.timing import FPS, SAMPLE_RATE
 
@@ -65,11 +66,11 @@ class LiveSettings(FaceSettings):
         ):
             value = getattr(self, name)
             if not (is_number(value) and least <= value <= most):  # NaN fails too
-                raise kind(f"{name} is {value!r}; accepted: {least:.3g}..{most:g}")
+                raise kind(f"{name} is {quoted(value)}; accepted: {least:.3g}..{most:g}")
         for name in ("context", "look_ahead"):
             value = getattr(self, name)
             if not (value is None or (is_number(value) and 0 <= value <= MAX_WINDOW_S)):
-                raise InvalidWindow(f"{name} is {value!r}; accepted: 0..{MAX_WINDOW_S:g} seconds, or None")
+                raise InvalidWindow(f"{name} is {quoted(value)}; accepted: 0..{MAX_WINDOW_S:g} seconds, or None")
         self.layout(Recipe())
 
     def layout(self, recipe: Recipe) -> LiveLayout:

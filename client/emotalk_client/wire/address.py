@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from emotalk_client.errors import InvalidAddress
+from emotalk_contract.quoting import quoted
 
 MAX_PORT = 65_535
-MAX_SHOWN = 200
-"""Characters of an address that a message shows."""
 PROXY_VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")
 """The environment variables that gRPC looks at; the first that is set counts."""
 NO_PROXY_VARIABLES = ("no_grpc_proxy", "no_proxy")
@@ -44,10 +43,10 @@ class Target:
         """
         found = _ADDRESS.fullmatch(url) if isinstance(url, str) else None
         if found is None:
-            raise InvalidAddress(f"the URL is {_shown(url)}{_hint(url)}; accepted: {_ACCEPTED}")
+            raise InvalidAddress(f"the URL is {quoted(url)}{_hint(url)}; accepted: {_ACCEPTED}")
         port = int(found["port"])
         if not 1 <= port <= MAX_PORT:
-            raise InvalidAddress(f"the URL is {_shown(url)}; accepted: {_ACCEPTED}, with a port in 1..{MAX_PORT}")
+            raise InvalidAddress(f"the URL is {quoted(url)}; accepted: {_ACCEPTED}, with a port in 1..{MAX_PORT}")
         return cls(found["six"] or found["host"], port)
 
     @property
@@ -110,11 +109,6 @@ def _is_within(host: str, network: str) -> bool:
 
 
 _ACCEPTED = "host:port of Triton's gRPC endpoint, such as localhost:8001, without http://"
-
-
-def _shown(url: object) -> str:
-    text = repr(url)
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}... ({len(text)} characters)"
 
 
 def _hint(url: object) -> str:

@@ -24,7 +24,7 @@ from emotalk_client.errors import ClientClosed, DeadlineExceeded, ServerUnavaila
 MOST_LEFT_BYTES = 16 * 2**20
 """Of requests that nobody waits for any more: more than the longest window of all. gRPC holds each several times."""
 OVERHEAD_BYTES = 16 * 1024
-"""What a call holds besides its request."""
+"""Held by a call besides its request."""
 QUIET_S = 10.0
 """Seconds without any answer after which the server is asked whether it lives."""
 ANSWER_S = 20.0
@@ -64,7 +64,7 @@ class Calls:
 
     @property
     def left_bytes(self) -> int:
-        """What calls hold that nobody waits for any more."""
+        """Bytes held by calls that nobody waits for any more."""
         return sum(call.size for call in self._flying.values() if call.left_at is not None)
 
     async def answer(self, call: Coroutine[Any, Any, Any], timeout_s: float, size: int = 0) -> Any:

@@ -11,6 +11,6 @@ class Health:
 
     url: str
     model: str
-    """What its weights are, in its own words."""
+    """Its weights, in its own words."""
     latency_s: float
     """Seconds from sending the shortest clip to having its face."""

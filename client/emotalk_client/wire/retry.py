@@ -53,7 +53,7 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often, and how long between: ``first_s * 2^k``, at most ``longest_s``, times 0.5..1 drawn anew."""
+    """Attempts, and the pauses between: ``first_s * 2^k``, at most ``longest_s``, times 0.5..1 drawn anew."""
 
     attempts: int = 8
     first_s: float = 0.1

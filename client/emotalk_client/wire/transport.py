@@ -248,7 +248,7 @@ def http_server(target: Target) -> str:
 
 
 _UNKNOWN_HOST = re.compile(r"DNS resolution failed|errors? resolving|hostname lookup error|Domain name not found")
-"""What gRPC's resolvers say of a name that is not known."""
+"""The words of gRPC's resolvers for a name that is not known."""
 
 
 def translated(url: str, status: str, message: str) -> EmoTalkError | InvalidRequest:

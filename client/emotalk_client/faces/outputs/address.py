@@ -6,10 +6,9 @@ import re
 from dataclasses import dataclass
 
 from emotalk_client.errors import InvalidAddress
+from emotalk_contract.quoting import quoted
 
 MAX_PORT = 65_535
-MAX_SHOWN = 200
-"""Characters of an address that a message shows."""
 
 # A name or an IPv4 address, or an IPv6 address in brackets; then a port.
 _ADDRESS = re.compile(
@@ -35,7 +34,7 @@ class Address:
         port = default_port if found is None or found["port"] is None else int(found["port"])
         if found is None or not 1 <= port <= MAX_PORT:
             raise InvalidAddress(
-                f"the address is {text[:MAX_SHOWN]!r}; accepted: HOST or HOST:PORT, such as 192.168.0.7:{default_port} "
+                f"the address is {quoted(text)}; accepted: HOST or HOST:PORT, such as 192.168.0.7:{default_port} "
                 f"or [::1]:{default_port}, with a port in 1..{MAX_PORT}"
             )
         return cls(found["six"] or found["host"], port)

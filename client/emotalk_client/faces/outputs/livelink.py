@@ -27,7 +27,7 @@ from emotalk_contract.arkit import APPLE_ORDER, HEAD_AND_EYE_ROTATIONS, columns
 from emotalk_contract.timing import FPS
 
 DEFAULT_PORT = 11_111
-"""Where Unreal listens."""
+"""The port on which Unreal listens."""
 SUBJECT = "EmoTalk"
 """The name under which Unreal lists the face."""
 VERSION = 6

@@ -8,6 +8,7 @@ from typing import Protocol
 from emotalk_client.errors import InvalidAddress, OutputFailed
 from emotalk_client.faces.animation import Frame
 from emotalk_client.faces.outputs.address import Address
+from emotalk_contract.quoting import quoted
 
 
 class Output(Protocol):
@@ -27,14 +28,14 @@ class UdpSender:
         """Look the host up.
 
         Raises:
-            InvalidAddress: there is no such host.
+            InvalidAddress: the host cannot be found.
         """
         self._address = address
         try:
             found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)[0]
         except (OSError, UnicodeError) as error:
             raise InvalidAddress(
-                f"the host {address.host!r} cannot be found; accepted: a name or an IP address"
+                f"the host {quoted(address.host)} cannot be found; accepted: a name or an IP address"
             ) from error
         family, self._target = found[0], found[4]
         self._socket = socket.socket(family, socket.SOCK_DGRAM)

@@ -13,7 +13,7 @@ from emotalk_client.faces.outputs.output import UdpSender
 from emotalk_contract.arkit import BLENDSHAPES
 
 DEFAULT_PORT = 39_539
-"""Where a VMC "Performer" sends to its "Marionette"."""
+"""The port to which a VMC "Performer" sends, that of its "Marionette"."""
 
 VALUE, APPLY = "/VMC/Ext/Blend/Val", "/VMC/Ext/Blend/Apply"
 
