@@ -14,7 +14,7 @@ AXE     := tests/page
 THREE   := client/emotalk_gateway/page/static/vendor/three
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint configs docs figures bench head screenshot vendor parity clean
+.PHONY: help demo check test lint configs docs figures bench chaos hostile head screenshot vendor parity clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -102,6 +102,12 @@ bench: $(VENV)/.test  ## Measure the tables of README and docs/performance.md ag
 	  --repository $(OUT)/bench/full-fp32 --only "as in the contract" --only "every encoder all cores" --only arena --rounds 4
 	$(BIN)/emotalk-perf memory $(SAMPLE) --page docs/performance.md --block memory \
 	  --repository $(OUT)/bench/full-fp32 --repository $(OUT)/bench/full-int8
+
+chaos: $(VENV)/.test  ## Kill every process under load, and renew that table of docs/reliability.md (8 minutes)
+	$(BIN)/emotalk-perf chaos $(SAMPLE) --minutes 4 --page docs/reliability.md
+
+hostile: $(VENV)/.test  ## Send what has killed it before, and renew that table of docs/reliability.md
+	$(BIN)/emotalk-perf hostile $(SAMPLE) --page docs/reliability.md
 
 head: $(VENV)/.demo  ## Build the client's head again from MakeHuman's CC0 data (fetches 48 MB)
 	PYTHONPATH=tools $(BIN)/python -m head_builder

@@ -212,6 +212,12 @@ def test_drop_frame_counts_what_was_left_out(tmp_path, count, minute):
     np.testing.assert_allclose(face.timecodes, (first + np.arange(200)) * 1.001 / count, atol=1e-6)
 
 
+def test_a_minute_of_drop_frame_does_not_look_short(tmp_path):
+    times = drop_frame(30, 60, start=3600 - 15)
+    assert "00:01:00;04" in times
+    np.testing.assert_allclose(load(tmp_path, table(times)).seconds, np.arange(30) * 1.001 / 60, atol=1e-6)
+
+
 def test_milliseconds_in_the_frame_field(tmp_path):
     times = [f"00:00:{ms // 1000:02d}:{ms % 1000:03d}.000" for ms in (np.arange(90) * 1000 / 30).astype(int)]
     assert load(tmp_path, table(times)).fps == 30

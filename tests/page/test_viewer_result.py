@@ -111,7 +111,7 @@ def test_files_that_cannot_be_shown_are_refused_in_words(refused, files, voice, 
     assert "UnreadableAnimation: " in refused(tmp_path / "none.npy", voice)
     assert "UnknownFormat: voice.flac has the suffix '.flac'; accepted: .npy, .csv" in refused(voice, voice)
     (tmp_path / "bad.npy").write_bytes(b"no array")
-    assert "is not a NumPy file" in refused(tmp_path / "bad.npy", voice)
+    assert "is not a NumPy file that can be read: its header" in refused(tmp_path / "bad.npy", voice)
     np.save(tmp_path / "empty.npy", np.zeros((0, 52), np.float32))
     assert "has no frames; accepted: at least one" in refused(tmp_path / "empty.npy", voice)
     assert "none.wav is not a file" in refused(files / "voice.npy", tmp_path / "none.wav")

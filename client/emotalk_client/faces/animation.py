@@ -82,8 +82,8 @@ class Animation(Track):
     def load(cls, path: str | os.PathLike[str], *, fps: float | None = None) -> Animation:
         """Read what :meth:`save` wrote, and what other programs write in these formats.
 
-        ``fps`` is the rate of a file that does not say its own: ``.npy``, a ``.json`` without ``exportFps``, and
-        files of a single frame (default: 30).
+        ``fps`` is the rate of a file that does not say its own: ``.npy``, a ``.json`` without ``exportFps``, a foreign
+        ``.csv`` of less than a second, and files of a single frame (default: 30).
 
         Raises:
             UnknownFormat: the suffix is not one of ours.

@@ -32,14 +32,14 @@ PANELS: dict[str, dict[str, tuple[str, ...]]] = {
 """Panel to curve to the blendshapes whose mean it shows."""
 
 IMAGES = (".png", ".svg", ".pdf", ".jpg")
-"""What a picture may be."""
+"""Suffixes of pictures."""
 COLOURS = ("#2563a8", "#c2502e", "#3a8f5c", "#8657a8", "#b8860b")
 WINDOW = 512
 """Samples (32 ms) of a spectrum."""
 HOP = 160
 """Samples (10 ms) between spectra."""
 RANGE_DB = 70
-"""What the spectrogram shows below its loudest point."""
+"""Decibels below its loudest point that the spectrogram shows."""
 
 
 def plot(animation: Animation, path: str | os.PathLike[str], audio: NDArray[np.float32] | None = None) -> None:
@@ -47,7 +47,7 @@ def plot(animation: Animation, path: str | os.PathLike[str], audio: NDArray[np.f
 
     Raises:
         MissingExtra: matplotlib is not installed.
-        UnknownFormat: the suffix is none of an image.
+        UnknownFormat: the suffix is not that of an image.
         UnwritableFile: the image cannot be written.
     """
     try:

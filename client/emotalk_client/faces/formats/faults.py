@@ -1,4 +1,4 @@
-"""What is wrong in a file, told by row and column."""
+"""Faults in a file, told by row and column."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Fault(Exception):
 
 
 def shortened(value: object) -> str:
-    """``value`` as a message shows it: at most :data:`SHOWN` characters, quoted if it is text."""
+    """Return ``value`` as a message shows it: at most :data:`SHOWN` characters, quoted if it is text."""
     if isinstance(value, str | bytes):
         text = repr(value[: SHOWN + 1])
     elif isinstance(value, list | dict):
@@ -31,7 +31,7 @@ def shortened(value: object) -> str:
 
 
 def matrix(rows: Sequence[Any], names: Sequence[str], what: str = "row") -> NDArray[np.float32]:
-    """``rows`` of finite numbers, one for each of ``names``, as [F, len(names)]; :class:`Fault` names what is not."""
+    """Return ``rows``, a finite number for each of ``names``, as [F, len(names)]; raise :class:`Fault` for another."""
     width = len(names)
     for number, row in enumerate(rows, 1):
         if not isinstance(row, list | tuple):

@@ -45,7 +45,7 @@ def write(track: Track, path: Path) -> None:
 def read(path: Path, fps: float | None = None) -> Track:
     """Read a recording, its columns by name, its rate by the usual step of its timecodes.
 
-    ``fps`` is its rate where it has a single row, and tells what frame numbers count where it is short.
+    ``fps`` is its rate where it has a single row, and tells the unit of its frame numbers where it is short.
     """
     found = table.read(path)
     told = timecode.moments(found.times, fps, table.FIRST_ROW)

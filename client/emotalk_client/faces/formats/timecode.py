@@ -4,8 +4,8 @@ Rule that this module guards: **FF.mmm are 60ths of a second**, whatever the fra
 Face app count so, and the importers for Unreal read so: one always, another if any frame number of a file is beyond 30
 (else it takes 30ths). Rows of any rate therefore carry fractions of a 60th.
 
-Theory of reading. FF alone does not tell what it counts: 60ths, 30ths, the frames of the file's own rate (as this
-project wrote them once), milliseconds. Where a second begins anew, the usual step shows how much a second holds; in
+Theory of reading. FF alone does not tell its unit: 60ths, 30ths, the frames of the file's own rate (as this project
+wrote them once), milliseconds. Where one second ends and the next begins, the usual step shows how many there are; in
 files too short for that, frame numbers and steps decide. After a ``;`` the count is drop-frame (SMPTE ST 12-1), in
 which the first two numbers of a minute at 30 (four at 60) are left out, but for every tenth minute. A time that goes
 back by half a day or more has passed midnight.
@@ -24,19 +24,19 @@ from numpy.typing import NDArray
 from emotalk_client.faces.formats.faults import Fault, shortened
 
 PER_SECOND = 60
-"""What FF counts in what we write."""
+"""Frame numbers of a second in files that we write."""
 TICKS = 1000 * PER_SECOND
-"""Units of the last digit per second."""
+"""Ticks: units of the last digit, per second."""
 DAY = 86_400
 """Seconds."""
 NTSC = 1000 / 1001
-"""Seconds of a drop-frame clock's nominal second, inverted."""
+"""Nominal seconds of a drop-frame clock per second."""
 
 COUNTS = (24, 25, 30, 48, 50, 60, 100, 120, 240)
-"""What a second holds in clocks that are known."""
+"""Frame numbers of a second in clocks that are known."""
 MILLISECONDS = 1000
 GUESSED = 30
-"""What the importers take for a second when no frame number is beyond it."""
+"""Frame numbers of a second for importers that see none beyond it."""
 
 _FRAMES = re.compile(r"(\d{1,2})[:;](\d{1,2})[:;](\d{1,2})([:;])(\d{1,4})(?:[.,](\d{1,9}))?", re.ASCII)
 _CLOCK = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?", re.ASCII)
@@ -58,7 +58,7 @@ def _text(ticks: int) -> str:
 def _unmistakable(ticks: NDArray[np.int64]) -> NDArray[np.int64]:
     """``ticks`` [F], one of them a 60 000th of a second earlier where a reader could take 60ths for 30ths.
 
-    Two rows a second never count beyond 30: one that begins a second is told as the end of the one before.
+    Two rows a second never count beyond 30: a row at the begin of a second is written as the end of the one before.
     Less than half a second at 60 fps looks like frames of 30: a fraction shows that it is not.
     """
     frames = ticks % TICKS
@@ -66,13 +66,13 @@ def _unmistakable(ticks: NDArray[np.int64]) -> NDArray[np.int64]:
         return ticks
     begins = np.flatnonzero((frames == 0) & (np.arange(len(ticks)) > 0))
     if frames.any() and len(begins):
-        told = begins[0]
+        chosen = begins[0]
     elif (ticks // TICKS == ticks[0] // TICKS).all() and (np.diff(ticks) == 1000).all():
-        told = len(ticks) - 1
+        chosen = len(ticks) - 1
     else:
         return ticks
     changed = ticks.copy()
-    changed[told] -= 1
+    changed[chosen] -= 1
     return changed
 
 
@@ -89,7 +89,7 @@ class Moments:
 def moments(texts: Sequence[str], fps: float | None = None, first: int = 1) -> Moments:
     """Read the timecodes ``texts``, which stand in the rows from ``first`` on.
 
-    ``fps`` helps where a short file leaves open what its frame numbers count.
+    ``fps`` helps where a short file leaves the unit of its frame numbers open.
 
     Raises:
         Fault: one of them is not a timecode, or they are of several kinds.
@@ -130,14 +130,15 @@ def _counted(matches: Sequence[re.Match[str]], fps: float | None, first: int) ->
     numbers = np.array([int(match[5]) for match in matches])
     fractions = np.array([float(f"0.{match[6] or 0}") for match in matches])
     padded = any(len(match[5]) > 2 and int(match[5]) < 100 for match in matches)
-    clock = _Clock(whole, numbers, fractions, padded)
+    drop = matches[0][4] == ";"
+    clock = _Clock(whole, numbers, fractions, padded, drop)
     count = clock.count(fps)
     if numbers.max() >= count:
         row = int(np.argmax(numbers))
         raise Fault(f"row {row + first} has the frame number {numbers[row]}; accepted: less than {count}")
     fine = len(set(fractions.tolist())) > 1
     resolution = (1e-3 if fine else 1.0) / count
-    if matches[0][4] == ";":
+    if drop:
         return Moments(_without_dropped(whole, numbers + fractions, count), resolution)
     seconds = _past_midnight(whole + (numbers + fractions) / count, DAY)
     if fps is not None and clock.every_frame and math.ceil(fps - 1e-6) == count:
@@ -166,7 +167,7 @@ def _past_midnight(moments: NDArray[np.float64], day: float) -> NDArray[np.float
 
 @dataclass(frozen=True, slots=True)
 class _Clock:
-    """Frame numbers of a file, and what they count."""
+    """The frame numbers of a file, and their unit."""
 
     whole: NDArray[np.int64]
     """[F] seconds."""
@@ -175,6 +176,8 @@ class _Clock:
     fractions: NDArray[np.float64]
     padded: bool
     """Some number below 100 has three digits: they are milliseconds."""
+    drop: bool
+    """A minute does not begin with 0."""
 
     @property
     def frames(self) -> NDArray[np.float64]:
@@ -193,16 +196,15 @@ class _Clock:
         return step is not None and abs(step - 1) < 1e-4 and len(set(self.fractions.tolist())) == 1
 
     def count(self, fps: float | None) -> int:
-        """What a second holds."""
+        """Return how many frame numbers a second has."""
         last, step = int(self.numbers.max()), self.step
         if self.padded or last >= max(COUNTS):
             return MILLISECONDS
         if step is None:
             return _at_least(max(last + 1, PER_SECOND))
-        anew = np.diff(self.whole) == 1
-        held = (self.frames[:-1] + step - self.frames[1:])[anew]
-        if len(held):
-            return self._seen(held, step, last)
+        turns = (np.diff(self.whole) == 1) & ~(self.drop & (self.whole[1:] % 60 == 0))
+        if turns.any():
+            return self._seen((self.frames[:-1] + step - self.frames[1:])[turns], step, last)
         if fps is not None:
             for count in (PER_SECOND, GUESSED, math.ceil(fps - 1e-6), *COUNTS, MILLISECONDS):
                 if count > last and abs(step * fps / count - 1) < 0.02:
@@ -211,9 +213,12 @@ class _Clock:
             return MILLISECONDS if step >= 3 else _at_least(last + 1)
         return GUESSED if self.every_frame and last < GUESSED else PER_SECOND
 
-    def _seen(self, held: NDArray[np.float64], step: float, last: int) -> int:
-        """What a second holds, where seconds that begin anew told ``held``; rows missing there make it too small."""
-        told = float(np.median(held))
+    def _seen(self, lengths: NDArray[np.float64], step: float, last: int) -> int:
+        """Return how many frame numbers a second has, by its ``lengths`` as each turn of a second tells them.
+
+        A row that is missing at a turn makes it too short.
+        """
+        told = float(np.median(lengths))
         if told > max(COUNTS) + step:
             return MILLISECONDS
         near = min(COUNTS, key=lambda count: abs(count - told))
@@ -221,7 +226,7 @@ class _Clock:
             return near
         if self.every_frame and told > last:  # any rate that this project may have written
             another = _at_least(math.ceil(told))
-            alone = len(held) == 1 and another - told <= 3
+            alone = len(lengths) == 1 and another - told <= 3
             return another if alone else round(told)
         return _at_least(max(math.ceil(told - step / 2), last + 1))
 

@@ -18,7 +18,7 @@ from emotalk_client.faces.head.container import Container
 
 
 def path() -> Path:
-    """Where the file lies."""
+    """The file's path."""
     return Path(__file__).parent / "head.glb"
 
 
@@ -36,7 +36,7 @@ def target_names(container: Container) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What one blendshape does to a part, at weight 1."""
+    """The move that one blendshape gives to a part, at weight 1."""
 
     vertices: NDArray[np.integer[Any]]
     """[M] that move."""

@@ -109,7 +109,7 @@ class Container:
         """The values of a plain (dense, tightly packed) accessor, [N] or [N, width]; normalised ones as 0..1.
 
         Raises:
-            BrokenContainer: there is no such accessor, or it is of another kind, or its values lie outside.
+            BrokenContainer: it is missing or of another kind, or its values lie outside of the buffer.
         """
         accessor = member(self.document, "accessors", number)
         if "sparse" in accessor or "bufferView" not in accessor:
@@ -156,7 +156,7 @@ class Container:
 
 
 def member(parent: dict[str, Any], key: str, number: object) -> dict[str, Any]:
-    """The object ``parent[key][number]``; :class:`BrokenContainer` if there is none."""
+    """Return the object ``parent[key][number]``; raise :class:`BrokenContainer` if there is none."""
     objects = parent.get(key)
     if not isinstance(objects, list) or not _is_size(number) or number >= len(objects):
         raise BrokenContainer(f"it has no member {str(number)[:20]} of {key}")
