@@ -60,7 +60,7 @@ class Recipe:
     live_look_ahead_s: float = 0.5
     """Seconds of future for which a live stream should wait: less than ``look_ahead_s`` where that buys latency."""
     levelled: bool = False
-    """Whether the audio goes through :mod:`emotalk_contract.loudness` first, as a clip and not window by window."""
+    """True where the audio goes through :mod:`emotalk_contract.loudness` first, as a clip and not window by window."""
 
     def __post_init__(self) -> None:
         if self.normalisation not in get_args(Normalisation):

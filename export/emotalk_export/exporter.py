@@ -146,7 +146,7 @@ def _foreign_files(repository: Path) -> list[Path]:
     """Files (a README, a licence) that somebody put beside the models and that the new repository keeps.
 
     Raises:
-        NotARepository: it is a file, or it has folders that are no models of this project, or it is something else.
+        NotARepository: it is a file, or it has folders that are not models of this project, or it is something else.
     """
     if not repository.exists():
         return []

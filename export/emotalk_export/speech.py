@@ -57,5 +57,5 @@ def _read(path: Path) -> NDArray[np.float32]:
         raise CalibrationUnreadable(f"{path} cannot be read as audio: {error}") from error
     clip: NDArray[np.float32] = soxr.resample(samples.mean(1), rate, SAMPLE_RATE).astype(np.float32)
     if not np.isfinite(clip).all():
-        raise CalibrationUnreadable(f"{path} has samples that are no numbers; accepted: -1..1")
+        raise CalibrationUnreadable(f"{path} has samples that are not numbers; accepted: -1..1")
     return clip

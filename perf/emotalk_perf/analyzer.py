@@ -118,7 +118,7 @@ def on_path() -> Analyzer | None:
 
 
 def starts(analyzer: Analyzer) -> bool:
-    """Whether ``analyzer`` can be used."""
+    """Tell whether ``analyzer`` can be used."""
     try:
         analyzer.prove()
     except AnalyzerUnusable:

@@ -22,7 +22,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class BareEnsemble:
-    """What the ensemble in the folder ``repository`` computes."""
+    """The computations of the ensemble in the folder ``repository``."""
 
     def __init__(self, repository: Path) -> None:
         self._recipe = Manifest.load(repository).recipe

@@ -314,7 +314,7 @@ def _speech(audio: Sequence[Path]) -> NDArray[np.float32]:
 
 
 def _tell(text: str) -> None:
-    """What happens now, for whoever waits."""
+    """Say what happens now, for whoever waits."""
     typer.echo(text, err=True)
 
 
@@ -359,7 +359,7 @@ def _protocols(text: str | None, given: dict[Protocol, str | None]) -> list[Prot
 def _endpoints(
     given: dict[Protocol, str | None], repository: Path | None, protocols: Sequence[Protocol]
 ) -> Iterator[list[Endpoint]]:
-    """Where to send requests: to the server that was named, or to one started now."""
+    """Yield the endpoints of the server that was named, or of one started now."""
     if any(given.values()):
         yield [Endpoint(name, given[name] or "") for name in protocols]
     else:

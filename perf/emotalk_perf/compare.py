@@ -135,7 +135,7 @@ def _bare(ensemble: BareEnsemble) -> Run:
 
 
 def speedup(way: Way, other: Way) -> float:
-    """How many times faster ``way`` is than ``other``: the median of the rounds' ratios."""
+    """Return how many times faster ``way`` is than ``other``: the median of the rounds' ratios."""
     return float(np.median(np.array(other.seconds) / np.array(way.seconds)))
 
 

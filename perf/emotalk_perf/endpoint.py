@@ -55,7 +55,7 @@ class Endpoint:
         return {key: value.get("string_value", "") for key, value in config.get("parameters", {}).items()}
 
     def counts(self) -> Counts:
-        """How many requests of the ensemble have succeeded and failed; whose, Triton does not tell.
+        """Return how many requests of the ensemble have succeeded and failed; whose, Triton does not tell.
 
         Raises:
             ServerError: the subclass that says why there is no answer.

@@ -1,4 +1,4 @@
-"""How near windows and live streams come to the whole clip: the share of weights that are off, and what it costs."""
+"""Distance of windows and live streams from the whole clip: the share of weights that are off, and what it costs."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from emotalk_perf.report import table
 THRESHOLDS = (0.02, 0.05, 0.1)
 """Differences of a weight that are counted."""
 A2F_SHARE, A2F_DIFFERENCE = 0.01, 0.1
-"""What clients of NVIDIA Audio2Face call equal: at most this share of weights off by more than that."""
+"""The bound within which clients of NVIDIA Audio2Face call faces equal: at most this share of weights off by more than that."""
 WHOLE_S = MAX_SAMPLES / SAMPLE_RATE - 1
 """Seconds: the longest clip that goes through in one piece."""
 NAIVE_WINDOW_S, NAIVE_OVERLAP_S = 25.0, 0.5
-"""How existing services cut."""
+"""Windows as existing services cut them."""
 FIRST_S = 1.0
 """A live stream's first second is counted by itself: it has no past."""
 PUSH = SAMPLE_RATE // 100
@@ -47,7 +47,7 @@ class Difference:
 
     @property
     def a2f(self) -> bool:
-        """Whether Audio2Face's clients would call it equal."""
+        """True where Audio2Face's clients would call it equal."""
         return self.off[THRESHOLDS.index(A2F_DIFFERENCE)] <= A2F_SHARE
 
 
@@ -71,7 +71,7 @@ def _folded(off: NDArray[np.float64], windows: Sequence[slice]) -> NDArray[np.fl
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What came out."""
+    """Results of one way of cutting."""
 
     model: str
     seconds: float
@@ -216,7 +216,7 @@ def markdown(measured: Measured) -> str:
 
 
 def plot(measured: Measured, path: Path) -> None:
-    """Where in the window weights are off: an image."""
+    """Draw where in the window weights are off: an image."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

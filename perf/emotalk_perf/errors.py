@@ -52,4 +52,4 @@ class AnalyzerTimeout(AnalyzerFailed):
 
 
 class UnexpectedReport(AnalyzerError):
-    """What it wrote lacks something that is needed."""
+    """A report that lacks something that is needed."""

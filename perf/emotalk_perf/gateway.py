@@ -1,4 +1,4 @@
-"""What the gateway costs: the thin client's ``animate`` of a file against the gateway's stream of the same file.
+"""Cost of the gateway: the thin client's ``animate`` of a file against the gateway's stream of the same file.
 
 The gateway runs in a process of its own, as it does for its users; its answer is read by the standard library and
 parsed. Runs alternate, and each is compared with the one beside it, so that both meet the same machine.

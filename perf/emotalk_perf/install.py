@@ -106,7 +106,7 @@ def find() -> Analyzer:
 
 
 def cache_folder() -> Path:
-    """Where :func:`install` puts it: XDG's cache folder."""
+    """Return the folder into which :func:`install` puts it: XDG's cache folder."""
     root = os.environ.get("XDG_CACHE_HOME", "")
     base = Path(root) if Path(root).is_absolute() else Path.home() / ".cache"  # XDG: a relative one is to be ignored
     return base / "emotalk-triton" / f"{NAME}-{TOOL.version}"

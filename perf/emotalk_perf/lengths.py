@@ -1,4 +1,4 @@
-"""What a second of speech costs in clips of different lengths."""
+"""Cost of a second of speech in clips of different lengths."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from emotalk_perf.errors import AnalyzerFailed, UnexpectedReport
 REQUESTS = 30
 """At least so many in each of the three measurements."""
 STABILITY_PERCENT = 25
-"""How far apart those may be: a busy laptop is no quieter."""
+"""Largest distance between them: a busy laptop is not quieter."""
 TRIALS = 10
 """Measurements after which it gives up."""
 TIMEOUT_S = 900.0
@@ -39,7 +39,7 @@ PERCENTILES = (50, 90, 95, 99)
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What answers."""
+    """The server that answers."""
 
     model: str
     precision: str
@@ -48,7 +48,7 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """What is asked of it."""
+    """The requests of one measurement."""
 
     endpoint: Endpoint
     seconds: float
@@ -74,7 +74,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What perf_analyzer found."""
+    """Findings of perf_analyzer."""
 
     requests: int
     """That were measured."""
@@ -157,7 +157,7 @@ def run(
 
 
 def describe(endpoint: Endpoint) -> Served:
-    """What a running server says of itself.
+    """Ask a running server what it is.
 
     Raises:
         ServerError: the subclass that says why it says nothing.
@@ -224,7 +224,7 @@ def _report_name(combination: Combination) -> str:
 
 
 def read(report: Path, said: str) -> Figures:
-    """What perf_analyzer wrote to ``report`` (``-f``) and, one file a model, beside it; ``said`` is its output, which
+    """Read what perf_analyzer wrote to ``report`` (``-f``) and, one file a model, beside it; ``said`` is its output, which
     alone has the number of requests.
 
     Raises:
@@ -267,4 +267,4 @@ def _numbers(path: Path) -> dict[str, float]:
             (line,) = csv.DictReader(file)
         return {name: float(value) for name, value in line.items()}
     except (OSError, ValueError, TypeError) as error:
-        raise UnexpectedReport(f"{path.name} is no report of one measurement: {error}") from error
+        raise UnexpectedReport(f"{path.name} is not a report of one measurement: {error}") from error

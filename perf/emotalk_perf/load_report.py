@@ -1,4 +1,4 @@
-"""What the ensemble did under load: a table, Triton's breakdown by step, a CSV, a picture, and how to repeat it."""
+"""The ensemble under load: a table, Triton's breakdown by step, a CSV, a picture, and how to repeat it."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def check(page: Path, name: str) -> None:
 
 
 def _around(page: Path, name: str) -> tuple[str, str]:
-    """What comes before and after the text of a block."""
+    """Return what comes before and after the text of a block."""
     block = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- /{re.escape(name)} -->)", re.DOTALL)
     content = page.read_text("utf-8") if page.is_file() else ""
     found = list(block.finditer(content))

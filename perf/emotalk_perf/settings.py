@@ -1,4 +1,4 @@
-"""What the CPU profile's session settings are chosen by: other settings of the same networks, in turn, in one run.
+"""Grounds for the CPU profile's session settings: other settings of the same networks, in turn, in one run.
 
 Theory of operation. Every alternative is a copy of the model repository (links to the same graphs) whose configs differ
 in the named settings. All are served at the same time, each by a Triton of its own, and asked in turn, so that whatever
@@ -36,7 +36,7 @@ AT_ONCE = 2
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """What differs from the contract's config in every network."""
+    """Differences from the contract's config in every network."""
 
     parameters: Mapping[str, str] = field(default_factory=dict)
     instances: int = 1

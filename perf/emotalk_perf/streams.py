@@ -27,7 +27,7 @@ HOLDS_S = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What N streams at once saw."""
+    """Measurements of N streams at once."""
 
     streams: int
     latencies: NDArray[np.float64]
@@ -45,7 +45,7 @@ class Load:
 
     @property
     def holds(self) -> bool:
-        """Whether the server holds so many."""
+        """True where the server holds so many."""
         return self.missing == 0 and self.quantile(0.95) <= HOLDS_S
 
 

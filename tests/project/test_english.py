@@ -15,7 +15,7 @@ SOURCES = [
     for path in sorted((PROJECT / folder).rglob("*.py"))
 ]
 NO_SUBJECT = re.compile(r"(What|Whether|Who|How|Where)\b")
-IS_NO = re.compile(r"\b(?:is|are|be) no (?!(?:longer|more|less|later|earlier|other|slower|quicker)\b)")
+IS_NO = re.compile(r"(?<!\bthere )\b(?:is|are|be) no (?!(?:longer|more|less|later|earlier|other|slower|quicker)\b)")
 
 
 def texts(path):

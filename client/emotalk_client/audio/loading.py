@@ -1,7 +1,7 @@
 """Any audio into what the networks hear: mono, 16 kHz, float32 in -1..1.
 
 Rule that this module guards: **how audio is cut never shows.** :func:`load` is :func:`blocks`, joined, so a long file
-read block by block gives to the bit what it gives in one piece (of an mp3 to 1e-7: its decoder itself is no steadier).
+read block by block gives to the bit what it gives in one piece (of an mp3 to 1e-7: its decoder itself is not steadier).
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class Kept:
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._keep, name="emotalk-kept", daemon=True)
         self.starts = 0
-        """How often it was started."""
+        """Starts so far."""
         self.stopped_in_time = True
         """False: it had to be killed in the end."""
 

@@ -1,4 +1,4 @@
-"""What a run leaves behind: files in /tmp and /dev/shm, and processes."""
+"""Remains of a run: files in /tmp and /dev/shm, and processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What came of a run: tables, and the limits that it must hold."""
+"""The report of a run: tables, and the limits that it must hold."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ PROBED_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is done to the service."""
+    """Attacks on the service."""
 
     kills: int = 3
     """Of each kind of process."""
