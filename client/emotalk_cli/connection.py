@@ -36,7 +36,7 @@ Url = Annotated[
 
 
 def given_url(url: str | None) -> str | None:
-    """Return what the user asked for, if anything."""
+    """What the user asked for, if anything."""
     return url or os.environ.get(URL_VARIABLE) or None
 
 
@@ -69,7 +69,7 @@ def connect(url: str | None) -> Iterator[EmoTalkClient]:
 
 
 def _is_there(url: str) -> bool:
-    """Tell whether a server that has the ensemble answers at ``url``, busy or not; cheap where nobody listens at all."""
+    """Whether a server that has the ensemble answers at ``url``, busy or not; cheap where nobody listens at all."""
     host, port = url.rsplit(":", 1)
     try:
         socket.create_connection((host, int(port)), timeout=1.0).close()

@@ -21,7 +21,7 @@ from emotalk_perf.report import table
 THRESHOLDS = (0.02, 0.05, 0.1)
 """Differences of a weight that are counted."""
 A2F_SHARE, A2F_DIFFERENCE = 0.01, 0.1
-"""The bound within which clients of NVIDIA Audio2Face call faces equal: at most this share of weights off by more than that."""
+"""Equal for clients of NVIDIA Audio2Face: at most this share of weights off by more than that."""
 WHOLE_S = MAX_SAMPLES / SAMPLE_RATE - 1
 """Seconds: the longest clip that goes through in one piece."""
 NAIVE_WINDOW_S, NAIVE_OVERLAP_S = 25.0, 0.5

@@ -224,8 +224,8 @@ def _report_name(combination: Combination) -> str:
 
 
 def read(report: Path, said: str) -> Figures:
-    """Read what perf_analyzer wrote to ``report`` (``-f``) and, one file a model, beside it; ``said`` is its output, which
-    alone has the number of requests.
+    """Read what perf_analyzer wrote to ``report`` (``-f``) and, one file a model, beside it; ``said`` is its output,
+    which alone has the number of requests.
 
     Raises:
         UnexpectedReport: a file, a column or a step of the ensemble is missing.
