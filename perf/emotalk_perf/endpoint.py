@@ -68,11 +68,17 @@ class Endpoint:
         except (KeyError, IndexError) as error:
             raise UnexpectedResponse(f"{self.address} sent statistics without {error}") from error
 
+    def _opener(self) -> urllib.request.OpenerDirector:
+        """Return what asks by HTTP: loopback never through a proxy."""
+        direct = Target.parse(self.address).is_loopback
+        return urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if direct else []))
+
     def _grpc(self, method: str) -> dict[str, Any]:
         from tritonclient.grpc import InferenceServerClient
         from tritonclient.utils import InferenceServerException
 
-        with InferenceServerClient(self.address) as client:
+        direct = [("grpc.enable_http_proxy", 0)] if Target.parse(self.address).is_loopback else None
+        with InferenceServerClient(self.address, channel_args=direct) as client:
             try:
                 answer: dict[str, Any] = getattr(client, method)(
                     tensors.ENSEMBLE.name, as_json=True, client_timeout=TIMEOUT_S
@@ -84,7 +90,7 @@ class Endpoint:
     def _http(self, what: str) -> dict[str, Any]:
         url = f"http://{self.address}/v2/models/{tensors.ENSEMBLE.name}/{what}"
         try:
-            with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:
+            with self._opener().open(url, timeout=TIMEOUT_S) as answer:
                 content: dict[str, Any] = json.loads(answer.read())
                 return content
         except urllib.error.HTTPError as error:

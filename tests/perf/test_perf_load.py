@@ -369,6 +369,14 @@ def test_a_server_that_is_not_there(analyzer, clip, tmp_path, protocol):
     assert re.search("AnalyzerFailed: .*connect", row.failure)
 
 
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_loopback_is_not_asked_through_a_proxy(bundled_server, monkeypatch, protocol):
+    for name in ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    address = bundled_server.grpc_url if protocol == "grpc" else bundled_server.http_url
+    assert Endpoint(protocol, address).parameters()
+
+
 def test_addresses_are_checked():
     with pytest.raises(InvalidAddress, match="http endpoint"):
         Endpoint("http", "http://localhost:8000")
