@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from emotalk_client.errors import InvalidAddress, ModelUnavailable, ServerUnavailable, UnexpectedResponse
+from emotalk_client.wire.address import Target
 from emotalk_client.wire.transport import check_address, translated
 from emotalk_contract import tensors
 
