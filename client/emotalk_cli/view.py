@@ -19,7 +19,7 @@ LOOPBACK = "127.0.0.1"
 
 def view(
     result: Annotated[Path, typer.Argument(metavar="RESULT", help=f"An animation: {', '.join(FORMATS)}.")],
-    audio: Annotated[Path, typer.Argument(metavar="AUDIO", help="Its sound: wav, flac, mp3, ogg, opus.")],
+    audio: Annotated[Path, typer.Argument(metavar="AUDIO", help="Its sound, of any kind that animate reads.")],
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 0,
     fps: Annotated[float | None, typer.Option(help="Of a file that does not say its own, such as .npy.")] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it.")] = True,

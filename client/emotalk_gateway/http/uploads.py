@@ -161,7 +161,7 @@ def _text(name: str, value: bytearray) -> str:
 def form_schema(part: str, options: Mapping[str, str]) -> dict[str, Any]:
     """The form in OpenAPI's words: a file in ``part``, and ``options`` with what they mean."""
     properties: dict[str, Any] = {
-        part: {"type": "string", "format": "binary", "description": "wav, flac, mp3, ogg, opus"}
+        part: {"type": "string", "format": "binary", "description": "wav, flac, mp3, ogg, opus; with the extra media, webm, mp4, m4a"}
     }
     properties |= {name: {"type": "string", "description": text} for name, text in options.items()}
     schema = {"type": "object", "required": [part], "properties": properties}

@@ -279,7 +279,7 @@ async function begin() {
       facts = await gateway.facts();
       options.fill(facts, page);
       for (const format of facts.formats) at("format").append(new Option(`.${format}`, format));
-      say(`wav, flac, mp3, ogg, opus; up to ${Math.floor(facts.max_audio_s / 60)} min`);
+      say(`wav, flac, mp3, ogg, opus, webm, m4a; up to ${Math.floor(facts.max_audio_s / 60)} min`);
       if (facts.token && !gateway.token) askForToken();
       listenToPeople();
       root.dataset.begun = "";
