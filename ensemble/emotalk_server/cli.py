@@ -6,18 +6,19 @@ import argparse
 import logging
 import signal
 import sys
-import threading
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import FrameType
-from typing import get_args
+from typing import NoReturn, get_args
 
 from emotalk_contract.configs import Profile
 from emotalk_contract.recipe import Manifest, ManifestError
 from emotalk_contract.repository import bundled
 from emotalk_server.embedded import EmbeddedServer
 from emotalk_server.errors import ServerStartError
-from emotalk_server.ports import GRPC_PORT, HTTP_PORT, LOOPBACK, METRICS_PORT, Ports
-from emotalk_server.supervisor import ServerDied, supervise
+from emotalk_server.health import HealthListener
+from emotalk_server.ports import GRPC_PORT, HEALTH_PORT, HTTP_PORT, LOOPBACK, METRICS_PORT, Ports, is_loopback
+from emotalk_server.process import SAFE_VERSION
 
 MOST_CACHE_MIB = 1024 * 1024
 """A tebibyte: more is a slip of the keyboard."""
@@ -26,7 +27,7 @@ logger = logging.getLogger("emotalk_server")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line's parser."""
     parser = argparse.ArgumentParser(
         prog="emotalk-server", description="Serve EmoTalk with NVIDIA Triton until SIGTERM or Ctrl-C."
     )
@@ -34,6 +35,12 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--http-port", type=int, default=HTTP_PORT, help="default: %(default)s")
     parser.add_argument("--grpc-port", type=int, default=GRPC_PORT, help="default: %(default)s")
     parser.add_argument("--metrics-port", type=int, default=METRICS_PORT, help="default: %(default)s")
+    parser.add_argument(
+        "--health-port",
+        type=int,
+        default=HEALTH_PORT,
+        help="where /health/live, /health/ready and /health answer; 0: nowhere (default: %(default)s)",
+    )
     parser.add_argument("--address", default=LOOPBACK, help="where to listen (default: %(default)s)")
     parser.add_argument("--profile", choices=get_args(Profile), default="cpu", help="default: %(default)s")
     parser.add_argument(
@@ -48,12 +55,23 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the server; 0 after a requested stop, 1 if it could not start or died."""
+    """Run the server; return 0 after a requested stop, 1 if it could not start."""
     arguments = parser().parse_args(argv)
     logging.basicConfig(
         level=logging.DEBUG if arguments.verbose else logging.INFO, format="%(message)s", stream=sys.stderr
     )
-    stopped = _stop_on_signals()
+    _stop_on_signals()
+    try:
+        _serve(arguments)
+    except _Stopped:
+        return 0
+    except (ServerStartError, FileNotFoundError) as error:
+        logger.error("emotalk-server: %s: %s", type(error).__name__, error)  # noqa: TRY400  # for people
+        return 1
+
+
+def _serve(arguments: argparse.Namespace) -> NoReturn:
+    """Serve until a signal raises :class:`_Stopped`."""
     server = EmbeddedServer(
         arguments.repository,
         ports=Ports(arguments.http_port, arguments.grpc_port, arguments.metrics_port),
@@ -61,22 +79,34 @@ def main(argv: list[str] | None = None) -> int:
         profile=arguments.profile,
         cache_bytes=arguments.cache * 2**20,
     )
-    try:
-        with server:
-            logger.info(
-                "emotalk is ready: %s; gRPC %s, HTTP %s, metrics %s",
-                _what(arguments.repository),
-                server.grpc_url,
-                server.http_url,
-                server.metrics_url,
-            )
-            supervise(server, stopped)
-    except _Stopped:
-        return 0
-    except (ServerStartError, ServerDied, FileNotFoundError) as error:
-        logger.error("emotalk-server: %s: %s", type(error).__name__, error)  # noqa: TRY400  # for people
-        return 1
-    return 0
+    with _health(server, arguments.address, arguments.health_port) as health, server:
+        logger.info(
+            "emotalk is ready: %s; gRPC %s, HTTP %s, metrics %s%s",
+            _what(arguments.repository),
+            server.grpc_url,
+            server.http_url,
+            server.metrics_url,
+            f", health {health.url}" if health else "",
+        )
+        _warn_of_strangers(server, arguments.address)
+        while True:
+            signal.pause()
+
+
+def _health(server: EmbeddedServer, address: str, port: int) -> AbstractContextManager[HealthListener | None]:
+    return HealthListener(server, address, port) if port else nullcontext()
+
+
+def _warn_of_strangers(server: EmbeddedServer, address: str) -> None:
+    """Say what an old Triton risks where others than this machine reach it."""
+    version = server.process.triton_version()
+    if not is_loopback(address) and version < SAFE_VERSION:
+        logger.warning(
+            "Triton %s listens on %s: whoever reaches its ports can end it with one request, and its published holes "
+            "are open (closed in the images since 25.08). Let strangers reach `emotalk gateway` only",
+            ".".join(map(str, version)),
+            address,
+        )
 
 
 def _mebibytes(text: str) -> int:
@@ -86,26 +116,25 @@ def _mebibytes(text: str) -> int:
 
 
 class _Stopped(Exception):
-    """A signal came before the server was ready."""
+    """A signal asked for the end."""
 
 
-def _stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and SIGINT set; until somebody waits for it, they raise :class:`_Stopped`."""
-    stopped = threading.Event()
+def _stop_on_signals() -> None:
+    """Let the first SIGTERM or SIGINT raise :class:`_Stopped`."""
+    stopped = False
 
     def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signature of handlers
-        if stopped.is_set():
-            return
-        stopped.set()
-        raise _Stopped
+        nonlocal stopped
+        if not stopped:
+            stopped = True
+            raise _Stopped
 
     signal.signal(signal.SIGTERM, handle)
     signal.signal(signal.SIGINT, handle)
-    return stopped
 
 
 def _what(repository: Path | None) -> str:
-    """The manifest's words for the weights."""
+    """Return the manifest's words for the weights."""
     try:
         return Manifest.load(repository or bundled()).model
     except ManifestError:

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import logging
+import os
+import threading
+import time
 from pathlib import Path
 from types import TracebackType
 
 from emotalk_contract import repository as repositories
 from emotalk_contract.configs import Profile
-from emotalk_server.errors import PortInUse, ServerStartError
-from emotalk_server.ports import LOOPBACK, Ports, free_ports
-from emotalk_server.process import ServerSettings, TritonProcess
+from emotalk_server.errors import PortInUse, ServerStartError, StartCancelled
+from emotalk_server.folder import ServerFolder
+from emotalk_server.installation import find_triton
+from emotalk_server.ports import LOOPBACK, Ports, check_ports, free_ports, reachable
+from emotalk_server.process import ServerSettings, TritonProcess, check_repository
+from emotalk_server.supervisor import Supervisor
+
+logger = logging.getLogger(__name__)
 
 ATTEMPTS = 3
 """A free port may be taken between finding and using it."""
+FREED_WITHIN_S, FREED_POLL_S = 3.0, 0.05
+"""A Triton that was killed a moment ago may still hold its ports, for it gives its memory back first."""
 
 
 class EmbeddedServer:
-    """A Triton with the ensemble, on free ports of the loopback by default.
+    """A Triton with the ensemble, on free ports of the loopback by default, which is started again when it dies.
 
     ::
 
@@ -27,6 +40,7 @@ class EmbeddedServer:
         repository: a model repository; None: the bundled one.
         cache_bytes: memory in which Triton keeps what the encoders gave, so that the same speech at another level or
             in another style runs the decoder only; 0: none.
+        supervised: a thread watches all its processes, and starts Triton again when one of them dies or hangs.
 
     Raises (on entering):
         ServerStartError: the subclass says what keeps it from starting.
@@ -41,6 +55,7 @@ class EmbeddedServer:
         profile: Profile = "cpu",
         start_timeout_s: float = 600.0,
         cache_bytes: int = 0,
+        supervised: bool = True,
     ) -> None:
         self._repository = Path(repository).resolve() if repository is not None else repositories.bundled()
         self._ports = ports
@@ -48,7 +63,14 @@ class EmbeddedServer:
         self._profile = profile
         self._start_timeout_s = start_timeout_s
         self._cache_bytes = cache_bytes
+        self._supervised = supervised
+        self._lock = threading.RLock()
+        """Held by whoever starts or stops Triton."""
+        self._cancelled = threading.Event()
+        self._owner = os.getpid()
+        self._folder: ServerFolder | None = None
         self._process: TritonProcess | None = None
+        self._supervisor: Supervisor | None = None
 
     def __enter__(self) -> EmbeddedServer:
         return self.start()
@@ -59,32 +81,87 @@ class EmbeddedServer:
         self.stop()
 
     def start(self) -> EmbeddedServer:
-        """Start and wait until it serves."""
+        """Start and wait until it serves; does nothing while it runs."""
+        with self._lock:
+            if self._process is None:
+                self._owner = os.getpid()
+                self._cancelled.clear()
+                try:
+                    self._start()
+                except BaseException:
+                    self.stop()
+                    raise
+                atexit.register(self.stop)
+        return self
+
+    def _start(self) -> None:
+        find_triton()
+        check_repository(self._repository, self._profile)
+        if self._ports is not None:
+            _await_ports(self._ports, self._address)
+        self._folder = ServerFolder.create()
         for attempt in range(ATTEMPTS):
             ports = self._ports or free_ports(self._address)
             settings = ServerSettings(
                 self._repository, ports, self._address, self._profile, self._start_timeout_s, self._cache_bytes
             )
             try:
-                self._process = TritonProcess.start(settings)
+                check_ports(ports, self._address)
+                self._process = TritonProcess.start(settings, self._folder, self._cancelled)
+                break
             except PortInUse:
                 if self._ports is not None or attempt == ATTEMPTS - 1:
                     raise
-            else:
-                return self
-        raise AssertionError("unreachable: the last attempt raises")
+        if self._supervised:
+            self._supervisor = Supervisor(self)
+            self._supervisor.start()
 
     def stop(self) -> None:
-        """Stop it; does nothing the second time."""
-        if self._process is not None:
-            self._process.stop()
-            self._process = None
+        """Stop it; does nothing the second time, or in a forked child."""
+        if os.getpid() != self._owner:
+            return
+        self._cancelled.set()
+        supervisor, self._supervisor = self._supervisor, None
+        if supervisor is not None:
+            supervisor.stop()
+        with self._lock:
+            atexit.unregister(self.stop)
+            if self._process is not None:
+                self._process.stop()
+                self._process = None
+            if self._folder is not None:
+                self._folder.remove()
+                self._folder = None
 
     def restart(self) -> None:
-        """Start anew on the same ports, after :attr:`process` died."""
-        settings = self.process.settings
-        self.stop()
-        self._process = TritonProcess.start(settings)
+        """Kill what is left of :attr:`process`, and start anew on the same ports.
+
+        Raises:
+            ServerStartError: it did not start; another call may succeed.
+        """
+        with self._lock:
+            process, folder = self.process, self._folder
+            if self._cancelled.is_set() or folder is None:
+                raise StartCancelled("the server was stopped")
+            process.kill()
+            folder.watch_over()
+            check_repository(self._repository, self._profile)
+            _await_ports(process.settings.ports, self._address)
+            self._process = TritonProcess.start(process.settings, folder, self._cancelled, proven=True)
+
+    def watch_over(self) -> int | None:
+        """See to it that a janitor lives, and return its process id."""
+        folder = self._folder
+        if folder is None:
+            return None
+        with contextlib.suppress(OSError):
+            folder.watch_over()
+        return folder.janitor_pid
+
+    @property
+    def supervisor(self) -> Supervisor | None:
+        """The thread that keeps it serving, if it has one and is started."""
+        return self._supervisor
 
     @property
     def process(self) -> TritonProcess:
@@ -93,9 +170,10 @@ class EmbeddedServer:
         Raises:
             ServerStartError: it has not been started.
         """
-        if self._process is None:
+        process = self._process
+        if process is None:
             raise ServerStartError("the server is not running; use it as a context manager")
-        return self._process
+        return process
 
     @property
     def grpc_url(self) -> str:
@@ -113,5 +191,18 @@ class EmbeddedServer:
         return self._url(self.process.settings.ports.metrics)
 
     def _url(self, port: int) -> str:
-        host = self.process.http_url.removeprefix("http://").rsplit(":", 1)[0]
-        return f"{host}:{port}"
+        return f"{reachable(self._address)}:{port}"
+
+
+def _await_ports(ports: Ports, address: str) -> None:
+    """Raise as :func:`check_ports` does, but give a dying Triton the time to let go of them."""
+    deadline = time.monotonic() + FREED_WITHIN_S
+    while True:
+        try:
+            check_ports(ports, address)
+        except PortInUse:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            return
+        time.sleep(FREED_POLL_S)

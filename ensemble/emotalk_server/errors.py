@@ -1,16 +1,20 @@
-"""What can keep a server from starting. Each has its class, its message and exit status 1.
+"""Reasons for which a server does not start. Each has its class, its message and exit status 1.
 
 ::
 
     ServerStartError (RuntimeError)
     ├── TritonNotFound        no Triton in this environment
     ├── UnsuitablePython      an interpreter or NumPy that Triton's Python backend cannot work with
-    ├── InvalidRepository     no model repository there, or one that is incomplete
-    ├── MissingGraph          a network's file is not there
+    ├── InvalidRepository     not a model repository of this project, or an incomplete one
+    ├── CorruptRepository     a file is not the one that the manifest describes
+    ├── MissingGraph          a network's file is missing
     ├── UnsupportedProfile    graphs that are not made for what they are to run on
-    ├── PortInUse             somebody listens there already
+    ├── InvalidAddress        an address or a port that nobody could listen on
+    ├── PortInUse             somebody else listens there
+    ├── FolderUnusable        the server's own folder cannot be made or written
     ├── ModelFailedToLoad     Triton could not load a model
-    └── StartTimeout          not ready in time
+    ├── StartTimeout          not ready in time
+    └── StartCancelled        it was stopped while it started
 """
 
 from __future__ import annotations
@@ -29,19 +33,31 @@ class UnsuitablePython(ServerStartError):
 
 
 class InvalidRepository(ServerStartError):
-    """No model repository there, or one that is incomplete."""
+    """Not a model repository of this project, or an incomplete one."""
+
+
+class CorruptRepository(ServerStartError):
+    """A file of the repository is not the one that its manifest describes."""
 
 
 class MissingGraph(ServerStartError):
-    """A network's file is not there."""
+    """A network's file is missing."""
 
 
 class UnsupportedProfile(ServerStartError):
     """The graphs are not made for what they are to run on."""
 
 
+class InvalidAddress(ServerStartError):
+    """An address or a port that nobody could listen on."""
+
+
 class PortInUse(ServerStartError):
-    """Somebody listens there already."""
+    """Somebody else listens there."""
+
+
+class FolderUnusable(ServerStartError):
+    """The server's own folder cannot be made or written."""
 
 
 class ModelFailedToLoad(ServerStartError):
@@ -50,3 +66,7 @@ class ModelFailedToLoad(ServerStartError):
 
 class StartTimeout(ServerStartError):
     """The server was not ready in time."""
+
+
+class StartCancelled(ServerStartError):
+    """The server was stopped while it started."""

@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from typing import IO
 
-logger = logging.getLogger("emotalk_ensemble.triton")
+logger = logging.getLogger("emotalk_server.triton")
 
 _LINE = re.compile(r"^([IWEF])\d{4} ")
 _LEVELS = {"I": logging.DEBUG, "W": logging.DEBUG, "E": logging.WARNING, "F": logging.WARNING}

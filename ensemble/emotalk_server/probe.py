@@ -1,11 +1,13 @@
-"""Health by inference, over Triton's own HTTP endpoint.
+"""Asks servers for their health over HTTP: Triton by an inference, ``emotalk-server`` by its health port.
 
-A model whose Python process died stays "ready" for Triton, so asking is not enough: the shortest clip goes through the
-whole ensemble. ``python -m emotalk_server.probe [URL]`` does that for container health checks.
+``python -m emotalk_server.probe [--live|--ready|--deep] [URL]`` is for the health checks of containers. Only ``--live``
+may restart one: a server that is merely full fails the others.
 """
 
 from __future__ import annotations
 
+import argparse
+import http.client
 import json
 import logging
 import random
@@ -17,8 +19,10 @@ from emotalk_contract import limits, tensors
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_URL = "http://127.0.0.1:8000"
+DEFAULT_URL = "http://127.0.0.1:8003"
 TIMEOUT_S = 10.0
+PATHS = {"live": "/health/live", "ready": "/health/ready", "deep": "/health"}
+"""Of the health port, by what they tell."""
 
 
 class ProbeFailed(RuntimeError):
@@ -44,31 +48,53 @@ def probe(http_url: str, timeout_s: float) -> None:
     post(f"{http_url}/v2/models/{tensors.ENSEMBLE.name}/infer", body, timeout_s)
 
 
-def post(url: str, body: object, timeout_s: float, headers: dict[str, str] | None = None) -> None:
+def get(url: str, timeout_s: float) -> str:
+    """Return what GET answers; :class:`ProbeFailed` unless that is 200."""
+    return _ask(urllib.request.Request(url), timeout_s)  # noqa: S310  # the URL is our own server's
+
+
+def post(url: str, body: object, timeout_s: float) -> None:
     """POST ``body`` as JSON; :class:`ProbeFailed` unless the answer is 200."""
-    request = urllib.request.Request(  # noqa: S310  # the URL is our own server's
-        url, json.dumps(body).encode(), {"Content-Type": "application/json"} | (headers or {})
-    )
+    # Without this content type Triton would take the body for a form, and parse it on its stack.
+    headers = {"Content-Type": "application/json"}
+    _ask(urllib.request.Request(url, json.dumps(body).encode(), headers), timeout_s)  # noqa: S310  # likewise
+
+
+def _ask(request: urllib.request.Request, timeout_s: float) -> str:
     try:
         with _opener.open(request, timeout=timeout_s) as response:
-            response.read()
+            content: bytes = response.read()
     except urllib.error.HTTPError as error:
         with error:
             raise ProbeFailed(error.read().decode("utf-8", "replace")) from error
-    except OSError as error:
-        raise ProbeFailed(f"{url}: {error}") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise ProbeFailed(f"{request.full_url}: {error or type(error).__name__}") from error
+    return content.decode("utf-8", "replace")
 
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy between us and our server
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0 if the ensemble at the URL (default: this machine, port 8000) answers, else 1."""
-    arguments = sys.argv[1:] if argv is None else argv
+    """Return 0 if the server at the URL is what is asked for, else 1."""
+    parser = argparse.ArgumentParser(prog="python -m emotalk_server.probe", description="Ask a server for its health.")
+    kinds = parser.add_mutually_exclusive_group()
+    for kind, words in (
+        ("live", "its processes are there: only if they are not, restart it (the default)"),
+        ("ready", "it can take a request now"),
+        ("deep", "an inference gave a face"),
+    ):
+        kinds.add_argument(f"--{kind}", dest="path", action="store_const", const=PATHS[kind], help=words)
+    parser.set_defaults(path=PATHS["live"])
+    parser.add_argument(
+        "url", nargs="?", default=DEFAULT_URL, help="emotalk-server's health port; default: %(default)s"
+    )
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        probe(arguments[0] if arguments else DEFAULT_URL, TIMEOUT_S)
-    except ProbeFailed as error:
-        logger.error("not serving: %s", error)  # noqa: TRY400  # one line, for a health check's log
+        get(arguments.url.rstrip("/") + arguments.path, TIMEOUT_S)
+    except (ProbeFailed, ValueError) as error:
+        logger.error("not healthy: %s", error)  # noqa: TRY400  # one line, for a health check's log
         return 1
     return 0
 

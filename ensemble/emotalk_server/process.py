@@ -1,22 +1,15 @@
-"""One Triton process: start it, know when it serves, stop it.
-
-Rule that this module guards: **nothing stays behind.** The process group ends with its owner, whatever happens, and so
-does its shared memory.
-"""
+"""One Triton process: start it, know when it serves, stop it."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import json
 import logging
 import os
-import secrets
-import signal
+import re
 import subprocess
-import tempfile
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,26 +17,35 @@ from emotalk_contract import tensors
 from emotalk_contract.configs import PROFILE_PATHS, Profile
 from emotalk_contract.launch import SERVER_FOLDER
 from emotalk_contract.repository import VERSION
+from emotalk_server import restrictions
 from emotalk_server.errors import (
     InvalidRepository,
     MissingGraph,
     ModelFailedToLoad,
     ServerStartError,
+    StartCancelled,
     StartTimeout,
     UnsupportedProfile,
 )
+from emotalk_server.family import Family
+from emotalk_server.folder import ServerFolder, unusable
 from emotalk_server.installation import find_triton
+from emotalk_server.integrity import check_manifest
+from emotalk_server.launcher import launch
+from emotalk_server.leavings import OWNER_VARIABLE
 from emotalk_server.log import LogReader
-from emotalk_server.ports import LOOPBACK, Ports, check_ports
-from emotalk_server.probe import ProbeFailed, post, probe
+from emotalk_server.ports import LOOPBACK, Ports, reachable
+from emotalk_server.probe import ProbeFailed, get, probe
 
 logger = logging.getLogger(__name__)
 
 STOP_TIMEOUT_S = 4.0
 """Seconds between asking the server to stop and killing it."""
-POLL_S = 0.1
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # where Triton's Python backend keeps its regions
-SECRET_HEADER = "emotalk-supervisor"  # noqa: S105  # a header's name; its value is drawn anew each time
+POLL_S = 0.05
+READY_TIMEOUT_S = 2.0
+FIRST_PROBE_TIMEOUT_S = 120.0
+SAFE_VERSION = (2, 60)
+"""Of Triton, as in the images from 25.08: earlier ones have published holes, and single requests end them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,89 +64,100 @@ class ServerSettings:
 class TritonProcess:
     """A running Triton; made by :meth:`start`."""
 
-    def __init__(self, settings: ServerSettings) -> None:
+    def __init__(self, settings: ServerSettings, folder: ServerFolder) -> None:
         self.settings = settings
-        self.http_url = f"http://{_reachable(settings.address)}:{settings.ports.http}"
-        self._name = f"emotalk_{os.getpid()}_{secrets.token_hex(4)}"
-        self._secret = secrets.token_hex(16)
-        self._folder = tempfile.TemporaryDirectory(prefix="emotalk-server-")
+        self.http_url = f"http://{reachable(settings.address)}:{settings.ports.http}"
+        self.metrics_url = f"http://{reachable(settings.address)}:{settings.ports.metrics}/metrics"
+        self._folder = folder
         self._process: subprocess.Popen[str] | None = None
+        self._family: Family | None = None
         self._log: LogReader | None = None
 
     @classmethod
-    def start(cls, settings: ServerSettings) -> TritonProcess:
-        """Start Triton and wait until the ensemble answers.
+    def start(
+        cls, settings: ServerSettings, folder: ServerFolder, cancelled: threading.Event, *, proven: bool = False
+    ) -> TritonProcess:
+        """Start Triton and wait until it serves.
+
+        Args:
+            cancelled: ends the wait when it is set.
+            proven: it served before, so that Triton's word is enough; else an inference must succeed, which under
+                load waits for others.
 
         Raises:
             ServerStartError: the subclass that says what keeps it from serving.
         """
-        check_repository(settings.repository, settings.profile)
-        check_ports(settings.ports, settings.address)
-        server = cls(settings)
+        server = cls(settings, folder)
         try:
             server._launch()
-            server._await_ready()
+            server._await_ready(cancelled, proven=proven)
         except BaseException:
-            server.stop()
+            server.kill()
             raise
         return server
 
     def _launch(self) -> None:
         triton = find_triton()
-        backends = triton.lay_out_backends(Path(self._folder.name))
         settings, ports = self.settings, self.settings.ports
+        try:
+            backends = self._folder.backends(triton)
+            models = self._folder.for_models()
+        except OSError as error:
+            raise unusable(self._folder.path.parent, error) from error
+        http_address, grpc_address = settings.address, settings.address
+        if ":" in settings.address:
+            http_address, grpc_address = f"ipv6:{settings.address}", f"[{settings.address}]"
         command = [
             str(triton.binary),
             f"--model-repository={settings.repository}",
             f"--backend-directory={backends}",
             "--disable-auto-complete-config",  # our configs are complete; guessing costs a process a model
-            # Explicit control lets the supervisor reload a model whose process died.
-            "--model-control-mode=explicit",
-            "--load-model=*",
-            f"--http-restricted-api=model-repository:{SECRET_HEADER}={self._secret}",
-            f"--grpc-restricted-protocol=model-repository:{SECRET_HEADER}={self._secret}",
-            *(f"--{name}-address={settings.address}" for name in ("http", "grpc", "metrics")),
+            *restrictions.options(),
+            f"--http-address={http_address}",
+            f"--grpc-address={grpc_address}",
+            f"--metrics-address={http_address}",
             f"--http-port={ports.http}",
             f"--grpc-port={ports.grpc}",
             f"--metrics-port={ports.metrics}",
-            f"--backend-config=python,shm-region-prefix-name={self._name}",
-            f"--backend-config=onnxruntime,shm-region-prefix-name={self._name}",
+            f"--backend-config=python,shm-region-prefix-name={self._folder.region_prefix}",
+            f"--backend-config=onnxruntime,shm-region-prefix-name={self._folder.region_prefix}",
             "--exit-timeout-secs=2",
         ]
         if settings.cache_bytes:
             command += [f"--cache-directory={triton.caches}", f"--cache-config=local,size={settings.cache_bytes}"]
         if settings.profile != "cpu":
             command.append(f"--model-config-name={settings.profile}")
-        logger.debug("starting %s", " ".join(command).replace(self._secret, "..."))
-        self._process = subprocess.Popen(
-            command,
-            env=triton.environment() | {SERVER_FOLDER: self._folder.name},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,  # the stubs are in the group, and a terminal's Ctrl-C is ours to handle
-            preexec_fn=_end_with_parent(),
-        )
+        logger.debug("starting %s", " ".join(command))
+        environment = triton.environment() | {SERVER_FOLDER: str(models), OWNER_VARIABLE: str(self._folder.path)}
+        self._folder.before_launch()
+        try:
+            self._process = launch(command, environment, self._folder.path)
+        except OSError as error:
+            raise ServerStartError(f"{triton.binary} cannot be started ({error.strerror or error})") from error
         assert self._process.stdout is not None  # noqa: S101  # stdout=PIPE
         self._log = LogReader(self._process.stdout)
+        self._family = Family(self._process.pid)
 
-    def _await_ready(self) -> None:
+    def _await_ready(self, cancelled: threading.Event, *, proven: bool) -> None:
         deadline = time.monotonic() + self.settings.start_timeout_s
         reason = ""
         while time.monotonic() < deadline:
             if self.returncode is not None:
                 raise self._why_it_ended()
             try:
-                self.probe(timeout_s=30.0)
+                get(f"{self.http_url}/v2/health/ready", READY_TIMEOUT_S)
+                self.family.find_stubs()
+                if not proven:
+                    self.probe(FIRST_PROBE_TIMEOUT_S)
             except ProbeFailed as error:
                 reason = str(error)
-                time.sleep(POLL_S)
             else:
                 assert self._log is not None  # noqa: S101  # it was launched
                 self._log.serving = True
+                self._folder.after_launch()
                 return
+            if cancelled.wait(POLL_S):
+                raise StartCancelled("the server was stopped while it started")
         raise StartTimeout(f"the server was not ready after {self.settings.start_timeout_s:g} s: {reason}")
 
     def _why_it_ended(self) -> ServerStartError:
@@ -153,6 +166,17 @@ class TritonProcess:
         if failures := self._log.load_failures():
             return ModelFailedToLoad("; ".join(f"{name} failed to load: {reason}" for name, reason in failures.items()))
         return ServerStartError(f"Triton ended with status {self.returncode}:\n{self._log.tail()}")
+
+    @property
+    def family(self) -> Family:
+        """Its processes, watched through the kernel.
+
+        Raises:
+            ServerStartError: it was not launched.
+        """
+        if self._family is None:
+            raise ServerStartError("Triton was not launched")
+        return self._family
 
     @property
     def returncode(self) -> int | None:
@@ -168,69 +192,64 @@ class TritonProcess:
         """Send the shortest clip through the ensemble; :class:`ProbeFailed` if that fails."""
         probe(self.http_url, timeout_s)
 
-    def reload(self, model: str) -> None:
-        """Unload and load ``model``, which gives it a new process. :class:`ProbeFailed` if Triton refuses."""
-        for action in ("unload", "load"):
-            url = f"{self.http_url}/v2/repository/models/{model}/{action}"
-            post(url, {}, timeout_s=120.0, headers={SECRET_HEADER: self._secret})
+    def triton_version(self) -> tuple[int, ...]:
+        """Return what Triton says of itself, as in ``(2, 51, 0)``; empty, which is the oldest, if it says nothing."""
+        try:
+            version = str(json.loads(get(f"{self.http_url}/v2", READY_TIMEOUT_S))["version"])
+        except (ProbeFailed, ValueError, KeyError, TypeError):
+            return ()
+        return tuple(int(part) for part in re.findall(r"\d+", version))
 
     def stop(self) -> None:
-        """End the server and all that belongs to it; does nothing the second time."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.terminate()
+        """Let the server finish what it computes, then end it and all that belongs to it."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
             try:
-                process.wait(STOP_TIMEOUT_S)
+                self._process.wait(STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 logger.warning("Triton did not stop within %g s; killing it", STOP_TIMEOUT_S)
-            with contextlib.suppress(ProcessLookupError):  # stubs that outlived it
-                os.killpg(process.pid, signal.SIGKILL)
+        self.kill()
+
+    def kill(self) -> None:
+        """End it and all that belongs to it at once; does nothing the second time."""
+        process, self._process = self._process, None
+        if process is not None:
+            self._folder.after_launch()
+            if self._family is not None:
+                self._family.kill()
+            with contextlib.suppress(ProcessLookupError):  # those that were started since
+                os.killpg(process.pid, 9)
             process.wait()
+            if self._family is not None:
+                self._family.bury()
+            self._folder.after_death()
             if self._log is not None:
                 self._log.join()
-        for region in SHARED_MEMORY.glob(f"{self._name}*"):
-            region.unlink(missing_ok=True)
-        self._folder.cleanup()
 
 
 def check_repository(repository: Path, profile: Profile) -> None:
-    """Say what is missing before Triton does.
+    """Say what is missing or damaged before Triton does.
 
     Raises:
-        InvalidRepository: the folder is no repository of this project.
+        InvalidRepository: the folder is not a repository of this project.
         UnsupportedProfile: the repository is not for ``profile``.
         MissingGraph: a network's file is missing.
+        CorruptRepository: a file is not the one that the manifest describes.
     """
     for model in (*tensors.STEPS, tensors.ENSEMBLE):
         if not (repository / model.name / "config.pbtxt").is_file():
             raise InvalidRepository(
-                f"{repository} is no EmoTalk model repository: {model.name}/config.pbtxt is missing. "
+                f"{repository} is not an EmoTalk model repository: {model.name}/config.pbtxt is missing. "
                 "`emotalk-export --repository DIR` writes one"
             )
     if not all((repository / model.name / PROFILE_PATHS[profile]).is_file() for model in tensors.GRAPHS):
         raise UnsupportedProfile(
             f"{repository} has no configs for the profile {profile}: int8 graphs are for CPUs; accepted: --profile cpu"
         )
-    graph = "model.plan" if profile == "tensorrt" else "model.onnx"
+    suffix = ".plan" if profile == "tensorrt" else ".onnx"
     for model in tensors.GRAPHS:
-        path = repository / model.name / VERSION / graph
+        path = repository / model.name / VERSION / f"model{suffix}"
         if not path.is_file():
             option = " --tensorrt" if profile == "tensorrt" else ""
             raise MissingGraph(f"{path} is missing; `emotalk-export{option}` writes it")
-
-
-def _reachable(address: str) -> str:
-    """Where to reach a server that listens on ``address``."""
-    host = {"0.0.0.0": LOOPBACK, "::": "::1"}.get(address, address)  # noqa: S104  # compared, not bound
-    return f"[{host}]" if ":" in host else host
-
-
-def _end_with_parent() -> Callable[[], object] | None:
-    """What the child runs first: ask the kernel to stop it when this process dies, however that happens.
-
-    The kernel watches the thread that forked, so only the main thread, which lives as long as the process, may ask.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return None
-    prctl, set_death_signal = ctypes.CDLL(None).prctl, 1
-    return lambda: prctl(set_death_signal, signal.SIGTERM)
+    check_manifest(repository, suffix)

@@ -1,11 +1,9 @@
 """Starting, stopping and staying up: `emotalk-server` as a person runs it."""
 
-import os
+import json
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -13,8 +11,8 @@ from pathlib import Path
 import numpy
 import psutil
 import pytest
+from serving import launch, left_behind, served
 
-from emotalk_client import EmoTalkClient
 from emotalk_contract import tensors
 from emotalk_server import EmbeddedServer
 from emotalk_server.errors import (
@@ -28,42 +26,17 @@ from emotalk_server.errors import (
 )
 from emotalk_server.installation import find_triton
 from emotalk_server.log import load_failures
-from emotalk_server.ports import free_ports
-from emotalk_server.probe import ProbeFailed
-from emotalk_server.process import SHARED_MEMORY
-from emotalk_server.supervisor import dead_model, heal
 
 pytestmark = pytest.mark.server
-
-
-def start(repository, *options):
-    ports = free_ports()
-    command = [sys.executable, "-m", "emotalk_server.cli", "--repository", str(repository)]
-    command += ["--http-port", str(ports.http), "--grpc-port", str(ports.grpc), "--metrics-port", str(ports.metrics)]
-    return subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True), ports
 
 
 def descendants(pid):
     return psutil.Process(pid).children(recursive=True)
 
 
-def stub_of(model):
-    """The process that runs ``model`` for a server that this process embeds."""
-    for process in descendants(os.getpid()):
-        try:
-            if model in " ".join(process.cmdline()):
-                return process
-        except psutil.Error:  # it has just ended
-            continue
-    raise AssertionError(f"no process runs {model}")
-
-
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_one_line_says_when_and_where_and_a_signal_stops_all_of_it(small_repository, stop):
-    process, ports = start(small_repository)
-    try:
-        line = process.stderr.readline()
-        assert "ready" in line
+def test_one_line_says_when_and_where_and_a_signal_stops_all_of_it(small_repository, tmp_path, stop):
+    with served(small_repository, tmp_path) as (process, ports, line):
         for port in (ports.http, ports.grpc, ports.metrics):
             assert f"127.0.0.1:{port}" in line
         with urllib.request.urlopen(f"http://127.0.0.1:{ports.metrics}/metrics") as response:
@@ -77,37 +50,28 @@ def test_one_line_says_when_and_where_and_a_signal_stops_all_of_it(small_reposit
         assert process.stderr.read() == ""
         _, alive = psutil.wait_procs(family, timeout=2)
         assert alive == []
-    finally:
-        process.kill()
-        process.stderr.close()
-        process.wait()
-    assert not list(SHARED_MEMORY.glob(f"emotalk_{process.pid}_*"))
+    assert left_behind(tmp_path) == []
 
 
-def test_a_server_ends_with_the_program_that_embeds_it(small_repository):
+def test_a_server_ends_with_the_program_that_embeds_it(small_repository, tmp_path):
     """Even when that program is killed and can clean up nothing."""
-    process, _ = start(small_repository)
-    try:
-        assert "ready" in process.stderr.readline()
+    with served(small_repository, tmp_path) as (process, _, _):
         family = descendants(process.pid)
         process.kill()
         _, alive = psutil.wait_procs(family, timeout=8)
         assert alive == []
-    finally:
-        process.stderr.close()
-        process.wait()
-        for region in SHARED_MEMORY.glob(f"emotalk_{process.pid}_*"):
-            region.unlink()
+    assert left_behind(tmp_path) == []
 
 
 def refused(repository, *options):
     """What a start that must fail prints."""
-    process, _ = start(repository, *options)
+    process, _ = launch(repository, options=options)
     _, text = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "Traceback" not in text
-    assert len(text.strip().splitlines()) == 1, text
-    return text
+    *before, last = text.strip().splitlines()
+    assert all("is served unchecked" in line for line in before), text
+    return last
 
 
 def test_a_taken_port_is_one_clear_error(small_repository):
@@ -146,6 +110,9 @@ def test_integers_are_for_cpus(int8_repository, profile):
 
 def test_a_model_that_fails_to_load_is_named_with_the_reason(broken):
     (broken / "wav2vec_emotion" / "1" / "model.onnx").write_bytes(b"not a graph")
+    manifest = json.loads((broken / "MANIFEST.json").read_text())
+    del manifest["provenance"]["graphs"]  # or the checksum would tell first
+    (broken / "MANIFEST.json").write_text(json.dumps(manifest))
     text = refused(broken)
     assert "ModelFailedToLoad: wav2vec_emotion failed to load" in text
     assert "emotalk_preprocess failed" not in text
@@ -177,56 +144,6 @@ def test_embedded_errors_are_typed(tmp_path, small_repository):
         EmbeddedServer(small_repository, ports=first.process.settings.ports),
     ):
         pass
-
-
-def test_a_dead_model_process_is_noticed_and_replaced(small_repository):
-    """Triton goes on calling the model ready; the supervisor infers, and reloads it."""
-    with EmbeddedServer(small_repository) as server:
-        stub = stub_of("wav2vec_content")
-        stub.kill()
-        time.sleep(0.5)
-        with urllib.request.urlopen(f"http://{server.http_url}/v2/health/ready") as response:
-            assert response.status == 200  # what makes asking worthless
-        with pytest.raises(ProbeFailed):
-            server.process.probe()
-        assert heal(server.process) == "wav2vec_content"
-        server.process.probe()
-        assert heal(server.process) is None
-
-
-def test_a_triton_that_crashed_is_started_again_on_its_ports(small_repository):
-    """Triton 2.51 itself may, when a gRPC client leaves in mid-request."""
-    process, ports = start(small_repository)
-    try:
-        assert "ready" in process.stderr.readline()
-        triton = next(p for p in descendants(process.pid) if "tritonserver" in p.name())
-        triton.send_signal(signal.SIGSEGV)
-        assert "died with status -11" in process.stderr.readline()
-        assert "serves again" in process.stderr.readline()
-        with EmoTalkClient(f"127.0.0.1:{ports.grpc}") as client:
-            assert client.health().latency_s > 0
-        process.terminate()
-        assert process.wait(timeout=10) == 0
-    finally:
-        process.kill()
-        process.stderr.close()
-        process.wait()
-
-
-def test_clients_may_not_unload_models(small_repository, server):
-    request = urllib.request.Request(
-        f"http://{server.http_url}/v2/repository/models/emotalk/unload", b"{}", {"Content-Type": "application/json"}
-    )
-    with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(request)
-    with caught.value as error:
-        assert error.code == 403
-
-
-def test_the_dead_model_is_read_from_tritons_words():
-    words = "Failed to process the request(s), message: Stub process 'wav2vec_content_0_0' is not healthy."
-    assert dead_model(words) == "wav2vec_content"
-    assert dead_model("Exceeds maximum queue size") is None
 
 
 def test_tritons_table_of_models_is_read():
