@@ -114,7 +114,7 @@ def test_files_that_cannot_be_shown_are_refused_in_words(refused, files, voice, 
     assert "is not a NumPy file" in refused(tmp_path / "bad.npy", voice)
     np.save(tmp_path / "empty.npy", np.zeros((0, 52), np.float32))
     assert "has no frames; accepted: at least one" in refused(tmp_path / "empty.npy", voice)
-    assert "none.wav is no file" in refused(files / "voice.npy", tmp_path / "none.wav")
+    assert "none.wav is not a file" in refused(files / "voice.npy", tmp_path / "none.wav")
     assert "cannot be read as audio" in refused(files / "voice.npy", files / "voice.csv")
     assert "InvalidRate: fps is 0.0" in refused(files / "voice.npy", voice, "--fps", "0")
 
