@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +102,45 @@ def test_a_caller_that_never_reads_is_let_go_of_and_its_connection_with_it(gatew
             gateway.settle(60)
             assert 'rejections_total{error="StreamIdle"} 1.0' in gateway.get("/metrics").body.decode()
             until_gone(gateway)
+
+
+def test_callers_that_never_start_do_not_linger_with_their_connections(gateway_to, monkeypatch):
+    """Nor do they say goodbye: they are let go of before uvicorn gives up waiting for it."""
+    aborted = []
+    abort = sockets.SocketProtocol.on_task_complete
+
+    def noted(protocol, task):
+        later = protocol.loop.call_later
+
+        class Loop:
+            def call_later(self, seconds, call):
+                aborted.append(seconds)
+                return later(0, call)
+
+        protocol.loop = Loop()
+        abort(protocol, task)
+
+    monkeypatch.setattr(sockets.SocketProtocol, "on_task_complete", noted)
+    upgrade = (
+        "GET /ws/stream HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    with gateway_to(start_timeout_s=0.3, max_starting=5) as gateway, ExitStack() as stack:
+        callers = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port), timeout=20)) for _ in range(20)
+        ]
+        for caller in callers:
+            caller.sendall(upgrade.encode())
+        said = []
+        for caller in callers:
+            heard_bytes = b""
+            while more := caller.recv(4096):  # to the end of the connection
+                heard_bytes += more
+            said.append(heard_bytes)
+        assert sum(b"GatewayFull" in one for one in said) == 15
+        assert sum(b"StartTooLate" in one for one in said) == 5
+        assert aborted == [sockets.REFUSED_LINGER_S] * 20
+        until_gone(gateway)
 
 
 def until_gone(gateway):

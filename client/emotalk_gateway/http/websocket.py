@@ -22,6 +22,7 @@ from emotalk_contract.timing import FPS
 from emotalk_gateway.http.auth import check_origin, check_token
 from emotalk_gateway.http.conversation import Conversation, Line
 from emotalk_gateway.http.messages import PATH, Start
+from emotalk_gateway.http.sockets import STARTED
 from emotalk_gateway.service.capacity import Capacity
 from emotalk_gateway.service.errors import GatewayStopping, InvalidMessage, Problem, StartTooLate
 from emotalk_gateway.service.service import Service
@@ -75,6 +76,7 @@ class _Connection:
             start = await self._start()
         with self._service.streams.admit():
             conversation = Conversation(self._service, self._line, start)
+            self._socket.scope[STARTED] = True
             await self._line.say({"type": "started", "names": BLENDSHAPES, "fps": FPS})
             await conversation.run()
 
