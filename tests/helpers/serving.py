@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,4 +46,4 @@ def left_behind(temporary):
 def _owner(region, temporary):
     """Return whether nobody's folder claims ``region``."""
     token = region.name.removeprefix(REGIONS)[:8]
-    return not any((Path(folder) / f"{PREFIX}{token}").exists() for folder in ("/tmp", temporary))
+    return not any((Path(folder) / f"{PREFIX}{token}").exists() for folder in (tempfile.gettempdir(), temporary))

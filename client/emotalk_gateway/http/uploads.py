@@ -29,6 +29,7 @@ from emotalk_gateway.service.service import Service
 from emotalk_gateway.service.spool import Spool
 
 MAX_FIELDS = 32
+KINDS = "wav, flac, mp3, ogg, opus; with the extra media, webm, mp4, m4a and others"
 MAX_FIELD_BYTES = 64 * 1024
 """Of all fields of a form together; the file is none of them."""
 SNIFFED = 64
@@ -161,7 +162,7 @@ def _text(name: str, value: bytearray) -> str:
 def form_schema(part: str, options: Mapping[str, str]) -> dict[str, Any]:
     """The form in OpenAPI's words: a file in ``part``, and ``options`` with what they mean."""
     properties: dict[str, Any] = {
-        part: {"type": "string", "format": "binary", "description": "wav, flac, mp3, ogg, opus; with the extra media, webm, mp4, m4a"}
+        part: {"type": "string", "format": "binary", "description": KINDS}
     }
     properties |= {name: {"type": "string", "description": text} for name, text in options.items()}
     schema = {"type": "object", "required": [part], "properties": properties}
