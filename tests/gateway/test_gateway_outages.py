@@ -96,7 +96,9 @@ def test_a_caller_that_never_reads_is_let_go_of_and_its_connection_with_it(gatew
     with gateway_to(stream_idle_s=0.5, max_waiting_s=900) as gateway, socket.socket() as raw:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         raw.connect(("127.0.0.1", gateway.port))
-        with opened(gateway, {"format": "float32"}, sock=raw, max_queue=1, compression=None) as caller:
+        with opened(
+            gateway, {"format": "float32"}, sock=raw, max_queue=1, compression=None, close_timeout=0.1
+        ) as caller:
             say(caller, long, RATE // 2)
             caller.send('{"type": "end"}')
             gateway.settle(60)
