@@ -1,6 +1,7 @@
 """What several kinds of tests share: the seeded networks and where recorded references may be."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -75,9 +76,10 @@ def int8_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(small_repository):
-    """Triton serving the small seeded network."""
-    with EmbeddedServer(small_repository) as running:
+def server(small_repository, tmp_path_factory):
+    """Triton serving the small seeded network: a copy, for Python leaves its caches beside what it runs."""
+    copy = shutil.copytree(small_repository, tmp_path_factory.mktemp("served") / "small")
+    with EmbeddedServer(copy) as running:
         yield running
 
 

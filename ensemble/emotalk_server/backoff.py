@@ -5,6 +5,8 @@ from __future__ import annotations
 STEADY_S = 1.0
 """Seconds of serving after which a death is not counted with those before it."""
 FIRST_DELAY_S, MAX_DELAY_S = 0.5, 60.0
+SOON = 2
+"""Failures whose delay is the first one."""
 
 
 class BackOff:
@@ -14,8 +16,17 @@ class BackOff:
         self._failures = 0
 
     def served(self, seconds: float) -> None:
-        """Note that a server served for ``seconds`` (0: it did not start) before it died."""
-        self._failures = 1 if seconds >= STEADY_S else self._failures + 1
+        """Note that a server served for ``seconds`` (0: it did not start) before it died.
+
+        One that served, however shortly, was killed by something: its next start comes soon. Only starts that come to
+        nothing are put off for longer and longer.
+        """
+        if seconds >= STEADY_S:
+            self._failures = 1
+        elif seconds > 0:
+            self._failures = min(self._failures + 1, SOON)
+        else:
+            self._failures += 1
 
     @property
     def delay_s(self) -> float:

@@ -3,22 +3,34 @@
 The kernel can kill a child when its parent dies (``PR_SET_PDEATHSIG``), but the parent that it watches is the *thread*
 that forked. A child of a thread that ends, be it a supervisor's or a request's, would die with it. So every Triton is
 forked by the same thread, which ends with the process only.
+
+The child asks for that itself, as a small Python that then becomes the command: code that runs between fork and exec
+would run every library's fork handlers too, gRPC's among them.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import queue
 import signal
 import subprocess
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
-_PR_SET_PDEATHSIG = 1
-_prctl = ctypes.CDLL(None).prctl
+_BECOME = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, int(sys.argv[1]))  # PR_SET_PDEATHSIG
+if os.getppid() == int(sys.argv[2]):  # else it died before it was watched
+    os.execvp(sys.argv[3], sys.argv[3:])
+"""
+
+
+def dies_with_us(command: Sequence[str], number: signal.Signals) -> list[str]:
+    """Return ``command`` such that the kernel sends it ``number`` when the thread that starts it ends."""
+    return [sys.executable, "-I", "-S", "-c", _BECOME, str(int(number)), str(os.getpid()), *command]
 
 
 def launch(command: list[str], environment: dict[str, str], folder: Path) -> subprocess.Popen[str]:
@@ -27,16 +39,11 @@ def launch(command: list[str], environment: dict[str, str], folder: Path) -> sub
     Raises:
         OSError: it cannot be started.
     """
-    parent = os.getpid()
-
-    def end_with_parent() -> None:
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before it was watched
-            os._exit(1)
+    wrapped = dies_with_us(command, signal.SIGKILL)
 
     def start() -> subprocess.Popen[str]:
         return subprocess.Popen(
-            command,
+            wrapped,
             env=environment,
             cwd=folder,
             stdin=subprocess.DEVNULL,
@@ -45,7 +52,6 @@ def launch(command: list[str], environment: dict[str, str], folder: Path) -> sub
             text=True,
             errors="replace",
             start_new_session=True,  # the stubs are in the group, and a terminal's Ctrl-C is ours to handle
-            preexec_fn=end_with_parent,  # only two calls that need no lock
         )
 
     return _thread().run(start)

@@ -103,7 +103,7 @@ def test_a_port_in_use_and_an_address_that_is_none():
         port = taken.getsockname()[1]
         assert f"AddressInUse: port {port}" in refused("--url", "localhost:1", "--port", str(port))
     assert "CannotListen" in refused("--url", "localhost:1", "--host", "192.0.2.1")
-    assert "70000 is not in the range" in " ".join(refused("--url", "localhost:1", "--port", "70000", status=2).split())
+    assert "65535" in refused("--url", "localhost:1", "--port", "70000", status=2)
     assert "InvalidAddress" in refused("--url", "http://x", "--port", "0")
 
 

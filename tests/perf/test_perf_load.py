@@ -409,8 +409,8 @@ def test_a_report_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda folder: (folder / "r.csv").unlink(), "no report"),
-        (lambda folder: (folder / "r.csv").write_text("Concurrency\n"), "no report"),
+        (lambda folder: (folder / "r.csv").unlink(), "not a report"),
+        (lambda folder: (folder / "r.csv").write_text("Concurrency\n"), "not a report"),
         (lambda folder: (folder / "r.csv").write_text("Concurrency\n1\n"), "no column 'Inferences/Second'"),
         (lambda folder: (folder / f"{STEPS[3]}_v1.r.csv").unlink(), STEPS[3]),
     ],

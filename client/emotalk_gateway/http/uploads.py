@@ -161,9 +161,7 @@ def _text(name: str, value: bytearray) -> str:
 
 def form_schema(part: str, options: Mapping[str, str]) -> dict[str, Any]:
     """The form in OpenAPI's words: a file in ``part``, and ``options`` with what they mean."""
-    properties: dict[str, Any] = {
-        part: {"type": "string", "format": "binary", "description": KINDS}
-    }
+    properties: dict[str, Any] = {part: {"type": "string", "format": "binary", "description": KINDS}}
     properties |= {name: {"type": "string", "description": text} for name, text in options.items()}
     schema = {"type": "object", "required": [part], "properties": properties}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}

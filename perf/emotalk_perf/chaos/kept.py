@@ -7,23 +7,19 @@ command has a thread of its own, which forks it every time and lives until it is
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from emotalk_server.launcher import dies_with_us
+
 STOP_S = 15.0
 """Seconds that it may take to stop when it is asked to."""
 PAUSE_S = 0.1
 """Seconds between an end and the next start: systemd's ``RestartSec`` by default."""
-_DIES_WITH_US = """
-import ctypes, os, signal, sys
-ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
-os.execvp(sys.argv[1], sys.argv[1:])
-"""
-"""Asks the kernel and becomes the command: what runs between fork and exec would run gRPC's own handlers too."""
 
 
 class Kept:
@@ -72,7 +68,7 @@ class Kept:
         with self._log.open("ab") as log:
             while not self._stopping.is_set():
                 self._process = subprocess.Popen(
-                    [sys.executable, "-c", _DIES_WITH_US, *self._command],
+                    dies_with_us(self._command, signal.SIGTERM),
                     env=self._environment,
                     stdin=subprocess.DEVNULL,
                     stdout=log,

@@ -8,24 +8,45 @@ from collections.abc import Set
 from pathlib import Path
 
 from emotalk_perf.chaos.processes import of_run
+from emotalk_server.leavings import ENVIRONMENTS, PREFIX, REGIONS, SHARED_MEMORY
 
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # where Triton's Python backend keeps its regions
 OURS = ("emotalk", "triton_python_backend_shm_region_", "python_env_")
 """Prefixes of what a server or a gateway makes there."""
+TRITONS_OWN = Path("/tmp")  # noqa: S108  # whatever TMPDIR says
 PATIENCE_S = 3.0
 """Seconds in which the last processes may still end."""
 
 
-def files() -> set[Path]:
-    """Return what lies there now and may be ours."""
-    folders = (SHARED_MEMORY, Path(tempfile.gettempdir()), Path("/tmp"))  # noqa: S108  # Triton's, whatever TMPDIR says
-    return {path for folder in folders if folder.is_dir() for path in folder.iterdir() if path.name.startswith(OURS)}
+def files(own: Path) -> set[Path]:
+    """Return what lies there now and may be ours, of the run whose temporary files are in ``own``.
+
+    What other servers on this machine claim is left out: their shared memory comes and goes with their requests.
+    """
+    folders = {SHARED_MEMORY, TRITONS_OWN, own}
+    found = {path for folder in folders for path in folder.iterdir() if path.name.startswith(OURS)}
+    return {path for path in found if not _claimed(path, own)}
 
 
-def left_behind(before: Set[Path], mark: str) -> list[str]:
+def _claimed(path: Path, own: Path) -> bool:
+    others = [folder for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*") if folder.parent != own]
+    if path in others:
+        return True
+    if path.name.startswith(REGIONS):
+        return any(path.name.startswith(f"{REGIONS}{folder.name.removeprefix(PREFIX)}_") for folder in others)
+    return any(str(path) in _text(folder / ENVIRONMENTS).splitlines() for folder in others)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError:  # gone, or not there yet
+        return ""
+
+
+def left_behind(before: Set[Path], mark: str, own: Path) -> list[str]:
     """Return what is there that was not ``before``, and processes that carry ``mark``."""
     until = time.monotonic() + PATIENCE_S
     while of_run(mark) and time.monotonic() < until:
         time.sleep(0.1)
     processes = [f"process {one.pid} ({one.kind})" for one in of_run(mark)]
-    return processes + sorted(str(path) for path in files() - before)
+    return processes + sorted(str(path) for path in files(own) - before)

@@ -91,13 +91,17 @@ def run(clip: NDArray[np.float32], plan: Plan, repository: Path | None, tell: Ca
     Raises:
         ServiceNotStarted: they do not serve in time.
     """
-    before = leftovers.files()
     mark = secrets.token_hex(8)
     outcome = Outcome(plan)
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="chaos-logs-") as folder:
-        _service(outcome, clip, repository, tell, mark, Path(folder))
-    outcome.left = leftovers.left_behind(before, mark)
+    with (
+        tempfile.TemporaryDirectory(prefix="chaos-logs-") as logs,
+        tempfile.TemporaryDirectory(prefix="chaos-temporary-") as temporary,
+    ):
+        own = Path(temporary)
+        before = leftovers.files(own)
+        _service(outcome, clip, repository, tell, {MARK: mark, "TMPDIR": temporary}, Path(logs))
+        outcome.left = leftovers.left_behind(before, mark, own)
     outcome.seconds = time.monotonic() - began
     return outcome
 
@@ -107,7 +111,7 @@ def _service(
     clip: NDArray[np.float32],
     repository: Path | None,
     tell: Callable[[str], None],
-    mark: str,
+    environment: dict[str, str],
     folder: Path,
 ) -> None:
     plan = outcome.plan
@@ -119,7 +123,7 @@ def _service(
     gateway = [sys.executable, "-m", "emotalk_cli", "gateway", "--url", url, "--host", HOST, "--port", f"{port}"]
     with ExitStack() as stack:
         kept = {
-            name: stack.enter_context(Kept(command, {MARK: mark}, folder / f"{name}.log"))
+            name: stack.enter_context(Kept(command, environment, folder / f"{name}.log"))
             for name, command in ((SUPERVISOR, server), (GATEWAY, gateway))
         }
         probed, known = _known(url, clip, folder)
@@ -133,7 +137,7 @@ def _service(
         time.sleep(2 * plan.calm_s)
         calm = ready.since(0.0)
         outcome.ready_when_calm = (sum(answer.well for answer in calm), len(calm))
-        service = _Service(mark, faces, ready, outcome, tell)
+        service = _Service(environment[MARK], faces, ready, outcome, tell)
         service.each_kind(plan.kills)
         service.at_random(random.Random(plan.seed), plan.minutes * 60)  # noqa: S311  # no secret
         callers.stop()
