@@ -32,9 +32,9 @@ def parser() -> argparse.ArgumentParser:
         prog="emotalk-server", description="Serve EmoTalk with NVIDIA Triton until SIGTERM or Ctrl-C."
     )
     parser.add_argument("--repository", type=Path, help="model repository (default: the bundled one)")
-    parser.add_argument("--http-port", type=int, default=HTTP_PORT, help="default: %(default)s")
-    parser.add_argument("--grpc-port", type=int, default=GRPC_PORT, help="default: %(default)s")
-    parser.add_argument("--metrics-port", type=int, default=METRICS_PORT, help="default: %(default)s")
+    parser.add_argument("--http-port", type=int, default=HTTP_PORT, help="Triton's HTTP (default: %(default)s)")
+    parser.add_argument("--grpc-port", type=int, default=GRPC_PORT, help="Triton's gRPC (default: %(default)s)")
+    parser.add_argument("--metrics-port", type=int, default=METRICS_PORT, help="Prometheus (default: %(default)s)")
     parser.add_argument(
         "--health-port",
         type=int,
@@ -42,7 +42,9 @@ def parser() -> argparse.ArgumentParser:
         help="where /health/live, /health/ready and /health answer; 0: nowhere (default: %(default)s)",
     )
     parser.add_argument("--address", default=LOOPBACK, help="where to listen (default: %(default)s)")
-    parser.add_argument("--profile", choices=get_args(Profile), default="cpu", help="default: %(default)s")
+    parser.add_argument(
+        "--profile", choices=get_args(Profile), default="cpu", help="what the networks run on (default: %(default)s)"
+    )
     parser.add_argument(
         "--cache",
         type=_mebibytes,

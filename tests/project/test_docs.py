@@ -24,6 +24,7 @@ SOURCES = [
 ]
 
 OTHERS = {
+    "emotalk_server.probe": {"--live", "--ready", "--deep"},
     "docker": {"--gpus", "--shm-size", "--read-only", "--tmpfs", "--init", "--restart"},
     "curl": {"--data-binary", "--max-time"},
     "pip": {"--no-deps"},
@@ -98,7 +99,7 @@ def test_every_extra_is_in_the_readme_and_every_one_named_exists():
 
 
 VARIABLE = re.compile(r"EMOTALK_[A-Z_]*[A-Z](?!_)")
-NOT_FOR_PEOPLE = {"EMOTALK_SERVER_FOLDER", "EMOTALK_CHAOS_RUN"}
+NOT_FOR_PEOPLE = {"EMOTALK_SERVER_FOLDER", "EMOTALK_SERVER_OWNER", "EMOTALK_CHAOS_RUN"}
 """Between a program and what it starts."""
 
 
