@@ -1,4 +1,4 @@
-"""Cases of Triton's HTTP. Shapes that are declared are bounded: this machine must survive a Triton that believes them."""
+"""Cases of Triton's HTTP. Declared shapes are bounded: the machine must survive a Triton that believes them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ GIB_IN_FLOATS = 2**28
 def request(shape: list[int], data: str, parameters: dict[str, Any] | None = None) -> bytes:
     """Return a request whose AUDIO has ``data``, which is JSON."""
     given = json.dumps(parameters or {}, ensure_ascii=False)
-    return (
-        f'{{"parameters": {given}, "inputs": [{{"name": "AUDIO", "datatype": "FP32", "shape": {shape}, "data": {data}}}]}}'
-    ).encode()
+    audio = f'{{"name": "AUDIO", "datatype": "FP32", "shape": {shape}, "data": {data}}}'
+    return f'{{"parameters": {given}, "inputs": [{audio}]}}'.encode()
 
 
 def _sound(samples: int) -> str:
@@ -35,7 +34,7 @@ def _sound(samples: int) -> str:
 
 
 def _deep(target: Target) -> str:
-    return post(target.triton, INFER, request([1, 1000], "[" * 100_000), JSON)
+    return post(target.triton, INFER, request([1, 1000], "[" * 100_000 + "0" + "]" * 100_000), JSON)
 
 
 def _brackets(target: Target) -> str:
@@ -104,7 +103,7 @@ def _ticket(target: Target) -> str:
     inputs = [
         {"name": "RAW_BLENDSHAPES", "datatype": "FP32", "shape": [1, 3, 52], "data": [0.0] * 156},
         {"name": "START_FRAME", "datatype": "INT64", "shape": [1, 1], "data": [0]},
-        {"name": ticket.name, "datatype": ticket.datatype, "shape": [1, *ticket.shape], "data": [2**62]},
+        {"name": ticket.name, "datatype": ticket.datatype, "shape": [1, *ticket.axes], "data": [2**62]},
     ]
     path = f"/v2/models/{tensors.POSTPROCESS.name}/infer"
     return post(target.triton, path, json.dumps({"inputs": inputs}).encode(), JSON)
