@@ -45,6 +45,9 @@ class Case:
     send: Callable[[Target], str]
     """Send it, and return the answer: a status and the error's class, ``hang`` or ``closed``."""
 
+    without_face_s: float = 3.0
+    """Seconds without a face that it may cause."""
+
     def accepts(self, answer: str) -> bool:
         """Return True for an answer that is as it should be."""
         return re.fullmatch(self.accepted, answer) is not None

@@ -9,8 +9,6 @@ from typing import Any
 from emotalk_perf.hostile.run import Outcome, Result
 from emotalk_perf.report import table
 
-SERVES_AGAIN_S = 3.0
-"""Seconds without a face that a case may cause."""
 GATEWAY_BYTES = 2**30
 """Memory that the gateway may take."""
 LIGHT_S = 0.1
@@ -33,8 +31,8 @@ def _broken(result: Result, strict: bool) -> list[str]:
     name, found = result.case.name, []
     if not result.case.accepts(result.answer):
         found.append(f"{name}: the answer is {result.answer!r}; accepted: {result.case.accepted}")
-    if result.outage_s > SERVES_AGAIN_S:
-        found.append(f"{name}: no face for {result.outage_s:.1f} s; accepted: {SERVES_AGAIN_S:g} s")
+    if result.outage_s > result.case.without_face_s:
+        found.append(f"{name}: no face for {result.outage_s:.1f} s; accepted: {result.case.without_face_s:g} s")
     if result.gateway_died:
         found.append(f"{name}: the gateway ended")
     if result.gateway_peak_bytes > GATEWAY_BYTES:
