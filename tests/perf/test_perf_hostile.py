@@ -3,6 +3,8 @@
 import json
 import math
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -16,6 +18,7 @@ from emotalk_perf.hostile.case import CLOSED, HANG, Case
 from emotalk_perf.hostile.gateway import _code
 from emotalk_perf.hostile.honest import Seen, Waits, since
 from emotalk_perf.hostile.run import CASES, Outcome, Result, UnknownCase, chosen, longest_outage_s, tracebacks
+from emotalk_perf.hostile.watch import in_use
 from emotalk_perf.hostile.wire import exchange, form, in_words
 
 pytestmark = pytest.mark.unit
@@ -165,3 +168,14 @@ def test_the_command_lists_its_cases_and_needs_speech_for_more():
     listed = runner.invoke(app, ["hostile", "--list"])
     assert [line.split("\t")[0] for line in listed.output.splitlines()] == [case.name for case in CASES]
     assert runner.invoke(app, ["hostile"]).exit_code == 2
+
+
+def test_what_a_living_process_uses_is_not_left_behind(tmp_path):
+    name = str(tmp_path / "emotalk-another-run")
+    assert not in_use(name)
+    waiting = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()", name]
+    with subprocess.Popen(waiting, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        assert in_use(name)
+        process.stdin.close()
+    assert not in_use(name)

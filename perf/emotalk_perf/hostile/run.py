@@ -30,7 +30,7 @@ from emotalk_perf.hostile import callers as grpc_callers
 from emotalk_perf.hostile import gateway, triton
 from emotalk_perf.hostile.case import Case, Target
 from emotalk_perf.hostile.honest import Seen, Waits, light, since
-from emotalk_perf.hostile.watch import PeakMemory, cpu_s
+from emotalk_perf.hostile.watch import PeakMemory, cpu_s, in_use
 
 HOST = "127.0.0.1"
 CASES: tuple[Case, ...] = (*triton.CASES, *grpc_callers.CASES, *gateway.CASES)
@@ -100,7 +100,7 @@ def run(
     with _interrupts(), tempfile.TemporaryDirectory(prefix="hostile-logs-") as folder:
         _service(outcome, clip[:SAMPLE_RATE], cases, repository, tell, mark, Path(folder))
         outcome.tracebacks = tracebacks(Path(folder))
-    outcome.left = leftovers.left_behind(before, mark)
+    outcome.left = [what for what in leftovers.left_behind(before, mark) if not in_use(what)]
     return outcome
 
 

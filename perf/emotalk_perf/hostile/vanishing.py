@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-SECONDS, REQUESTS, LEAVES_S = 10, 6, 0.4
+SECONDS, REQUESTS, LEAVES_S = 25, 6, 1.0
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
     import tritonclient.grpc as triton
 
     client = triton.InferenceServerClient(sys.argv[1])
-    audio = np.zeros((1, SECONDS * 16000), np.float32)
+    audio = np.random.default_rng(0).uniform(-0.1, 0.1, (1, SECONDS * 16000)).astype(np.float32)
     tensor = triton.InferInput("AUDIO", list(audio.shape), "FP32")
     tensor.set_data_from_numpy(audio)
     for _ in range(REQUESTS):
