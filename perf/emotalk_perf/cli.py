@@ -308,6 +308,46 @@ def chaos(
         raise typer.Exit(1)
 
 
+@app.command()
+def hostile(
+    audio: Annotated[
+        list[Path] | None, typer.Argument(help="Speech; its first second is what honest callers ask for.")
+    ] = None,
+    repository: Repository = None,
+    case: Annotated[list[str] | None, typer.Option(help="Only this one; several times.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="Print the cases, and end.")] = False,
+    strict: Annotated[
+        bool, typer.Option(help="Also hold the light request's wait: 0.1 s. For a quiet machine.")
+    ] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything to this file.")] = None,
+    page: Page = None,
+    block: Block = "hostile",
+) -> None:
+    """Send a server and a gateway what strangers may send; exit status 1 where a limit is broken."""
+    from emotalk_perf.hostile import report
+    from emotalk_perf.hostile import run as attacks
+
+    cases = attacks.chosen(case or [])
+    if list_:
+        for one in cases:
+            typer.echo(f"{one.name}\t{one.fault}\taccepted: {one.accepted}")
+        return
+    if not audio:
+        raise typer.BadParameter("none is given; accepted: files of speech", param_hint="AUDIO")
+    _check(page, block)
+    if json_file is not None:
+        make_folder_of(json_file)
+    outcome = attacks.run(_speech(audio), cases, repository, _tell)
+    if json_file is not None:
+        json_file.write_text(report.as_json(outcome), "utf-8")
+    _put(report.markdown(outcome), page, block)
+    broken = report.broken(outcome, strict)
+    for line in broken:
+        typer.echo(line, err=True)
+    if broken:
+        raise typer.Exit(1)
+
+
 def _speech(audio: Sequence[Path]) -> NDArray[np.float32]:
     """Samples [n] of all files, joined."""
     return np.concatenate([load(path) for path in audio])

@@ -1,0 +1,74 @@
+"""Cases of gRPC callers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from emotalk_perf.chaos.processes import MARK
+from emotalk_perf.hostile.case import HANG, Case, Target
+
+VANISHING = 4
+LIMIT_S = 20.0
+
+
+def _vanish(target: Target) -> str:
+    """Callers that are gone, one after another, with requests on their way."""
+    for _ in range(VANISHING):
+        subprocess.run(
+            [sys.executable, "-m", "emotalk_perf.hostile.vanishing", f"{target.host}:{target.grpc}"],
+            env={**os.environ, MARK: target.mark},
+            timeout=60,
+            check=True,
+        )
+    return "gone"
+
+
+def _asks(ask: Callable[[Any], object]) -> Callable[[Target], str]:
+    """Return a sender of one gRPC call; its answer is ``granted``, or the status code."""
+
+    def send(target: Target) -> str:
+        import tritonclient.grpc as triton
+        from tritonclient.utils import InferenceServerException
+
+        with triton.InferenceServerClient(f"{target.host}:{target.grpc}") as client:
+            try:
+                ask(client)
+            except InferenceServerException as error:
+                code = str(error.status()).rpartition(".")[2]
+                return HANG if code == "DEADLINE_EXCEEDED" else code
+            return "granted"
+
+    return send
+
+
+_NOT_GRANTED = "UNAVAILABLE|PERMISSION_DENIED|UNIMPLEMENTED"
+
+CASES = (
+    Case("grpc-vanishing", "A3 F5", "gone", _vanish),
+    Case(
+        "grpc-shared-memory",
+        "A5 F1",
+        _NOT_GRANTED,
+        _asks(
+            lambda client: client.register_system_shared_memory(
+                "hostile", "/emotalk_hostile", 64, client_timeout=LIMIT_S
+            )
+        ),
+    ),
+    Case(
+        "grpc-logging",
+        "A5 F1",
+        _NOT_GRANTED,
+        _asks(lambda client: client.update_log_settings({"log_error": True}, client_timeout=LIMIT_S)),
+    ),
+    Case(
+        "grpc-model-control",
+        "A6 F2",
+        _NOT_GRANTED,
+        _asks(lambda client: client.load_model("emotalk", client_timeout=LIMIT_S)),
+    ),
+)
