@@ -94,13 +94,18 @@ def run(
     Raises:
         ServiceNotStarted: they do not serve in time.
     """
-    before = leftovers.files()
     mark = secrets.token_hex(8)
     outcome = Outcome()
-    with _interrupts(), tempfile.TemporaryDirectory(prefix="hostile-logs-") as folder:
-        _service(outcome, clip[:SAMPLE_RATE], cases, repository, tell, mark, Path(folder))
-        outcome.tracebacks = tracebacks(Path(folder))
-    outcome.left = [what for what in leftovers.left_behind(before, mark) if not in_use(what)]
+    with (
+        _interrupts(),
+        tempfile.TemporaryDirectory(prefix="hostile-logs-") as logs,
+        tempfile.TemporaryDirectory(prefix="hostile-temporary-") as temporary,
+    ):
+        own = Path(temporary)
+        before = leftovers.files(own)
+        _service(outcome, clip[:SAMPLE_RATE], cases, repository, tell, mark, own, Path(logs))
+        outcome.tracebacks = tracebacks(Path(logs))
+        outcome.left = [what for what in leftovers.left_behind(before, mark, own) if not in_use(what)]
     return outcome
 
 
@@ -137,7 +142,7 @@ def _interrupts() -> Iterator[None]:
 
 def _service(
     outcome: Outcome, clip: NDArray[np.float32], cases: Sequence[Case], repository: Path | None,
-    tell: Callable[[str], None], mark: str, folder: Path,
+    tell: Callable[[str], None], mark: str, own: Path, folder: Path,
 ) -> None:  # fmt: skip
     http, grpc, metrics, health, port = _free_ports(5)
     target = Target(HOST, http, grpc, port, mark)
@@ -148,7 +153,7 @@ def _service(
     facing = [sys.executable, "-m", "emotalk_cli", "gateway", "--url", url, "--host", HOST, "--port", f"{port}"]
     with ExitStack() as stack:
         kept = {
-            name: stack.enter_context(Kept(command, {MARK: mark}, folder / f"{name}.log"))
+            name: stack.enter_context(Kept(command, {MARK: mark, "TMPDIR": str(own)}, folder / f"{name}.log"))
             for name, command in ((SUPERVISOR, server), (GATEWAY, facing))
         }
         known = _known(url, clip)
