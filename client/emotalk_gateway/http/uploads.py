@@ -32,6 +32,8 @@ MAX_FIELDS = 32
 KINDS = "wav, flac, mp3, ogg, opus; with the extra media, webm, mp4, m4a and others"
 MAX_FIELD_BYTES = 64 * 1024
 """Of all fields of a form together; the file is none of them."""
+MAX_NESTED = 100
+"""Opening brackets of one field: what nests deeper than a parser can follow is refused before it is parsed."""
 SNIFFED = 64
 """Bytes that tell text from audio: every audio file has bytes that are no text in its first ones."""
 DECODED = 64 * 1024
@@ -153,6 +155,8 @@ class Fields:
 
 
 def _text(name: str, value: bytearray) -> str:
+    if sum(map(value.count, b"[{")) > MAX_NESTED:
+        raise InvalidUpload(f"the field {name!r} has more than {MAX_NESTED} brackets; accepted: text, or an object")
     try:
         return value.decode()
     except UnicodeDecodeError as error:

@@ -85,6 +85,7 @@ class Running:
     def __init__(self, capacity: Capacity) -> None:
         self._capacity = capacity
         self._runs = False
+        self._since = 0.0
 
     def pause(self) -> None:
         """Let others run; nothing happens where it is paused already."""
@@ -97,6 +98,13 @@ class Running:
         if not self._runs:
             await self._capacity._take()
             self._runs = True
+            self._since = asyncio.get_running_loop().time()
+
+    async def share(self, seconds: float) -> None:
+        """Let those who wait run first, where this one has run for ``seconds`` since it last waited."""
+        if self._capacity.waiting and asyncio.get_running_loop().time() - self._since >= seconds:
+            self.pause()
+            await self.resume()
 
     @asynccontextmanager
     async def paused_after(self, seconds: float) -> AsyncIterator[None]:

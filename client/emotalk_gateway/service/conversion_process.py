@@ -1,6 +1,7 @@
 """Write the frames on standard input as a file on standard output; run by :mod:`.conversion`, not imported.
 
-Arguments: the suffix of the format, and frames per second.
+Standard input has timecodes [F] as float64, then weights [F, 52] as float32. Arguments: the suffix of the format,
+frames per second, F.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ if __name__ == "__main__":
     from emotalk_client.faces.animation import Animation
     from emotalk_client.faces.formats import FORMATS
 
-    suffix, fps = sys.argv[1], float(sys.argv[2])
-    timecodes = np.load(sys.stdin.buffer)
-    weights = np.load(sys.stdin.buffer)
+    suffix, fps, frames = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
+    timecodes = np.frombuffer(sys.stdin.buffer.read(8 * frames), np.float64)
+    weights = np.frombuffer(sys.stdin.buffer.read(), np.float32).reshape(frames, -1)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"face{suffix}"
         FORMATS[suffix].write(Animation(weights, timecodes, fps), path)

@@ -12,6 +12,8 @@ from emotalk_gateway.service.service import Service
 
 PATIENCE_S = 0.2
 """Seconds that a caller may take to read a block before others run in its stead."""
+SHARE_S = 1.0
+"""Seconds after which one that runs lets those who wait run first: a word need not wait for eight long clips."""
 
 
 async def faces(service: Service, request: FaceRequest) -> AsyncGenerator[Face, None]:
@@ -38,6 +40,7 @@ async def faces(service: Service, request: FaceRequest) -> AsyncGenerator[Face, 
                     service.metrics.frames(request.route, len(face))
                     async with running.paused_after(PATIENCE_S):
                         yield face
+                    await running.share(SHARE_S)
                 if block is None:
                     break
         service.rate.heard(came, waited_s)

@@ -151,7 +151,7 @@ class _Text:
         try:
             value, end = _DECODER.raw_decode(text)
         except (ValueError, RecursionError) as error:
-            reason = getattr(error, "msg", type(error).__name__)
+            reason = getattr(error, "msg", error)
             raise _not_json(f"{reason}, or more than {MOST_OTHER} bytes of one value") from error
         self._held = self._held[end:]
         return value
