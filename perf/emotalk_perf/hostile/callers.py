@@ -11,15 +11,16 @@ from typing import Any
 from emotalk_perf.chaos.processes import MARK
 from emotalk_perf.hostile.case import HANG, Case, Target
 
-VANISHING = 4
+LEAVE_S = (0.1, 0.2, 0.3, 0.5, 0.8, 1.2)
+"""Seconds after which each of them leaves."""
 LIMIT_S = 20.0
 
 
 def _vanish(target: Target) -> str:
     """Callers that are gone, one after another, with requests on their way."""
-    for _ in range(VANISHING):
+    for leave_s in LEAVE_S:
         subprocess.run(
-            [sys.executable, "-m", "emotalk_perf.hostile.vanishing", f"{target.host}:{target.grpc}"],
+            [sys.executable, "-m", "emotalk_perf.hostile.vanishing", f"{target.host}:{target.grpc}", f"{leave_s}"],
             env={**os.environ, MARK: target.mark},
             timeout=60,
             check=True,
