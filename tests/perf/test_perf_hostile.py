@@ -86,7 +86,10 @@ def test_what_is_left_and_tracebacks_break_a_run(tmp_path):
 
 def test_an_outage_lasts_until_the_next_face():
     answers = [Answer(at, at + 0.1, well) for at, well in ((0, True), (1, False), (2, False), (4, True), (5, True))]
-    assert longest_outage_s(answers) == pytest.approx(3.1)
+    assert longest_outage_s(answers) == pytest.approx(3.0)
+    assert longest_outage_s([Answer(1, 3.1, False), Answer(4, 4.1, True)]) == pytest.approx(3.1), (
+        "had no answer in time"
+    )
     assert longest_outage_s(answers[:1]) == 0
     assert longest_outage_s(answers[:3]) == math.inf
 

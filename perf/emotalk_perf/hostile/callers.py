@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from emotalk_perf.chaos.prober import EVERY_S, ready_of
 from emotalk_perf.chaos.processes import MARK
 from emotalk_perf.hostile.case import HANG, Case, Target
 
-VANISHING = 4
+LEAVE_S = (0.1, 0.2, 0.3, 0.5, 0.8, 1.2)
+"""Seconds after which each of them leaves."""
 LIMIT_S = 20.0
+BETWEEN_S = 1.0
 
 
 def _vanish(target: Target) -> str:
     """Callers that are gone, one after another, with requests on their way."""
-    for _ in range(VANISHING):
+    for leave_s in LEAVE_S:
         subprocess.run(
-            [sys.executable, "-m", "emotalk_perf.hostile.vanishing", f"{target.host}:{target.grpc}"],
+            [sys.executable, "-m", "emotalk_perf.hostile.vanishing", f"{target.host}:{target.grpc}", f"{leave_s}"],
             env={**os.environ, MARK: target.mark},
             timeout=60,
             check=True,
         )
+        _await_ready(target)
     return "gone"
+
+
+def _await_ready(target: Target) -> None:
+    """Wait until faces are to be had again, and somebody had one: the next caller's harm is counted by itself."""
+    ready = ready_of(target.host, target.http, "/v2/models/emotalk/ready")
+    until = time.monotonic() + LIMIT_S
+    time.sleep(BETWEEN_S)
+    while time.monotonic() < until:
+        with suppress(OSError, http.client.HTTPException):
+            if ready():
+                break
+        time.sleep(EVERY_S)
+    time.sleep(BETWEEN_S)
 
 
 def _asks(ask: Callable[[Any], object]) -> Callable[[Target], str]:

@@ -23,7 +23,7 @@ from emotalk_contract.timing import SAMPLE_RATE
 from emotalk_perf.chaos import answers, leftovers
 from emotalk_perf.chaos.answers import Callers, Known
 from emotalk_perf.chaos.kept import Kept
-from emotalk_perf.chaos.prober import EVERY_S, Answer, Prober, face_of, ready_of
+from emotalk_perf.chaos.prober import EVERY_S, PATIENCE_S, Answer, Prober, face_of, ready_of
 from emotalk_perf.chaos.processes import GATEWAY, MARK, SUPERVISOR, TRITON, of_run
 from emotalk_perf.errors import ServiceNotStarted
 from emotalk_perf.hostile import callers as grpc_callers
@@ -228,11 +228,15 @@ class _Attack:
 
 
 def longest_outage_s(faces: Sequence[Answer]) -> float:
-    """Return the longest time from a question that failed to the next right answer, 0 where none failed."""
+    """Return the longest time from a question that failed to the next right answer, 0 where none failed.
+
+    One whose connection broke failed when it broke; one that had no answer in time failed when it was asked.
+    """
     longest, failed = 0.0, None
     for answer in faces:
         if not answer.well:
-            failed = answer.asked if failed is None else failed
+            began = answer.asked if answer.answered - answer.asked >= PATIENCE_S else answer.answered
+            failed = began if failed is None else min(failed, began)
         elif failed is not None:
             longest, failed = max(longest, answer.answered - failed), None
     return longest if failed is None else float("inf")

@@ -1,4 +1,4 @@
-"""A gRPC caller that vanishes in mid-request: ``python -m emotalk_perf.hostile.vanishing HOST:PORT``."""
+"""A gRPC caller that vanishes in mid-request: ``python -m emotalk_perf.hostile.vanishing HOST:PORT SECONDS``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-SECONDS, REQUESTS, LEAVES_S = 25, 6, 1.0
+SECONDS, REQUESTS = 10, 6
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     tensor.set_data_from_numpy(audio)
     for _ in range(REQUESTS):
         client.async_infer("emotalk", [tensor], lambda result, error: None)  # noqa: ARG005
-    time.sleep(LEAVES_S)
+    time.sleep(float(sys.argv[2]))
     os._exit(0)
 
 
