@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from emotalk_client import Frame
-from emotalk_perf.chaos import answers, leftovers, report
-from emotalk_perf.chaos.answers import CUT_OFF, DOUBLED, LOST, REFUSED, RIGHT, WRONG, Known, Tally
-from emotalk_perf.chaos.kept import Kept
+from emotalk_perf.attacked import answers, leftovers
+from emotalk_perf.attacked.answers import CUT_OFF, DOUBLED, LOST, REFUSED, RIGHT, WRONG, Known, Tally
+from emotalk_perf.attacked.kept import Kept
+from emotalk_perf.attacked.prober import Answer
+from emotalk_perf.attacked.processes import GATEWAY, HELPER, MARK, SUPERVISOR, TRITON, Process, kind_of, of_run
+from emotalk_perf.chaos import report
 from emotalk_perf.chaos.outages import healed_at, lie_s
-from emotalk_perf.chaos.prober import Answer
-from emotalk_perf.chaos.processes import GATEWAY, HELPER, MARK, SUPERVISOR, TRITON, Process, kind_of, of_run
 from emotalk_perf.chaos.run import AT_RANDOM, Kill, Outcome, Plan
 
 pytestmark = pytest.mark.unit

@@ -7,9 +7,9 @@ import pytest
 
 from emotalk_client.audio.loading import load
 from emotalk_contract.timing import SAMPLE_RATE
+from emotalk_perf.attacked.answers import RIGHT
+from emotalk_perf.attacked.processes import GATEWAY, STUB, SUPERVISOR, TRITON
 from emotalk_perf.chaos import report
-from emotalk_perf.chaos.answers import RIGHT
-from emotalk_perf.chaos.processes import GATEWAY, STUB, SUPERVISOR, TRITON
 from emotalk_perf.chaos.run import ALL_STUBS, STOPPED_TRITON, Plan, run
 
 pytestmark = pytest.mark.server

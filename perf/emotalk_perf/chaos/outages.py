@@ -1,14 +1,14 @@
 """From answers over time to outages.
 
 An outage begins with the kill, and is healed with the first right answer after the last that failed. Pure: the answers
-of a :class:`~emotalk_perf.chaos.prober.Prober` in, numbers out.
+of a :class:`~emotalk_perf.attacked.prober.Prober` in, numbers out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from emotalk_perf.chaos.prober import Answer
+from emotalk_perf.attacked.prober import Answer
 
 CALM = 8
 """Right answers in a row after which an outage is over."""

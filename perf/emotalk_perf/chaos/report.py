@@ -7,8 +7,8 @@ import math
 from dataclasses import asdict
 from statistics import median
 
-from emotalk_perf.chaos.answers import COLUMNS, NEVER
-from emotalk_perf.chaos.processes import GATEWAY, SUPERVISOR
+from emotalk_perf.attacked.answers import COLUMNS, NEVER
+from emotalk_perf.attacked.processes import GATEWAY, SUPERVISOR
 from emotalk_perf.chaos.run import AT_RANDOM, STOPPED_TRITON, Kill, Outcome
 from emotalk_perf.report import table
 

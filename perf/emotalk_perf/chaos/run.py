@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import random
-import secrets
 import signal
-import socket
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -17,20 +13,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_client import EmoTalkClient, EmoTalkError
 from emotalk_contract.timing import SAMPLE_RATE
-from emotalk_perf.chaos import answers, leftovers
-from emotalk_perf.chaos.answers import Callers, Known, Tally
-from emotalk_perf.chaos.kept import Kept
+from emotalk_perf.attacked import answers
+from emotalk_perf.attacked.answers import Callers, Known, Tally
+from emotalk_perf.attacked.prober import EVERY_S, READY_EVERY_S, Prober, face_of, ready_of
+from emotalk_perf.attacked.processes import GATEWAY, STUB, SUPERVISOR, TRITON, Process, of_run
+from emotalk_perf.attacked.service import HOST, Service
 from emotalk_perf.chaos.outages import healed_at, lie_s
-from emotalk_perf.chaos.prober import EVERY_S, READY_EVERY_S, Prober, face_of, ready_of
-from emotalk_perf.chaos.processes import GATEWAY, HELPER, MARK, STUB, SUPERVISOR, TRITON, Process, of_run
-from emotalk_perf.errors import ServiceNotStarted
 
-HOST = "127.0.0.1"
 GIVE_UP_S = 120.0
 """Seconds after which an outage counts as one that does not heal."""
-START_S = 120.0
 ALL_STUBS, STOPPED_TRITON, AT_RANDOM = "all stubs at once", "triton, stopped", "at random, 1 to 3"
 PROBED_S = 0.5
 """Seconds of speech of the clip by which healing is seen."""
@@ -91,60 +83,30 @@ def run(clip: NDArray[np.float32], plan: Plan, repository: Path | None, tell: Ca
     Raises:
         ServiceNotStarted: they do not serve in time.
     """
-    mark = secrets.token_hex(8)
     outcome = Outcome(plan)
     began = time.monotonic()
-    with (
-        tempfile.TemporaryDirectory(prefix="chaos-logs-") as logs,
-        tempfile.TemporaryDirectory(prefix="chaos-temporary-") as temporary,
-    ):
-        own = Path(temporary)
-        before = leftovers.files(own)
-        _service(outcome, clip, repository, tell, {MARK: mark, "TMPDIR": temporary}, Path(logs))
-        outcome.left = leftovers.left_behind(before, mark, own)
-    outcome.seconds = time.monotonic() - began
-    return outcome
-
-
-def _service(
-    outcome: Outcome,
-    clip: NDArray[np.float32],
-    repository: Path | None,
-    tell: Callable[[str], None],
-    environment: dict[str, str],
-    folder: Path,
-) -> None:
-    plan = outcome.plan
-    http, grpc, metrics, health, port = _free_ports(5)
-    url = f"{HOST}:{grpc}"
-    server = [sys.executable, "-m", "emotalk_server.cli", "--http-port", f"{http}", "--grpc-port", f"{grpc}"]
-    server += ["--metrics-port", f"{metrics}", "--health-port", f"{health}"]
-    server += ["--repository", str(repository)] if repository is not None else []
-    gateway = [sys.executable, "-m", "emotalk_cli", "gateway", "--url", url, "--host", HOST, "--port", f"{port}"]
-    with ExitStack() as stack:
-        kept = {
-            name: stack.enter_context(Kept(command, environment, folder / f"{name}.log"))
-            for name, command in ((SUPERVISOR, server), (GATEWAY, gateway))
-        }
-        probed, known = _known(url, clip, folder)
-        _await(ready_of(HOST, port), folder)
-        faces = stack.enter_context(Prober(face_of(HOST, http, probed), EVERY_S))
-        ready = stack.enter_context(Prober(ready_of(HOST, port), READY_EVERY_S))
+    with Service(repository) as service, ExitStack() as stack:
+        second = clip[SAMPLE_RATE : SAMPLE_RATE + round(PROBED_S * SAMPLE_RATE)]
+        probed, *known = service.known([second, *(clip[: len(clip) // part] for part in (4, 2, 1))])
+        faces = stack.enter_context(Prober(face_of(HOST, service.http, probed), EVERY_S))
+        ready = stack.enter_context(Prober(ready_of(HOST, service.gateway), READY_EVERY_S))
         callers = Callers()
         stack.callback(callers.stop)
-        _load(callers, plan, url, port, known)
+        _load(callers, plan, service, known)
         outcome.tallies = callers.tallies
         time.sleep(2 * plan.calm_s)
         calm = ready.since(0.0)
         outcome.ready_when_calm = (sum(answer.well for answer in calm), len(calm))
-        service = _Service(environment[MARK], faces, ready, outcome, tell)
-        service.each_kind(plan.kills)
-        service.at_random(random.Random(plan.seed), plan.minutes * 60)  # noqa: S311  # no secret
-        callers.stop()
-    outcome.slow_stops = [name for name, one in kept.items() if not one.stopped_in_time]
+        attack = _Attack(service.mark, faces, ready, outcome, tell)
+        attack.each_kind(plan.kills)
+        attack.at_random(random.Random(plan.seed), plan.minutes * 60)  # noqa: S311  # no secret
+    outcome.slow_stops = [name for name, one in service.kept.items() if not one.stopped_in_time]
+    outcome.left = service.left
+    outcome.seconds = time.monotonic() - began
+    return outcome
 
 
-class _Service:
+class _Attack:
     """The service under attack."""
 
     def __init__(self, mark: str, faces: Prober, ready: Prober, outcome: Outcome, tell: Callable[[str], None]) -> None:
@@ -223,57 +185,11 @@ class _Service:
         return bool(last) and last[-1].well
 
 
-def _known(url: str, clip: NDArray[np.float32], folder: Path) -> tuple[Known, list[Known]]:
-    """Return a short clip and three longer ones, with the answers of the quiet server."""
-    lengths = (len(clip) // 4, len(clip) // 2, len(clip))
-    deadline = time.monotonic() + START_S
-    while True:
-        try:
-            with EmoTalkClient(url, timeout_s=30.0) as client:
-                probed = Known.of(client, clip[SAMPLE_RATE : SAMPLE_RATE + round(PROBED_S * SAMPLE_RATE)])
-                return probed, [Known.of(client, clip[:length]) for length in lengths]
-        except EmoTalkError as error:
-            if time.monotonic() > deadline:
-                raise ServiceNotStarted(f"no face within {START_S:g} s: {error}; {_said(folder)}") from error
-            time.sleep(0.2)
-
-
-def _load(callers: Callers, plan: Plan, url: str, port: int, known: Sequence[Known]) -> None:
+def _load(callers: Callers, plan: Plan, service: Service, known: Sequence[Known]) -> None:
     tally = Tally(f"files, {plan.files} callers")
     for number in range(plan.files):
-        callers.add(tally, answers.files(url, [*known[number % 3 :], *known[: number % 3]]))
-    callers.add(Tally("a live stream"), answers.live(url, known[-1]))
+        callers.add(tally, answers.files(service.url, [*known[number % 3 :], *known[: number % 3]]))
+    callers.add(Tally("a live stream"), answers.live(service.url, known[-1]))
     tally = Tally(f"uploads, {plan.uploads} callers")
     for _ in range(plan.uploads):
-        callers.add(tally, answers.uploads(HOST, port, known))
-
-
-def _await(question: Callable[[], bool], folder: Path) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        try:
-            if question():
-                return
-        except OSError:
-            pass
-        time.sleep(EVERY_S)
-    raise ServiceNotStarted(f"the gateway was not ready within {START_S:g} s; {_said(folder)}")
-
-
-def _said(folder: Path) -> str:
-    """Return the last lines of what the commands printed."""
-    lines = [
-        f"{log.stem}: {line}" for log in sorted(folder.glob("*.log")) for line in log.read_text().splitlines()[-3:]
-    ]
-    return " | ".join(lines) or "nothing was printed"
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server((HOST, 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-__all__ = ["HELPER", "Kill", "Outcome", "Plan", "run"]
+        callers.add(tally, answers.uploads(HOST, service.gateway, known))

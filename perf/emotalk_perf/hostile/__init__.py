@@ -6,7 +6,8 @@
 ``callers``  cases of gRPC callers
 ``gateway``  cases of the gateway
 ``honest``   callers who ask for faces meanwhile
-``watch``    memory and CPU of the run's processes
 ``run``      one case after another
 ``report``   the table, limits, JSON
+
+The service, its callers and those who watch it are in :mod:`emotalk_perf.attacked`.
 """

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from emotalk_perf.chaos.prober import EVERY_S, ready_of
-from emotalk_perf.chaos.processes import MARK
+from emotalk_perf.attacked.prober import EVERY_S, ready_of
+from emotalk_perf.attacked.processes import MARK
 from emotalk_perf.hostile.case import HANG, Case, Target
 
 LEAVE_S = (0.1, 0.2, 0.3, 0.5, 0.8, 1.2)

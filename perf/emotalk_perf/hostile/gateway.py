@@ -18,7 +18,7 @@ import numpy as np
 import soundfile
 
 from emotalk_contract.timing import SAMPLE_RATE
-from emotalk_perf.chaos.answers import UPLOAD_PATH
+from emotalk_perf.attacked.answers import UPLOAD_PATH
 from emotalk_perf.hostile.case import CLOSED, HANG, Case, Target
 from emotalk_perf.hostile.wire import LIMIT_S, exchange, form, head, post
 

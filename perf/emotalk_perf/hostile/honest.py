@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from emotalk_perf.chaos.answers import CUT_OFF, RIGHT, WRONG, Tally
+from emotalk_perf.attacked.answers import CUT_OFF, RIGHT, WRONG, Tally
 from emotalk_perf.hostile.gateway import CAPABILITIES
 
 PAUSE_S = 0.05

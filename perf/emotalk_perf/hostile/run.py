@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
 import signal
-import socket
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,23 +14,20 @@ from types import FrameType
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_client import EmoTalkClient, EmoTalkError
 from emotalk_contract.timing import SAMPLE_RATE
-from emotalk_perf.chaos import answers, leftovers
-from emotalk_perf.chaos.answers import Callers, Known
-from emotalk_perf.chaos.kept import Kept
-from emotalk_perf.chaos.prober import EVERY_S, PATIENCE_S, Answer, Prober, face_of, ready_of
-from emotalk_perf.chaos.processes import GATEWAY, MARK, SUPERVISOR, TRITON, of_run
-from emotalk_perf.errors import ServiceNotStarted
+from emotalk_perf.attacked import answers
+from emotalk_perf.attacked.answers import Callers
+from emotalk_perf.attacked.kept import Kept
+from emotalk_perf.attacked.prober import EVERY_S, PATIENCE_S, Answer, Prober, face_of
+from emotalk_perf.attacked.processes import GATEWAY, TRITON, of_run
+from emotalk_perf.attacked.service import HOST, Service
+from emotalk_perf.attacked.usage import PeakMemory, cpu_s
 from emotalk_perf.hostile import callers as grpc_callers
 from emotalk_perf.hostile import gateway, triton
 from emotalk_perf.hostile.case import Case, Target
 from emotalk_perf.hostile.honest import Seen, Waits, light, since
-from emotalk_perf.hostile.watch import PeakMemory, cpu_s, in_use
 
-HOST = "127.0.0.1"
 CASES: tuple[Case, ...] = (*triton.CASES, *grpc_callers.CASES, *gateway.CASES)
-START_S = 120.0
 GIVE_UP_S = 60.0
 """Seconds after which a service counts as one that does not serve again."""
 SETTLED = 5
@@ -94,33 +87,32 @@ def run(
     Raises:
         ServiceNotStarted: they do not serve in time.
     """
-    mark = secrets.token_hex(8)
     outcome = Outcome()
-    with (
-        _interrupts(),
-        tempfile.TemporaryDirectory(prefix="hostile-logs-") as logs,
-        tempfile.TemporaryDirectory(prefix="hostile-temporary-") as temporary,
-    ):
-        own = Path(temporary)
-        before = leftovers.files(own)
-        _service(outcome, clip[:SAMPLE_RATE], cases, repository, tell, mark, own, Path(logs))
-        outcome.tracebacks = tracebacks(Path(logs))
-        outcome.left = [what for what in leftovers.left_behind(before, mark, own) if not in_use(what)]
+    with _interrupts(), Service(repository) as service, ExitStack() as stack:
+        (known,) = service.known([clip[:SAMPLE_RATE]])
+        target = Target(HOST, service.http, service.grpc, service.gateway, service.mark)
+        memory = stack.enter_context(PeakMemory(lambda: service.kept[GATEWAY].pid))
+        faces = stack.enter_context(Prober(face_of(HOST, service.http, known), EVERY_S))
+        honest = [Waits("gRPC"), Waits("gateway, light"), Waits("gateway, upload")]
+        asking = (
+            answers.files(service.url, [known]),
+            light(HOST, service.gateway),
+            answers.uploads(HOST, service.gateway, [known]),
+        )
+        callers = Callers()
+        stack.callback(callers.stop)
+        for waits, ask in zip(honest, asking, strict=True):
+            callers.add(waits, ask)
+        attack = _Attack(target, service.kept[GATEWAY], memory, faces, honest)
+        for case in cases:
+            result = attack.try_(case)
+            outcome.results.append(result)
+            tell(f"{case.name}: {result.answer}; longest time without a face {result.outage_s:.2f} s")
+        outcome.cpu_s = cpu_s(service.mark)
+        outcome.gateway_peak_bytes = memory.bytes
+    outcome.tracebacks = service.tracebacks
+    outcome.left = service.left
     return outcome
-
-
-def tracebacks(folder: Path) -> list[str]:
-    """Return the last line of each traceback in the logs of ``folder``."""
-    found = []
-    for log in sorted(folder.glob("*.log")):
-        open_ = False
-        for line in log.read_text("utf-8", "replace").splitlines():
-            if "Traceback (most recent call last)" in line:
-                open_ = True
-            elif open_ and line and not line[0].isspace():
-                found.append(f"{log.stem}: {line[:200]}")
-                open_ = False
-    return found
 
 
 @contextmanager
@@ -138,41 +130,6 @@ def _interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _service(
-    outcome: Outcome, clip: NDArray[np.float32], cases: Sequence[Case], repository: Path | None,
-    tell: Callable[[str], None], mark: str, own: Path, folder: Path,
-) -> None:  # fmt: skip
-    http, grpc, metrics, health, port = _free_ports(5)
-    target = Target(HOST, http, grpc, port, mark)
-    url = f"{HOST}:{grpc}"
-    server = [sys.executable, "-m", "emotalk_server.cli", "--http-port", f"{http}", "--grpc-port", f"{grpc}"]
-    server += ["--metrics-port", f"{metrics}", "--health-port", f"{health}"]
-    server += ["--repository", str(repository)] if repository is not None else []
-    facing = [sys.executable, "-m", "emotalk_cli", "gateway", "--url", url, "--host", HOST, "--port", f"{port}"]
-    with ExitStack() as stack:
-        kept = {
-            name: stack.enter_context(Kept(command, {MARK: mark, "TMPDIR": str(own)}, folder / f"{name}.log"))
-            for name, command in ((SUPERVISOR, server), (GATEWAY, facing))
-        }
-        known = _known(url, clip)
-        _await(ready_of(HOST, port))
-        memory = stack.enter_context(PeakMemory(lambda: kept[GATEWAY].pid))
-        faces = stack.enter_context(Prober(face_of(HOST, http, known), EVERY_S))
-        honest = [Waits("gRPC"), Waits("gateway, light"), Waits("gateway, upload")]
-        asking = (answers.files(url, [known]), light(HOST, port), answers.uploads(HOST, port, [known]))
-        callers = Callers()
-        stack.callback(callers.stop)
-        for waits, ask in zip(honest, asking, strict=True):
-            callers.add(waits, ask)
-        attack = _Attack(target, kept[GATEWAY], memory, faces, honest)
-        for case in cases:
-            result = attack.try_(case)
-            outcome.results.append(result)
-            tell(f"{case.name}: {result.answer}; longest time without a face {result.outage_s:.2f} s")
-        outcome.cpu_s = cpu_s(mark)
-        outcome.gateway_peak_bytes = memory.bytes
 
 
 class _Attack:
@@ -240,35 +197,3 @@ def longest_outage_s(faces: Sequence[Answer]) -> float:
         elif failed is not None:
             longest, failed = max(longest, answer.answered - failed), None
     return longest if failed is None else float("inf")
-
-
-def _known(url: str, clip: NDArray[np.float32]) -> Known:
-    deadline = time.monotonic() + START_S
-    while True:
-        try:
-            with EmoTalkClient(url, timeout_s=30.0) as client:
-                return Known.of(client, clip)
-        except EmoTalkError as error:
-            if time.monotonic() > deadline:
-                raise ServiceNotStarted(f"no face within {START_S:g} s: {error}") from error
-            time.sleep(0.2)
-
-
-def _await(question: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        try:
-            if question():
-                return
-        except OSError:
-            pass
-        time.sleep(EVERY_S)
-    raise ServiceNotStarted(f"the gateway was not ready within {START_S:g} s")
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server((HOST, 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports

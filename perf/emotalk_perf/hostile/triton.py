@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from emotalk_contract import tensors
-from emotalk_perf.chaos.processes import TRITON, of_run
+from emotalk_perf.attacked.processes import TRITON, of_run
 from emotalk_perf.hostile.case import Case, Target
 from emotalk_perf.hostile.wire import exchange, head, post
 

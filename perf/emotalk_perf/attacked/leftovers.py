@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Set
 from pathlib import Path
 
-from emotalk_perf.chaos.processes import of_run
+from emotalk_perf.attacked.processes import of_run
 from emotalk_server.leavings import ENVIRONMENTS, PREFIX, REGIONS, SHARED_MEMORY
 
 OURS = ("emotalk", "triton_python_backend_shm_region_", "python_env_")
@@ -49,4 +50,17 @@ def left_behind(before: Set[Path], mark: str, own: Path) -> list[str]:
     while of_run(mark) and time.monotonic() < until:
         time.sleep(0.1)
     processes = [f"process {one.pid} ({one.kind})" for one in of_run(mark)]
-    return processes + sorted(str(path) for path in files(own) - before)
+    return processes + sorted(str(path) for path in files(own) - before if not in_use(path))
+
+
+def in_use(path: Path) -> bool:
+    """Return True where a process that lives has ``path`` mapped or on its command line: it is another run's."""
+    name = path.name.encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        for of in ("cmdline", "maps"):
+            try:
+                if int(folder.name) != os.getpid() and name in (folder / of).read_bytes():
+                    return True
+            except OSError:  # it has ended, or is not ours to read
+                continue
+    return False

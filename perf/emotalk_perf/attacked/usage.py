@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from emotalk_perf.chaos.processes import of_run
+from emotalk_perf.attacked.processes import of_run
 
 EVERY_S = 0.05
 
@@ -70,16 +70,3 @@ def cpu_s(mark: str) -> dict[str, float]:
             continue
         total[one.kind] += (int(fields[11]) + int(fields[12])) / ticks  # type: ignore[assignment]
     return dict(total)
-
-
-def in_use(path: str) -> bool:
-    """Return True where a process that lives has ``path`` mapped or on its command line: it is another run's."""
-    name = Path(path).name.encode()
-    for folder in Path("/proc").glob("[0-9]*"):
-        for of in ("cmdline", "maps"):
-            try:
-                if int(folder.name) != os.getpid() and name in (folder / of).read_bytes():
-                    return True
-            except OSError:  # it has ended, or is not ours to read
-                continue
-    return False

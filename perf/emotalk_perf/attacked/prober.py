@@ -14,7 +14,7 @@ from types import TracebackType
 import numpy as np
 
 from emotalk_contract import tensors
-from emotalk_perf.chaos.answers import TOLERANCE, Known
+from emotalk_perf.attacked.answers import TOLERANCE, Known
 
 EVERY_S = 0.1
 """Seconds between two questions for a face; they overlap, so that one that hangs hides none."""

@@ -10,15 +10,16 @@ import threading
 import pytest
 from typer.testing import CliRunner
 
-from emotalk_perf.chaos.answers import LOST, RIGHT, WRONG
-from emotalk_perf.chaos.prober import Answer
+from emotalk_perf.attacked.answers import LOST, RIGHT, WRONG
+from emotalk_perf.attacked.leftovers import in_use
+from emotalk_perf.attacked.prober import Answer
+from emotalk_perf.attacked.service import tracebacks
 from emotalk_perf.cli import app
 from emotalk_perf.hostile import honest, report
 from emotalk_perf.hostile.case import CLOSED, HANG, Case
 from emotalk_perf.hostile.gateway import _code
 from emotalk_perf.hostile.honest import Seen, Waits, since
-from emotalk_perf.hostile.run import CASES, Outcome, Result, UnknownCase, chosen, longest_outage_s, tracebacks
-from emotalk_perf.hostile.watch import in_use
+from emotalk_perf.hostile.run import CASES, Outcome, Result, UnknownCase, chosen, longest_outage_s
 from emotalk_perf.hostile.wire import exchange, form, in_words
 
 pytestmark = pytest.mark.unit
@@ -79,7 +80,7 @@ def test_what_is_left_and_tracebacks_break_a_run(tmp_path):
     (tmp_path / "gateway.log").write_text(
         "INFO x\nTraceback (most recent call last):\n  File x\nValueError: y\nINFO z\n"
     )
-    found = tracebacks(tmp_path)
+    found = tracebacks(tmp_path / "gateway.log")
     assert found == ["gateway: ValueError: y"]
     assert len(report.broken(Outcome(tracebacks=found, left=["/tmp/emotalk-x"]))) == 2  # noqa: S108  # a word
 
@@ -174,9 +175,9 @@ def test_the_command_lists_its_cases_and_needs_speech_for_more():
 
 
 def test_what_a_living_process_uses_is_not_left_behind(tmp_path):
-    name = str(tmp_path / "emotalk-another-run")
+    name = tmp_path / "emotalk-another-run"
     assert not in_use(name)
-    waiting = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()", name]
+    waiting = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()", str(name)]
     with subprocess.Popen(waiting, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         assert in_use(name)
