@@ -2,6 +2,8 @@
 
 import math
 import os
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,12 +13,13 @@ import pytest
 
 from emotalk_client import Frame
 from emotalk_perf.attacked import answers, leftovers
-from emotalk_perf.attacked.answers import CUT_OFF, DOUBLED, LOST, REFUSED, RIGHT, WRONG, Known, Tally
+from emotalk_perf.attacked.answers import CUT_OFF, DOUBLED, LOST, REFUSED, RIGHT, UNHEARD, WRONG, Callers, Known, Tally
+from emotalk_perf.attacked.interrupts import interrupts
 from emotalk_perf.attacked.kept import Kept
 from emotalk_perf.attacked.prober import Answer
 from emotalk_perf.attacked.processes import GATEWAY, HELPER, MARK, SUPERVISOR, TRITON, Process, kind_of, of_run
 from emotalk_perf.chaos import report
-from emotalk_perf.chaos.outages import healed_at, lie_s
+from emotalk_perf.chaos.outages import healed_at, late_s, lie_s
 from emotalk_perf.chaos.run import AT_RANDOM, Kill, Outcome, Plan
 
 pytestmark = pytest.mark.unit
@@ -41,6 +44,13 @@ def test_readiness_lies_until_its_last_yes_before_the_last_face_that_failed():
     assert lie_s(asked(True, True, True, False, True, start=10.05), faces, 10.0, 10.5) == pytest.approx(0.25)
     assert lie_s(asked(False, False, False, False, True, start=10.05), faces, 10.0, 10.5) == 0
     assert lie_s(asked(True, True, start=10.05), asked(True, True, start=10.0), 10.0, 10.1) == 0
+
+
+def test_readiness_is_late_until_its_first_yes_after_the_last_no():
+    assert late_s(asked(False, False, True, False, True, start=10.0), 10.1) == pytest.approx(0.3)
+    assert late_s(asked(False, True, True, start=10.0), 10.1) == 0
+    assert late_s(asked(True, True, start=10.0), 10.1) == 0
+    assert late_s(asked(True, False, False, start=10.0), 10.1) == math.inf
 
 
 def test_an_answer_stands_in_its_column():
@@ -70,6 +80,49 @@ def test_a_live_stream_is_judged_by_its_frames(indices, column):
     answers._judge_live(tally, KNOWN, frames(indices), 30, 1.0)
     assert dict(tally.columns) == {column: 1}
     assert bool(tally.remarks) == (column != RIGHT)
+
+
+def test_frames_that_came_before_a_refusal_are_judged_too():
+    tally = Tally("live")
+    assert answers._judge_order(tally, frames(range(12)), 12)
+    assert not tally.columns
+    assert not answers._judge_order(tally, frames([0, 1, 3]), 4)
+    assert not answers._judge_order(tally, frames([0, 1, 1, 2]), 3)
+    assert dict(tally.columns) == {LOST: 1, DOUBLED: 1}
+
+
+def test_a_port_where_nobody_listens_cuts_nothing_off():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    assert answers._uploaded("127.0.0.1", port, KNOWN, b"", "text/plain") == (UNHEARD, "ConnectionRefusedError")
+
+
+def test_no_more_calls_are_cut_off_than_a_gateway_can_have_had():
+    tally = Tally("uploads")
+    callers = Callers()
+    for _ in range(2):
+        callers.add(tally, lambda tally, stopping: None)
+    callers.stop()
+    assert (callers.tallies, tally.callers) == ([tally], 2)
+    outcome = Outcome(Plan(), tallies=[tally], kills=[Kill("gateway", ("gateway",), 1.0, False, 0.0)])
+    tally.note(CUT_OFF)
+    tally.note(CUT_OFF)
+    assert report.wrongs(outcome) == []
+    tally.note(CUT_OFF)
+    assert len(report.wrongs(outcome)) == 1
+
+
+def test_refusals_of_all_callers_are_added():
+    tallies = [Tally("files"), Tally("uploads")]
+    for tally in tallies:
+        tally.note(REFUSED, 1.0, "ServerBusy")
+    text = report.markdown(Outcome(Plan(), tallies=tallies))
+    assert "Refused in words by: ServerBusy 2." in text
+
+
+def test_a_run_that_is_ended_unwinds():
+    with pytest.raises(KeyboardInterrupt), interrupts():
+        signal.raise_signal(signal.SIGTERM)
 
 
 def event(rows, first=0):
@@ -133,6 +186,11 @@ def test_limits_are_told_from_what_may_never_be():
     ]
     assert report.wrongs(outcome) == []
     assert report.late(outcome) == []
+    outcome.kills += [Kill("a stub, stopped", ("stub x",), 15.9, True, 0.0, 0.9, 9.0)]
+    assert report.late(outcome) == []
+    outcome.kills += [Kill("triton", ("triton",), 1.0, True, 0.0, 1.1)]
+    assert len(report.late(outcome)) == 1
+    outcome.kills.pop()
     outcome.kills += [Kill("triton", ("triton",), 3.1, True, 1.1), Kill("triton", ("triton",), math.inf, True, 0.0)]
     assert len(report.late(outcome)) == 2
     assert report.wrongs(outcome) == ["triton: not healed"]

@@ -10,7 +10,7 @@ from emotalk_contract.timing import SAMPLE_RATE
 from emotalk_perf.attacked.answers import RIGHT
 from emotalk_perf.attacked.processes import GATEWAY, STUB, SUPERVISOR, TRITON
 from emotalk_perf.chaos import report
-from emotalk_perf.chaos.run import ALL_STUBS, STOPPED_TRITON, Plan, run
+from emotalk_perf.chaos.run import ALL_STUBS, STOPPED_STUB, STOPPED_TRITON, Plan, run
 
 pytestmark = pytest.mark.server
 
@@ -24,7 +24,7 @@ def test_every_process_may_die_and_nothing_is_lost():
     )
     assert report.wrongs(outcome) == []
     killed = {kill.kind for kill in outcome.kills}
-    assert killed >= {GATEWAY, SUPERVISOR, TRITON, ALL_STUBS, STOPPED_TRITON}
+    assert killed >= {GATEWAY, SUPERVISOR, TRITON, ALL_STUBS, STOPPED_STUB, STOPPED_TRITON}
     assert len([kind for kind in killed if kind.startswith(STUB)]) == 6
     assert all(kill.victims and math.isfinite(kill.healed_s) for kill in outcome.kills)
     assert len(told) == len(outcome.kills)

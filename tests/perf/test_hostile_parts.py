@@ -9,6 +9,8 @@ import threading
 
 import pytest
 from typer.testing import CliRunner
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
 
 from emotalk_perf.attacked.answers import LOST, RIGHT, WRONG
 from emotalk_perf.attacked.leftovers import in_use
@@ -16,6 +18,7 @@ from emotalk_perf.attacked.prober import Answer
 from emotalk_perf.attacked.service import tracebacks
 from emotalk_perf.cli import app
 from emotalk_perf.hostile import honest, report
+from emotalk_perf.hostile.bargein import BINARY, message
 from emotalk_perf.hostile.case import CLOSED, HANG, Case
 from emotalk_perf.hostile.gateway import _code
 from emotalk_perf.hostile.honest import Seen, Waits, since
@@ -183,3 +186,12 @@ def test_what_a_living_process_uses_is_not_left_behind(tmp_path):
         assert in_use(name)
         process.stdin.close()
     assert not in_use(name)
+
+
+@pytest.mark.parametrize("size", [0, 3, 125, 126, 65_535, 65_536])
+def test_a_message_is_what_a_websocket_server_reads(size):
+    protocol = ServerProtocol(state=OPEN)
+    payload = bytes(n % 251 for n in range(size))
+    protocol.receive_data(message(BINARY, payload))
+    (frame,) = protocol.events_received()
+    assert (frame.opcode, frame.data) == (BINARY, payload)

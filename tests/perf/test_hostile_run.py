@@ -12,6 +12,7 @@ pytestmark = pytest.mark.server
 
 VOICE = Path(__file__).parents[2] / "docs" / "demo" / "voice.flac"
 NAMES = ["http-endless-shape", "option-nested", "shared-memory", "grpc-model-control", "broken-origin", "head"]
+NAMES += ["barge-in-on-a-standing-server"]
 
 
 def test_hostile_cases_are_refused_and_honest_callers_have_their_answers():

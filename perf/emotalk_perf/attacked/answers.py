@@ -1,7 +1,7 @@
 """Callers whose clips are known, and whose answers are therefore known too.
 
-Rule that this module guards: **every call ends in exactly one column**: right, refused in words, cut off (the process
-that was asked has died), wrong, lost or doubled.
+Rule that this module guards: **every call ends in exactly one column**: right, refused in words, nobody listened, cut
+off (the process that was asked has died), wrong, lost or doubled.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from emotalk_client import EmoTalkClient, EmoTalkError, Frame
 from emotalk_contract.timing import FPS, SAMPLE_RATE, frame_count
 
-RIGHT, REFUSED, CUT_OFF, WRONG, LOST, DOUBLED = "right", "refused in words", "cut off", "wrong", "lost", "doubled"
-COLUMNS = (RIGHT, REFUSED, CUT_OFF, WRONG, LOST, DOUBLED)
+RIGHT, REFUSED, UNHEARD, CUT_OFF = "right", "refused in words", "nobody listened", "cut off"
+WRONG, LOST, DOUBLED = "wrong", "lost", "doubled"
+COLUMNS = (RIGHT, REFUSED, UNHEARD, CUT_OFF, WRONG, LOST, DOUBLED)
 NEVER = (WRONG, LOST, DOUBLED)
 """Columns in which nothing may stand."""
 
@@ -65,6 +66,8 @@ class Tally:
     """Answers of one kind of caller."""
 
     caller: str
+    callers: int = 0
+    """That share it; each asks one thing at a time."""
     columns: Counter[str] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
     """By the error's class."""
@@ -98,8 +101,9 @@ class Callers:
 
     def add(self, tally: Tally, ask: Callable[[Tally, threading.Event], None]) -> None:
         """Start one that runs ``ask`` once; it returns soon after the event is set."""
-        if tally not in self.tallies:
+        if not any(tally is one for one in self.tallies):
             self.tallies.append(tally)
+        tally.callers += 1
         thread = threading.Thread(target=ask, args=(tally, self._stopping), daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -153,6 +157,7 @@ def live(url: str, known: Known, block: int = SAMPLE_RATE // 50) -> Callable[[Ta
                         spoken = min(end, len(known.clip))
                 except EmoTalkError as error:
                     tally.note(REFUSED, time.monotonic() - began, type(error).__name__, allowed_s=2 * CALL_S)
+                    _judge_order(tally, frames, max((frame.index + 1 for frame in frames), default=0))
                     continue
                 _judge_live(tally, known, frames, frame_count(spoken), time.monotonic() - began)
 
@@ -161,18 +166,24 @@ def live(url: str, known: Known, block: int = SAMPLE_RATE // 50) -> Callable[[Ta
 
 def _judge_live(tally: Tally, known: Known, frames: Sequence[Frame], expected: int, seconds: float) -> None:
     """Count a session's frames: each must be there once, in order, and show what the whole clip shows."""
+    if _judge_order(tally, frames, expected, seconds) and expected == len(known.weights):
+        off = np.abs(np.stack([frame.weights for frame in frames]) - known.weights) > LIVE_OFF
+        why = f"{100 * off.mean():.2f} % of the weights off by more than {LIVE_OFF}"
+        tally.note(RIGHT if float(off.mean()) <= LIVE_SHARE else WRONG, seconds, why, allowed_s=2 * CALL_S)
+
+
+def _judge_order(tally: Tally, frames: Sequence[Frame], expected: int, seconds: float = 0.0) -> bool:
+    """Count what is lost, doubled or out of order of the frames 0 to ``expected``; return True where nothing is."""
     indices = [frame.index for frame in frames]
     doubled = len(indices) - len(set(indices))
     lost = len(set(range(expected)) - set(indices))
     for column, count in ((DOUBLED, doubled), (LOST, lost)):
         if count:
             tally.note(column, seconds, f"{count} of {expected} frames", allowed_s=2 * CALL_S)
-    whole = expected == len(known.weights)
-    if not doubled and not lost and whole:
-        off = np.abs(np.stack([frame.weights for frame in frames]) - known.weights) > LIVE_OFF
-        right = float(off.mean()) <= LIVE_SHARE and indices == sorted(indices)
-        why = f"{100 * off.mean():.2f} % of the weights off by more than {LIVE_OFF}"
-        tally.note(RIGHT if right else WRONG, seconds, why, allowed_s=2 * CALL_S)
+    disordered = not doubled and indices != sorted(indices)
+    if disordered:
+        tally.note(WRONG, seconds, "frames out of order", allowed_s=2 * CALL_S)
+    return not (doubled or lost or disordered)
 
 
 def uploads(host: str, port: int, known: Sequence[Known]) -> Callable[[Tally, threading.Event], None]:
@@ -202,6 +213,8 @@ def _uploaded(host: str, port: int, known: Known, body: bytes, kind: str) -> tup
         if answer.status != http.client.OK:
             return REFUSED, json.loads(said)["error"]
         return _read_events(known, said)
+    except ConnectionRefusedError as error:
+        return UNHEARD, type(error).__name__
     except (OSError, http.client.HTTPException) as error:
         return CUT_OFF, type(error).__name__
     finally:

@@ -42,10 +42,10 @@ class Service:
 
     def __init__(self, repository: Path | None) -> None:
         self.mark = secrets.token_hex(8)
-        self.http, self.grpc, self.gateway, metrics, health = _free_ports(5)
+        self.http, self.grpc, self.gateway, self.health, metrics = _free_ports(5)
         self.url = f"{HOST}:{self.grpc}"
         server = [sys.executable, "-m", "emotalk_server.cli", "--http-port", f"{self.http}"]
-        server += ["--grpc-port", f"{self.grpc}", "--metrics-port", f"{metrics}", "--health-port", f"{health}"]
+        server += ["--grpc-port", f"{self.grpc}", "--metrics-port", f"{metrics}", "--health-port", f"{self.health}"]
         server += ["--repository", str(repository)] if repository is not None else []
         gateway = [sys.executable, "-m", "emotalk_cli", "gateway", "--url", self.url, "--host", HOST]
         gateway += ["--port", f"{self.gateway}"]

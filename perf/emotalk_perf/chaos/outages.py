@@ -28,6 +28,17 @@ def healed_at(answers: Sequence[Answer], calm: int = CALM) -> float | None:
     return min(answer.answered for answer in right)
 
 
+def late_s(ready: Sequence[Answer], healed: float) -> float:
+    """Return for how many seconds readiness went on saying no after faces were to be had again; infinite where it said
+    nothing else.
+    """
+    noes = [answer.asked for answer in ready if not answer.well]
+    yeses = [answer.asked for answer in ready if answer.well and answer.asked > max(noes, default=healed)]
+    if noes and not yeses:
+        return float("inf")
+    return max(0.0, min(yeses) - healed) if noes and max(noes) > healed else 0.0
+
+
 def lie_s(ready: Sequence[Answer], faces: Sequence[Answer], killed: float, healed: float) -> float:
     """Return for how many seconds of an outage readiness went on saying yes: from the kill to its last yes.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from dataclasses import asdict
 from statistics import median
 
-from emotalk_perf.attacked.answers import COLUMNS, NEVER
+from emotalk_perf.attacked.answers import COLUMNS, CUT_OFF, NEVER
 from emotalk_perf.attacked.processes import GATEWAY, SUPERVISOR
-from emotalk_perf.chaos.run import AT_RANDOM, STOPPED_TRITON, Kill, Outcome
+from emotalk_perf.chaos.run import AT_RANDOM, STOPPED_STUB, STOPPED_TRITON, Kill, Outcome
 from emotalk_perf.report import table
 
 HEALS_S = 3.0
@@ -17,14 +18,14 @@ HEALS_S = 3.0
 RESTARTS_S = 5.0
 """Seconds in which that of a supervisor or a gateway is, by whoever starts them again."""
 UNFREEZES_S = 16.0
-"""Seconds in which a Triton that stands still is: 10 s to be sure of it."""
+"""Seconds in which a process that stands still is: 10 s to be sure of it."""
 LIES_S = 1.0
 """Seconds for which readiness may be behind."""
 
 
 def limit_s(kill: Kill) -> float:
     """Return the seconds in which ``kill`` must be healed."""
-    if kill.kind == STOPPED_TRITON:
+    if kill.kind in (STOPPED_STUB, STOPPED_TRITON):
         return UNFREEZES_S
     return RESTARTS_S if {SUPERVISOR, GATEWAY} & set(kill.victims) else HEALS_S
 
@@ -43,6 +44,13 @@ def wrongs(outcome: Outcome) -> list[str]:
     """
     found = [remark for tally in outcome.tallies for remark in tally.remarks]
     found += [f"{tally.caller}: {tally.hung} calls hung" for tally in outcome.tallies if tally.hung]
+    deaths = sum(kill.victims.count(GATEWAY) for kill in outcome.kills)
+    found += [
+        f"{tally.caller}: {tally.columns[CUT_OFF]} calls cut off; accepted: {tally.callers * deaths}, one a caller for "
+        f"each of {deaths} deaths of the gateway"
+        for tally in outcome.tallies
+        if tally.columns[CUT_OFF] > tally.callers * deaths
+    ]
     found += [f"{kill.kind}: not healed" for kill in outcome.kills if math.isinf(kill.healed_s)]
     found += [f"left behind: {what}" for what in outcome.left]
     return found + [f"{name} had to be killed in the end" for name in outcome.slow_stops]
@@ -55,11 +63,18 @@ def late(outcome: Outcome) -> list[str]:
         for kill in outcome.kills
         if limit_s(kill) < kill.healed_s < math.inf
     ]
-    return found + [
+    found += [
         f"{kill.kind}: /health/ready said yes for {kill.ready_lied_s:.1f} s of the outage; accepted: {LIES_S:g} s"
         for kill in outcome.kills
         if kill.ready_lied_s > LIES_S
     ]
+    found += [
+        f"{kill.kind}: the server's /health/ready said yes for {kill.server_lied_s:.1f} s of the outage; "
+        f"accepted: {LIES_S:g} s"
+        for kill in outcome.kills
+        if kill.server_lied_s > LIES_S
+    ]
+    return found
 
 
 def markdown(outcome: Outcome) -> str:
@@ -76,10 +91,22 @@ def markdown(outcome: Outcome) -> str:
                 f"{max(seconds):.1f} s",
                 most,
                 f"{max(kill.ready_lied_s for kill in kills):.1f} s",
+                f"{max(kill.server_lied_s for kill in kills):.1f} s",
+                f"{max(kill.ready_late_s for kill in kills):.1f} s",
             ]
         )
     healed = table(
-        ["killed", "times", "healed after (median)", "largest", "allowed", "`/health/ready` behind by"], rows
+        [
+            "killed",
+            "times",
+            "healed after (median)",
+            "largest",
+            "allowed",
+            "gateway's `/health/ready` said yes too long",
+            "server's",
+            "gateway's said no too long",
+        ],
+        rows,
     )
     answered = table(
         ["callers", *COLUMNS, "longest call"],
@@ -88,7 +115,7 @@ def markdown(outcome: Outcome) -> str:
             for tally in outcome.tallies
         ],
     )
-    refusals = {name: count for tally in outcome.tallies for name, count in tally.refusals.items()}
+    refusals = sum((tally.refusals for tally in outcome.tallies), Counter[str]())
     said = ", ".join(f"{name} {count}" for name, count in sorted(refusals.items())) or "none"
     well, asked = outcome.ready_when_calm
     lines = [

@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 from emotalk_contract.timing import SAMPLE_RATE
 from emotalk_perf.attacked import answers
 from emotalk_perf.attacked.answers import Callers, Known, Tally
+from emotalk_perf.attacked.interrupts import interrupts
 from emotalk_perf.attacked.prober import EVERY_S, READY_EVERY_S, Prober, face_of, ready_of
 from emotalk_perf.attacked.processes import GATEWAY, STUB, SUPERVISOR, TRITON, Process, of_run
 from emotalk_perf.attacked.service import HOST, Service
-from emotalk_perf.chaos.outages import healed_at, lie_s
+from emotalk_perf.chaos.outages import healed_at, late_s, lie_s
 
 GIVE_UP_S = 120.0
 """Seconds after which an outage counts as one that does not heal."""
-ALL_STUBS, STOPPED_TRITON, AT_RANDOM = "all stubs at once", "triton, stopped", "at random, 1 to 3"
+ALL_STUBS, AT_RANDOM = "all stubs at once", "at random, 1 to 3"
+STOPPED_STUB, STOPPED_TRITON = "a stub, stopped", "triton, stopped"
 PROBED_S = 0.5
 """Seconds of speech of the clip by which healing is seen."""
 
@@ -57,6 +59,10 @@ class Kill:
     """True where any answer failed meanwhile."""
     ready_lied_s: float
     """Seconds for which the gateway's ``/health/ready`` went on saying yes."""
+    server_lied_s: float = 0.0
+    """Likewise, of the server's own."""
+    ready_late_s: float = 0.0
+    """Seconds for which the gateway's said no although faces were to be had again; infinite where it never said yes."""
 
 
 @dataclass
@@ -85,11 +91,12 @@ def run(clip: NDArray[np.float32], plan: Plan, repository: Path | None, tell: Ca
     """
     outcome = Outcome(plan)
     began = time.monotonic()
-    with Service(repository) as service, ExitStack() as stack:
+    with interrupts(), Service(repository) as service, ExitStack() as stack:
         second = clip[SAMPLE_RATE : SAMPLE_RATE + round(PROBED_S * SAMPLE_RATE)]
         probed, *known = service.known([second, *(clip[: len(clip) // part] for part in (4, 2, 1))])
         faces = stack.enter_context(Prober(face_of(HOST, service.http, probed), EVERY_S))
         ready = stack.enter_context(Prober(ready_of(HOST, service.gateway), READY_EVERY_S))
+        own = stack.enter_context(Prober(ready_of(HOST, service.health), READY_EVERY_S))
         callers = Callers()
         stack.callback(callers.stop)
         _load(callers, plan, service, known)
@@ -97,9 +104,10 @@ def run(clip: NDArray[np.float32], plan: Plan, repository: Path | None, tell: Ca
         time.sleep(2 * plan.calm_s)
         calm = ready.since(0.0)
         outcome.ready_when_calm = (sum(answer.well for answer in calm), len(calm))
-        attack = _Attack(service.mark, faces, ready, outcome, tell)
-        attack.each_kind(plan.kills)
-        attack.at_random(random.Random(plan.seed), plan.minutes * 60)  # noqa: S311  # no secret
+        attack = _Attack(service.mark, faces, ready, own, outcome, tell)
+        choice = random.Random(plan.seed)  # noqa: S311  # no secret
+        attack.each_kind(plan.kills, choice)
+        attack.at_random(choice, plan.minutes * 60)
     outcome.slow_stops = [name for name, one in service.kept.items() if not one.stopped_in_time]
     outcome.left = service.left
     outcome.seconds = time.monotonic() - began
@@ -109,26 +117,40 @@ def run(clip: NDArray[np.float32], plan: Plan, repository: Path | None, tell: Ca
 class _Attack:
     """The service under attack."""
 
-    def __init__(self, mark: str, faces: Prober, ready: Prober, outcome: Outcome, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        mark: str,
+        faces: Prober,
+        ready: Prober,
+        own: Prober,
+        outcome: Outcome,
+        tell: Callable[[str], None],
+    ) -> None:
         self._mark = mark
         self._faces = faces
         self._ready = ready
+        self._own = own
         self._outcome = outcome
         self._tell = tell
         self._calm_s = outcome.plan.calm_s
 
-    def each_kind(self, kills: int) -> None:
-        """Kill each kind of process ``kills`` times, one by one; then all Python models, and a stopped Triton."""
+    def each_kind(self, kills: int, choice: random.Random) -> None:
+        """Kill each kind of process ``kills`` times, one by one, then all stubs; stop one of them, and Triton."""
         kinds = sorted({one.kind for one in of_run(self._mark)} - {SUPERVISOR, GATEWAY})
         for kind in [*kinds, GATEWAY, SUPERVISOR]:
             for _ in range(kills):
                 self.strike(kind, lambda kind=kind: [one for one in of_run(self._mark) if one.kind == kind][:1])  # type: ignore[misc]
         for _ in range(kills):
-            self.strike(ALL_STUBS, lambda: [one for one in of_run(self._mark) if one.kind.startswith(STUB)])
+            self.strike(ALL_STUBS, self._stubs)
         if kills:
+            self.strike(STOPPED_STUB, lambda: [choice.choice(self._stubs())], signal.SIGSTOP)
             self.strike(
                 STOPPED_TRITON, lambda: [one for one in of_run(self._mark) if one.kind == TRITON], signal.SIGSTOP
             )
+
+    def _stubs(self) -> list[Process]:
+        stubs = [one for one in of_run(self._mark) if one.kind.startswith(STUB)]
+        return sorted(stubs, key=lambda one: one.kind)
 
     def at_random(self, choice: random.Random, seconds: float) -> None:
         """Kill one to three processes of any kind, again and again, for ``seconds``."""
@@ -160,16 +182,21 @@ class _Attack:
             healed = max(moments) if None not in moments else None  # type: ignore[type-var]
         faces = self._faces.since(killed)
         end = healed if healed is not None else time.monotonic()
+        if healed is not None:
+            self._tell(f"{kind} ({', '.join(struck)}): healed after {healed - killed:.2f} s")
+        else:
+            self._tell(f"{kind} ({', '.join(struck)}): not healed within {GIVE_UP_S:g} s")
+        self._await_all()
         kill = Kill(
             kind,
             struck,
             healed - killed if healed is not None else float("inf"),
             any(not answer.well for answer in faces if answer.asked <= end),
             lie_s(self._ready.since(killed), faces, killed, end),
+            lie_s(self._own.since(killed), faces, killed, end),
+            late_s(self._ready.since(killed), end),
         )
         self._outcome.kills.append(kill)
-        self._tell(f"{kind} ({', '.join(struck)}): healed after {kill.healed_s:.2f} s")
-        self._await_all()
         time.sleep(self._calm_s)
 
     def _await_all(self) -> None:

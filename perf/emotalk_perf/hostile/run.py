@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +14,18 @@ from numpy.typing import NDArray
 from emotalk_contract.timing import SAMPLE_RATE
 from emotalk_perf.attacked import answers
 from emotalk_perf.attacked.answers import Callers
+from emotalk_perf.attacked.interrupts import interrupts
 from emotalk_perf.attacked.kept import Kept
 from emotalk_perf.attacked.prober import EVERY_S, PATIENCE_S, Answer, Prober, face_of
 from emotalk_perf.attacked.processes import GATEWAY, TRITON, of_run
 from emotalk_perf.attacked.service import HOST, Service
 from emotalk_perf.attacked.usage import PeakMemory, cpu_s
+from emotalk_perf.hostile import bargein, gateway, triton
 from emotalk_perf.hostile import callers as grpc_callers
-from emotalk_perf.hostile import gateway, triton
 from emotalk_perf.hostile.case import Case, Target
 from emotalk_perf.hostile.honest import Seen, Waits, light, since
 
-CASES: tuple[Case, ...] = (*triton.CASES, *grpc_callers.CASES, *gateway.CASES)
+CASES: tuple[Case, ...] = (*triton.CASES, *grpc_callers.CASES, *gateway.CASES, *bargein.CASES)
 GIVE_UP_S = 60.0
 """Seconds after which a service counts as one that does not serve again."""
 SETTLED = 5
@@ -88,7 +86,7 @@ def run(
         ServiceNotStarted: they do not serve in time.
     """
     outcome = Outcome()
-    with _interrupts(), Service(repository) as service, ExitStack() as stack:
+    with interrupts(), Service(repository) as service, ExitStack() as stack:
         (known,) = service.known([clip[:SAMPLE_RATE]])
         target = Target(HOST, service.http, service.grpc, service.gateway, service.mark)
         memory = stack.enter_context(PeakMemory(lambda: service.kept[GATEWAY].pid))
@@ -113,23 +111,6 @@ def run(
     outcome.tracebacks = service.tracebacks
     outcome.left = service.left
     return outcome
-
-
-@contextmanager
-def _interrupts() -> Iterator[None]:
-    """SIGTERM ends a run as Ctrl-C does."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class _Attack:
