@@ -42,8 +42,12 @@ def message(opcode: int, payload: bytes) -> bytes:
 
 
 def _said(peer: socket.socket, kind: str, limit_s: float) -> str | None:
-    """Read until a message of ``kind`` has come; return what has not (``hang``, ``closed``), or None."""
-    wanted, data, until = re.compile(rb'"type": ?"' + kind.encode() + rb'"'), b"", time.monotonic() + limit_s
+    """Read until a message of ``kind`` has come; return None, or why it has not: ``hang`` or ``closed``."""
+    return _read_to(peer, re.compile(rb'"type": ?"' + kind.encode() + rb'"'), limit_s)
+
+
+def _read_to(peer: socket.socket, wanted: re.Pattern[bytes], limit_s: float) -> str | None:
+    data, until = b"", time.monotonic() + limit_s
     while not wanted.search(data):
         peer.settimeout(max(0.01, until - time.monotonic()))
         try:
@@ -75,7 +79,10 @@ def _barge_in(target: Target) -> str:
     second = message(BINARY, b"\x00\x10\x00\xf0" * (SAMPLE_RATE // 2))
     start = {"type": "start", "sample_rate": SAMPLE_RATE, "format": "int16"}
     with socket.create_connection(target.page, LIMIT_S) as peer:
-        peer.sendall(handshake(target) + message(TEXT, json.dumps(start).encode()) + second)
+        peer.sendall(handshake(target))
+        if failed := _read_to(peer, re.compile(rb"HTTP/1.1 101[^\n]*\r\n"), LIMIT_S):
+            return f"handshake: {failed}"
+        peer.sendall(message(TEXT, json.dumps(start).encode()) + second)
         if failed := _said(peer, "frames", LIMIT_S):
             return f"start: {failed}"
         with _standing_still(target.mark):
