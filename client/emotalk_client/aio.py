@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
@@ -13,7 +14,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import time
 from numpy.typing import NDArray
 
 from emotalk_client.audio.loading import AudioSource

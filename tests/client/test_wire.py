@@ -262,7 +262,7 @@ async def test_what_waits_for_room_goes_on_when_there_is_some(monkeypatch):
         with pytest.raises(asyncio.CancelledError):
             await left
         waits = asyncio.create_task(animate(client))
-        await asyncio.sleep(0.05)
+        await client.ready(GUARD_S)  # a whole exchange, on the same connection
         assert triton.received == 1
         triton.answers.set()
         assert len(await waits) == 30
