@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from virtual import GUARD_S, steps
 
 from emotalk_client import Animation
 from emotalk_client.errors import InvalidRate
@@ -141,9 +142,9 @@ async def test_one_that_pauses_lets_another_run_and_be_admitted():
     with capacity.admit():
         async with capacity.run():
             read.set()
-            await asyncio.sleep(0.01)
+            await steps()
             assert not resumed.is_set()  # it waits until this one is done
-    await asyncio.wait_for(blocked, 10)
+    await asyncio.wait_for(blocked, GUARD_S)
     assert resumed.is_set()
     assert (capacity.admitted, capacity.waiting) == (0, 0)
 
@@ -161,11 +162,11 @@ async def test_one_that_leaves_while_it_is_paused_leaves_nothing_behind():
                 await asyncio.Event().wait()
 
     caller = asyncio.create_task(leaves())
-    await asyncio.wait_for(paused.wait(), 10)
+    await asyncio.wait_for(paused.wait(), GUARD_S)
     caller.cancel()
     await asyncio.gather(caller, return_exceptions=True)
     assert capacity.admitted == 0
-    await asyncio.wait_for(_runs(capacity), 10)
+    await asyncio.wait_for(_runs(capacity), GUARD_S)
 
 
 async def _runs(capacity):

@@ -33,7 +33,7 @@ def served(repository, temporary, ports=None, options=()):
     finally:
         if process.poll() is None:
             process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=120)
         process.stderr.close()
 
 
