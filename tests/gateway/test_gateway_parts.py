@@ -148,6 +148,59 @@ async def test_one_that_pauses_lets_another_run_and_be_admitted():
     assert (capacity.admitted, capacity.waiting) == (0, 0)
 
 
+async def test_those_who_are_new_and_those_who_run_on_take_turns():
+    capacity, order = Capacity("uploads", 9, 1), []
+
+    async def caller(name, rounds):
+        async with capacity.run() as running:
+            for number in range(rounds):
+                order.append(f"{name}{number}")
+                await asyncio.sleep(0)
+                await running.share(0)
+
+    callers = [asyncio.create_task(caller(name, 4)) for name in "ab"]
+    for _ in range(4):
+        await asyncio.sleep(0)
+    callers += [asyncio.create_task(caller(name, 1)) for name in "xyz"]
+    await asyncio.wait_for(asyncio.gather(*callers), 10)
+    new = [place for place, name in enumerate(order) if name in ("x0", "y0", "z0")]
+    assert sorted(order) == [f"{name}{n}" for name in "ab" for n in range(4)] + ["x0", "y0", "z0"]
+    assert new[0] <= 5  # not after all that is long
+    assert all(later - sooner > 1 for sooner, later in pairwise(new))  # nor all before it
+    assert (capacity.waiting, capacity.admitted) == (0, 0)
+
+
+async def test_as_many_as_are_admitted_may_be_paused_without_counting():
+    capacity = Capacity("uploads", 2, 2)
+    over = asyncio.Event()
+
+    async def never_reads():
+        with capacity.admit():
+            async with capacity.run() as running, running.paused_after(0):
+                await over.wait()
+
+    callers = []
+    for admitted in (0, 0, 1, 2):  # of those that count, once each has been paused
+        callers.append(asyncio.create_task(never_reads()))
+        await asyncio.sleep(0.05)
+        assert capacity.admitted == admitted
+    with pytest.raises(GatewayFull), capacity.admit():
+        pass
+    over.set()
+    await asyncio.wait_for(asyncio.gather(*callers), 10)
+    assert (capacity.admitted, capacity.waiting) == (0, 0)
+
+
+async def test_one_that_leaves_as_it_may_run_lets_the_next_run():
+    capacity = Capacity("uploads", 9, 1)
+    async with capacity.run():
+        leaving = asyncio.create_task(_runs(capacity))
+        await asyncio.sleep(0)
+    leaving.cancel()  # it was told that it may run, and has not run yet
+    await asyncio.gather(leaving, return_exceptions=True)
+    await asyncio.wait_for(_runs(capacity), 10)
+
+
 async def test_one_that_leaves_while_it_is_paused_leaves_nothing_behind():
     capacity = Capacity("uploads", 1, 1)
     paused = asyncio.Event()
