@@ -21,6 +21,7 @@ from emotalk_gateway.service.errors import TABLE, GatewayFull, InvalidUpload, pr
 from emotalk_gateway.service.rate import FORGET_S, LEAST, HeldRate
 from emotalk_gateway.service.retiming import Retimer, check_whole_rate
 from emotalk_gateway.service.spool import Budget, Spool
+from emotalk_gateway.service.tasks import within
 
 pytestmark = pytest.mark.unit
 
@@ -224,6 +225,31 @@ async def test_one_that_leaves_while_it_is_paused_leaves_nothing_behind():
 async def _runs(capacity):
     async with capacity.run():
         pass
+
+
+async def test_a_cancellation_is_not_lost_as_the_work_is_done():
+    went_on = []
+
+    async def waits(work):
+        await within(work, 10)
+        went_on.append(True)
+
+    work = asyncio.get_running_loop().create_future()
+    waiting = asyncio.create_task(waits(work))
+    await asyncio.sleep(0)
+    work.set_result(None)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert went_on == []
+
+
+async def test_what_takes_too_long_is_cancelled():
+    work = asyncio.get_running_loop().create_future()
+    with pytest.raises(asyncio.TimeoutError):
+        await within(work, 0.01)
+    assert work.cancelled()
+    assert await within(asyncio.sleep(0, "done"), 10) == "done"
 
 
 def test_audio_is_found_raw_and_in_base64():

@@ -134,8 +134,8 @@ class Running:
 
     @asynccontextmanager
     async def paused_after(self, seconds: float) -> AsyncIterator[None]:
-        """Pause where the block lasts longer than ``seconds``. Until it ends, this one does not count as admitted either;
-        of as many as may be admitted, for they hold what they have.
+        """Pause where the block lasts longer than ``seconds``. Until it ends, it does not count as admitted either,
+        unless as many as may be admitted do so already.
         """
         timer = asyncio.get_running_loop().call_later(seconds, self._step_aside)
         try:
