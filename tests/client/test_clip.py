@@ -120,7 +120,7 @@ async def test_ten_minutes_take_no_more_memory_than_one(parameters):
     await watch(maker, Wav(5), 150)  # what is imported when first used
     one = await peak_of(watch(maker, Wav(60), 1_800))
     ten = await peak_of(watch(maker, Wav(600), 18_000))
-    assert ten < one + 200_000
+    assert ten < one + MINUTE * 4  # of nine more; what lives at once differs a little from run to run
     assert ten < 10 * MINUTE * 4 / 3  # a third of the samples
     assert transport.most_flying <= 3
 

