@@ -53,7 +53,7 @@ class Lifetime:
 
 
 class OneRequest:
-    """What is going on with one request; routes find theirs in the scope, under :data:`SCOPE_KEY`."""
+    """The state of one request; routes find theirs in the scope, under :data:`SCOPE_KEY`."""
 
     def __init__(self, service: Service, scope: Scope, receive: Receive, send: Send) -> None:
         self._service = service
@@ -70,7 +70,7 @@ class OneRequest:
         self._status: int | None = None
         self._answered = False
         self.last_words: Callable[[Problem], bytes] | None = None
-        """What a stream that has begun ends with when it cannot go on."""
+        """Last words of a stream that has begun and cannot go on."""
 
     async def run(self, app: ASGIApp) -> None:
         """Answer it with ``app``."""

@@ -29,7 +29,7 @@ from emotalk_gateway.service.errors import (
 )
 
 SCOPE_KEY = "emotalk.connection"
-"""Where an application finds its :class:`BoundedProtocol` in the scope of ASGI."""
+"""Key under which an application finds its :class:`BoundedProtocol` in the scope of ASGI."""
 LEAST_HEAD_S = 0.02
 """Seconds that a request's first bytes are waited for before the connection makes room for another."""
 LEAST_BODY_S = 1.0

@@ -1,9 +1,9 @@
-"""How many are served at once.
+"""The number that is served at once.
 
 Rule that this module guards: **whoever is admitted is served, and whoever is not is told at once.** Of those that are
 admitted, some run and the others wait. Those that have not run yet and those that wait to run on take turns, so that
-what is short does not wait for all that is long, nor the other way round. All state lives on one event loop, so there
-are no locks.
+what is short does not wait for all that is long, nor the other way round. All state lives on one event loop, so that
+nothing is locked.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class Capacity:
 
     @property
     def admitted(self) -> int:
-        """How many were admitted and are not done."""
+        """Admitted, and not done yet."""
         return self._admitted
 
     @property
     def waiting(self) -> int:
-        """How many of them wait to run."""
+        """Admitted, and waiting to run."""
         return sum(not one.done() for line in self._lines for one in line)
 
     @property
