@@ -1,7 +1,6 @@
 """What several kinds of tests share: the seeded networks and where recorded references may be."""
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -56,11 +55,16 @@ def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_repository(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model repository exported from it, once for all tests; not to be changed."""
+    """A model repository exported from it, once for all tests; not to be changed.
+
+    Beside it, ``small.txt`` lists its files as they were exported: Python leaves its caches there once it is served.
+    """
     from emotalk_export.exporter import export
 
     path = tmp_path_factory.mktemp("repositories") / "small"
     export(small_checkpoint, path, attention_heads=4)
+    names = [str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()]
+    path.with_suffix(".txt").write_text("\n".join(names))
     return path
 
 
@@ -76,10 +80,9 @@ def int8_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(small_repository, tmp_path_factory):
-    """Triton serving the small seeded network: a copy, for Python leaves its caches beside what it runs."""
-    copy = shutil.copytree(small_repository, tmp_path_factory.mktemp("served") / "small")
-    with EmbeddedServer(copy) as running:
+def server(small_repository):
+    """Triton serving the small seeded network."""
+    with EmbeddedServer(small_repository) as running:
         yield running
 
 

@@ -16,7 +16,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 DRIVER = "chromedriver"
 SOFTWARE_WEBGL = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 """WebGL on the processor, on machines without a graphics card."""
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 def missing() -> str | None:

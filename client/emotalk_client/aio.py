@@ -243,6 +243,7 @@ class AsyncEmoTalkClient:
         stillness = Stillness()
         stitcher = Stitcher()
         flying: deque[tuple[PlannedWindow, asyncio.Task[NDArray[np.float32]]]] = deque()
+        now = asyncio.get_running_loop().time
         try:
             while True:
                 while len(flying) < self._concurrency and (item := await anext(windows, None)) is not None:
@@ -259,9 +260,9 @@ class AsyncEmoTalkClient:
                 flying.popleft()
                 for block in stitcher.push(window, rows):
                     stillness.push(block[1])
-                    handed_over = time.monotonic()
+                    handed_over = now()
                     yield block
-                    deadline = deadline.later(time.monotonic() - handed_over)
+                    deadline = deadline.later(now() - handed_over)
                 if progress is not None:
                     progress(stitcher.next_frame, max(frame_count(expected), stitcher.next_frame))
             stitcher.finish(frame_count(planner.samples))

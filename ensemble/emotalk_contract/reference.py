@@ -48,6 +48,8 @@ What any Triton client, gRPC or HTTP, may send and gets. Every tensor has a batc
 Audio: {limits.MIN_SAMPLES} to {limits.MAX_SAMPLES} samples at {SAMPLE_RATE} Hz
 ({limits.MAX_FRAMES} frames at {FPS} fps); longer clips are sent as windows. A window starts on the grid of
 {GRID_FRAMES} frames = {GRID_SAMPLES} samples. A clip of n samples has exactly ceil({FPS} n / {SAMPLE_RATE}) frames.
+Where the model's recipe says `levelled` (the bundled one's does), a request without START_FRAME is levelled as a clip;
+a window is taken as it is, for its clip was levelled before it was cut.
 
 ## Outputs
 

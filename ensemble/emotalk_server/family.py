@@ -16,7 +16,7 @@ from pathlib import Path
 
 TRITON = "Triton"
 STUB = "triton_python_b"
-"""How the kernel abbreviates the name of a Python model's process."""
+"""Name of a Python model's process, as the kernel abbreviates it."""
 DEATH_TIMEOUT_MS = 5000
 
 
@@ -31,12 +31,12 @@ class Member:
 
     @property
     def alive(self) -> bool:
-        """Whether it has not ended."""
+        """True until it has ended."""
         return not _ended(self.handle, 0)
 
     @property
     def stopped(self) -> bool:
-        """Whether somebody stopped it (SIGSTOP), so that it answers nothing."""
+        """True where somebody stopped it (SIGSTOP), so that it answers nothing."""
         return _stat(self.pid)[0] == "T"
 
 

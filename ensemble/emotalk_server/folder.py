@@ -76,7 +76,7 @@ class ServerFolder:
 
     @property
     def region_prefix(self) -> str:
-        """How the names of the server's shared memory begin."""
+        """Beginning of the names of the server's shared memory."""
         return leavings.region_prefix(self.path)
 
     def backends(self, triton: Triton) -> Path:

@@ -35,7 +35,7 @@ class Triton:
     stubs: Path | None
     """Folder of Python stubs by version, where they are not in the backend itself."""
     libraries: tuple[Path, ...]
-    """What must be on the loader's path."""
+    """Folders that must be on the loader's path."""
 
     def environment(self) -> dict[str, str]:
         """Environment of the server: its Python models run in this very environment.

@@ -33,7 +33,7 @@ OWNER_VARIABLE = "EMOTALK_SERVER_OWNER"
 """Environment variable by which a server's processes are known: its value is the folder."""
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # where Triton's Python backend keeps its regions
 REGIONS = "triton_python_backend_shm_region_emotalk_"
-"""How names of regions begin: Triton lets no client register a region whose name begins as its own do."""
+"""Beginning of the regions' names: Triton lets no client register a region whose name begins as its own do."""
 DEATH_TIMEOUT_S = 5.0
 """Seconds to wait for the end of what was killed."""
 UNLOCKED_S = 60.0

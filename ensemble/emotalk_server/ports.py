@@ -18,7 +18,7 @@ _ANY = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104  # compared, not bound
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where Triton listens."""
+    """Ports on which Triton listens."""
 
     http: int = HTTP_PORT
     grpc: int = GRPC_PORT

@@ -50,7 +50,7 @@ SAFE_VERSION = (2, 60)
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """What to serve, and where."""
+    """A repository, and how to serve it."""
 
     repository: Path
     ports: Ports = field(default_factory=Ports)
@@ -58,7 +58,7 @@ class ServerSettings:
     profile: Profile = "cpu"
     start_timeout_s: float = 600.0
     cache_bytes: int = 0
-    """What the encoders gave may be kept in so much memory: the same speech in another style then costs a decoder."""
+    """Memory in which the encoders' outputs may be kept: the same speech in another style then costs a decoder."""
 
 
 class TritonProcess:

@@ -46,7 +46,7 @@ class Supervisor:
         self._wake_read, self._wake_write = os.pipe()
         self.state: State = "serving"
         self.restarts = 0
-        """How often Triton was started again."""
+        """Starts of Triton after the first."""
         self.watchdog = Watchdog(server.process)
         self._thread = threading.Thread(target=self._run, name="emotalk-supervisor", daemon=True)
 
@@ -56,7 +56,7 @@ class Supervisor:
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs, so that whatever dies will be started again."""
+        """True while the thread runs, so that whatever dies will be started again."""
         return self._thread.is_alive()
 
     def stop(self) -> None:

@@ -403,7 +403,7 @@ def _endpoints(
     if any(given.values()):
         yield [Endpoint(name, given[name] or "") for name in protocols]
     else:
-        with EmbeddedServer(repository) as server:
+        with EmbeddedServer(repository, supervised=False) as server:
             started: dict[Protocol, str] = {"grpc": server.grpc_url, "http": server.http_url}
             yield [Endpoint(name, started[name]) for name in protocols]
 
@@ -423,7 +423,7 @@ def _server(url: str | None, repository: Path | None) -> Iterator[str]:
     if url is not None:
         yield url
     else:
-        with EmbeddedServer(repository) as server:
+        with EmbeddedServer(repository, supervised=False) as server:
             yield server.grpc_url
 
 

@@ -84,7 +84,7 @@ def run(
         runs: list[tuple[str, str, Run]] = [(EAGER, "fp32", eager.run)]
         for repository in repositories:
             precision = Manifest.load(repository).precision
-            server = stack.enter_context(EmbeddedServer(repository))
+            server = stack.enter_context(EmbeddedServer(repository, supervised=False))
             client = stack.enter_context(patient(server.grpc_url))
             served.append((precision, server))
             runs += [(SERVED, precision, _through(client)), (BARE, precision, _bare(BareEnsemble(repository)))]

@@ -25,7 +25,7 @@ def run(
         ServerStartError, EmoTalkError: what could not be run.
     """
     found: list[list[float]] = [[] for _ in lengths]
-    with EmbeddedServer(repository) as server, patient(server.grpc_url) as client:
+    with EmbeddedServer(repository, supervised=False) as server, patient(server.grpc_url) as client:
         client.animate(speech, sample_rate=SAMPLE_RATE)
         for number in range(rounds):
             for seconds, length in zip(found, lengths, strict=True):

@@ -39,7 +39,7 @@ def run(
     Raises:
         ServerStartError, EmoTalkError: what could not be run.
     """
-    with EmbeddedServer(repository) as server, patient(server.grpc_url) as client:
+    with EmbeddedServer(repository, supervised=False) as server, patient(server.grpc_url) as client:
         pid = server.process.pid or 0
         ready, after = tree_bytes(pid), []
         with _most(pid) as most:

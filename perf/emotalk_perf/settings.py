@@ -89,7 +89,7 @@ def run(
         for name in names:
             told(f"starting: {name}")
             folder = stack.enter_context(alternative(repository, ALTERNATIVES[name]))
-            server = stack.enter_context(EmbeddedServer(folder))
+            server = stack.enter_context(EmbeddedServer(folder, supervised=False))
             served[name] = server, stack.enter_context(patient(server.grpc_url))
             found[name].ready_bytes = tree_bytes(server.process.pid or 0)
         pool = stack.enter_context(ThreadPoolExecutor(AT_ONCE))

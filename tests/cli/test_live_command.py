@@ -24,7 +24,7 @@ VOICE = Path(__file__).parents[2] / "docs" / "demo" / "voice.flac"
 def command(url, *options, **how):
     environment = {**os.environ, "EMOTALK_URL": url}
     base = [sys.executable, "-m", "emotalk_cli", "live"]
-    return subprocess.run([*base, *options], env=environment, capture_output=True, timeout=60, **how)
+    return subprocess.run([*base, *options], env=environment, capture_output=True, timeout=120, **how)
 
 
 def weights(lines):
@@ -83,7 +83,9 @@ def test_a_server_that_is_not_there_is_a_typed_error_and_no_hang(tmp_path):
 def test_a_reader_that_has_enough_is_no_error(bundled_server):
     pipe = f"{sys.executable} -m emotalk_cli live {VOICE} | head -n 3"
     environment = {**os.environ, "EMOTALK_URL": bundled_server.grpc_url}
-    said = subprocess.run(["/bin/bash", "-o", "pipefail", "-c", pipe], env=environment, capture_output=True, timeout=60)
+    said = subprocess.run(
+        ["/bin/bash", "-o", "pipefail", "-c", pipe], env=environment, capture_output=True, timeout=120
+    )
     assert len(said.stdout.splitlines()) == 3
     assert b"Traceback" not in said.stderr
 

@@ -192,7 +192,7 @@ def test_of_a_real_process_standard_output_is_the_face_alone(speech):
         [sys.executable, "-m", "emotalk_cli", "animate", "-", "-o", "-", "--url", "127.0.0.1:99999"],
         input=speech.read_bytes(),
         capture_output=True,
-        timeout=60,
+        timeout=120,
     )
     assert (said.returncode, said.stdout) == (1, b"")
     assert said.stderr.startswith(b"emotalk: InvalidAddress: the URL is '127.0.0.1:99999'")

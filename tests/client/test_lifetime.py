@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake import FakeTransport, client
+from virtual import GUARD_S, virtual
 
 from emotalk_client import ClientClosed, DeadlineExceeded, EmoTalkClient
 
@@ -24,7 +25,7 @@ def threads():
 
 
 def soon(condition):
-    end = time.monotonic() + 3
+    end = time.monotonic() + GUARD_S
     while not condition() and time.monotonic() < end:
         time.sleep(0.01)
     return condition()
@@ -41,17 +42,18 @@ def test_a_forgotten_client_takes_its_thread_with_it():
     assert soon(lambda: not threads())
 
 
-def test_a_client_collected_on_its_own_thread_does_not_wait_for_itself():
+def test_a_client_collected_on_its_own_thread_does_not_wait_for_itself(monkeypatch):
     maker = [EmoTalkClient(transport=FakeTransport())]
     loop = maker[0]._loop
-    began = time.monotonic()
+    joined = []
+    monkeypatch.setattr(threading.Thread, "join", lambda thread, timeout=None: joined.append(thread.name))
     loop.call_soon_threadsafe(maker.clear)
     assert soon(lambda: not threads())
-    assert time.monotonic() - began < 3
+    assert "emotalk-client" not in joined
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.005, 0.02])
-def test_closing_while_other_threads_work_ends_them_all(pause):
+@pytest.mark.parametrize("windows", [0, 1, 4, 40])
+def test_closing_while_other_threads_work_ends_them_all(windows):
     transport = FakeTransport(dict.fromkeys(range(10_000), 0.001))
     maker, seen = EmoTalkClient(transport=transport), []
 
@@ -65,10 +67,10 @@ def test_closing_while_other_threads_work_ends_them_all(pause):
     workers = [threading.Thread(target=work, daemon=True) for _ in range(4)]
     for worker in workers:
         worker.start()
-    time.sleep(pause)
+    assert soon(lambda: len(transport.sent) >= windows)
     maker.close()
     for worker in workers:
-        worker.join(5)
+        worker.join(GUARD_S)
     assert seen == [ClientClosed] * 4
     assert not threads()
 
@@ -78,7 +80,7 @@ def test_a_script_that_closes_nothing_ends_at_once_and_in_silence():
 import numpy as np
 from fake import FakeTransport
 from emotalk_client import EmoTalkClient
-maker = EmoTalkClient(transport=FakeTransport(dict.fromkeys(range(2, 99), 60)))
+maker = EmoTalkClient(transport=FakeTransport(dict.fromkeys(range(2, 99), 3_600)))
 stream = maker.stream(np.zeros(160_000, np.float32), sample_rate=16_000, window=2.0)
 print(next(stream).index)
 """
@@ -87,11 +89,12 @@ print(next(stream).index)
         cwd=Path(__file__).parents[1] / "helpers",  # where `fake` is
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=GUARD_S,  # far less than its windows take
     )
     assert (run.returncode, run.stdout, run.stderr) == (0, "0\n", "")
 
 
+@virtual
 async def test_a_callers_own_time_between_frames_is_not_the_calls():
     maker, _ = client(dict.fromkeys(range(99), 0.02), timeout_s=1.0, concurrency=1)
     frames, paused = 0, 0
@@ -103,6 +106,7 @@ async def test_a_callers_own_time_between_frames_is_not_the_calls():
     assert (frames, paused) == (300, 5)  # 2 s of pauses in a call of at most 1 s
 
 
+@virtual
 async def test_the_calls_own_time_is():
     maker, _ = client(dict.fromkeys(range(99), 0.2), timeout_s=0.5, concurrency=1)
     with pytest.raises(DeadlineExceeded, match=r"0\.5 s"):

@@ -4,12 +4,12 @@ import asyncio
 import inspect
 import math
 import random
-import time
 from dataclasses import fields
 
 import numpy as np
 import pytest
 from fake import PARAMETERS, FakeTransport, client
+from virtual import GUARD_S, steps, until, virtual
 
 from emotalk_client import (
     AsyncLiveSession,
@@ -78,13 +78,6 @@ async def speak_on(session, frames):
         await asyncio.sleep(0.001)
 
 
-async def until(condition):
-    end = time.monotonic() + 3
-    while not condition() and time.monotonic() < end:
-        await asyncio.sleep(0.002)
-    assert condition()
-
-
 class Gate:
     """A script by which each answer from number ``first`` on waits until it is let through."""
 
@@ -131,10 +124,10 @@ async def test_frames_come_as_soon_as_their_look_ahead_was_spoken():
     await session.push(speech(8_000 - 1))
     assert transport.sent == []
     await session.push(speech(1))
-    assert indices(await asyncio.wait_for(session.receive(), 1)) == [0]
+    assert indices(await asyncio.wait_for(session.receive(), GUARD_S)) == [0]
     assert await session.push(speech(533)) == []
     await session.push(speech(1))
-    assert indices(await asyncio.wait_for(session.receive(), 1)) == [1]
+    assert indices(await asyncio.wait_for(session.receive(), GUARD_S)) == [1]
     await session.close()
 
 
@@ -142,10 +135,11 @@ async def test_a_frame_that_looks_at_nothing_ahead_still_has_to_be_spoken():
     maker, _ = client()
     for samples in (1_600, 1_601, 16_000, 16_001):
         for hop in (1, 2, 3):
-            session = maker.live(sample_rate=RATE, look_ahead=0.0, context=0.0, hop=hop / 30, raw=True, timeout_s=1)
+            session = maker.live(sample_rate=RATE, look_ahead=0.0, context=0.0, hop=hop / 30, raw=True)
             check(await speak(session, speech(samples), 1_600), frame_count(samples))
 
 
+@virtual
 async def test_order_is_kept_when_answers_come_out_of_it(monkeypatch):
     monkeypatch.setattr("emotalk_client.live.session.IN_FLIGHT", 3)
     maker, transport = client(lambda number: 0.03 * (2 - number % 3))
@@ -166,11 +160,11 @@ async def test_a_slow_server_gets_few_windows_and_makes_push_wait():
         frames.extend(await session.flush())
 
     talking = asyncio.create_task(talk())
-    await asyncio.sleep(0.1)
     usual = 0.5 + 3 / 30 + 1e-3  # look-ahead, a hop, smoothing's frame
     for turn in range(12):
         await until(lambda turn=turn: len(transport.sent) > turn + 1)
-        await asyncio.sleep(0.02)
+        await until(lambda: session.status.backlog_s >= 5.0)
+        await steps()  # of a push that would not wait
         status = session.status
         assert not talking.done()
         assert 5.0 <= status.backlog_s <= 5.0 + usual + PIECE_S
@@ -178,7 +172,7 @@ async def test_a_slow_server_gets_few_windows_and_makes_push_wait():
         assert status.late
         gate.events[turn + 1].set()
     gate.open()
-    await asyncio.wait_for(talking, 5)
+    await asyncio.wait_for(talking, GUARD_S)
     check(frames, 1_800)
     assert transport.most_flying == 1
     assert len(transport.sent) < 1_800 / 2 / 5
@@ -196,7 +190,7 @@ async def test_the_rate_falls_while_the_server_is_late_and_recovers():
         frames += await session.push(speech(RATE if late else 1_600))
         await until(lambda turn=turn: turn in gate.events)
         gate.events[turn].set()
-        frames += await asyncio.wait_for(session.receive(), 1)
+        frames += await asyncio.wait_for(session.receive(), GUARD_S)
         rates.append(session.status.fps)
         assert session.status.late == (session.status.backlog_s > 0.5 + 4 / 30 + LATE_S)
         if rates[-1] == 30 and 7.5 in rates:
@@ -259,31 +253,35 @@ async def test_the_frames_that_were_there_are_pushed_out_before_the_error():
         await session.push(speech(RATE))
 
 
+@virtual
 async def test_a_server_that_stays_away_is_an_error_after_the_deadline():
     maker, transport = client(lambda number: ServerUnavailable("gone") if number >= 2 else None, retries=1)
     session = maker.live(sample_rate=RATE, timeout_s=0.8)
-    began = time.monotonic()
+    now = asyncio.get_running_loop().time
+    began = now()
     with pytest.raises((ServerUnavailable, DeadlineExceeded)):
-        await asyncio.wait_for(speak(session, speech(5 * RATE), 1_600), 5)
-    assert 0.3 < time.monotonic() - began < 1.2
+        await speak(session, speech(5 * RATE), 1_600)
+    assert 0.3 < now() - began <= 0.8
     assert len(transport.sent) > 2 + 2  # more often than a call's own retries
 
 
+@virtual
 async def test_an_answer_that_never_comes_is_an_error_after_the_deadline(monkeypatch):
     """Even where the transport itself keeps no deadline, as the fake does not."""
     monkeypatch.setattr("emotalk_client.live.session.OVERRUN_S", 0.05)
     maker, transport = client({3: 60})
     session = maker.live(sample_rate=RATE, timeout_s=0.1)
-    began = time.monotonic()
+    now = asyncio.get_running_loop().time
     frames = []
     with pytest.raises(DeadlineExceeded, match=r"0\.1 s"):
         await speak_on(session, frames)
-    assert time.monotonic() - began < 2
+    assert now() == pytest.approx(transport.last + 0.15)
     assert indices(frames) == list(range(len(frames)))
     assert frames
     assert transport.flying == 0
 
 
+@virtual
 async def test_what_passes_is_tried_again_and_nobody_notices():
     maker, transport = client({0: ServerBusy("full"), 3: ServerUnavailable("gone"), 4: ServerBusy("full")}, retries=1)
     session = maker.live(sample_rate=RATE)
@@ -298,6 +296,7 @@ async def test_retries_can_be_switched_off():
     assert len(transport.sent) == 1
 
 
+@virtual
 async def test_a_session_that_nobody_speaks_into_waits():
     maker, _ = client()
     session = maker.live(sample_rate=RATE, timeout_s=0.02)
@@ -306,7 +305,7 @@ async def test_a_session_that_nobody_speaks_into_waits():
     await asyncio.sleep(0.2)
     assert not listening.done()
     await session.feed(speech(RATE))
-    assert indices(await asyncio.wait_for(listening, 1))[0] == 0
+    assert indices(await asyncio.wait_for(listening, GUARD_S))[0] == 0
     await session.close()
 
 
@@ -323,7 +322,7 @@ async def test_a_session_that_cannot_start_says_why_to_all_who_ask():
         with pytest.raises(ServerUnavailable):
             await session.push(speech(RATE))
     with pytest.raises(ServerUnavailable):
-        await asyncio.wait_for(listening, 1)
+        await asyncio.wait_for(listening, GUARD_S)
     with pytest.raises(ServerUnavailable):
         await session.flush()
 
@@ -331,32 +330,36 @@ async def test_a_session_that_cannot_start_says_why_to_all_who_ask():
 async def test_closing_does_not_wait_for_a_start_that_takes_its_time():
     maker, transport = client()
 
-    async def never(timeout_s):
-        await asyncio.sleep(60)
+    asked, never = asyncio.Event(), asyncio.Event()
 
-    transport.model_parameters = never
+    async def silent(timeout_s):
+        asked.set()
+        await never.wait()
+
+    transport.model_parameters = silent
     session = maker.live(sample_rate=RATE)
     pushing = asyncio.create_task(session.push(speech(RATE)))
-    await asyncio.sleep(0.01)
-    await asyncio.wait_for(session.close(), 0.5)
+    await asked.wait()
+    await asyncio.wait_for(session.close(), GUARD_S)
     with pytest.raises(SessionEnded, match="closed"):
-        await asyncio.wait_for(pushing, 0.5)
+        await asyncio.wait_for(pushing, GUARD_S)
 
 
+@virtual
 async def test_cancel_stops_at_once_and_fades_to_rest():
     gate = Gate(first=3)
     maker, transport = client(gate)
     session = maker.live(sample_rate=RATE)
     frames = await session.push(speech(RATE))
     while len(frames) < 50:
-        frames += await asyncio.wait_for(session.receive(), 1)
+        frames += await asyncio.wait_for(session.receive(), GUARD_S)
         if len(transport.sent) > 3:
             break
         frames += await session.push(speech(4_800))
     await session.feed(speech(RATE))
     await until(lambda: transport.flying == 1)
     sent = len(transport.sent)
-    fade = await asyncio.wait_for(session.cancel(fade_s=0.25), 0.5)
+    fade = await asyncio.wait_for(session.cancel(fade_s=0.25), GUARD_S)
     assert (transport.flying, transport.cancelled) == (0, 1)
     last = frames[-1]
     assert indices(fade) == list(range(last.index + 1, last.index + 1 + math.ceil(0.25 * FPS)))
@@ -367,7 +370,7 @@ async def test_cancel_stops_at_once_and_fades_to_rest():
     assert not fade[-1].weights.any()
     assert all(frame.weights.dtype == np.float32 for frame in fade)
     gate.open()
-    await asyncio.sleep(0.05)
+    await steps()
     assert len(transport.sent) == sent
     assert await session.cancel(fade_s=0.25) == []  # at rest already
     assert await session.receive() == []
@@ -378,7 +381,7 @@ async def test_a_fade_goes_on_from_the_frame_that_was_played():
     session = maker.live(sample_rate=RATE)
     frames = await session.push(speech(2 * RATE))
     while len(frames) < 20:
-        frames += await asyncio.wait_for(session.receive(), 1)
+        frames += await asyncio.wait_for(session.receive(), GUARD_S)
     fade = await session.cancel(fade_s=0.1, played_frame=7)
     assert indices(fade) == [8, 9, 10]
     np.testing.assert_allclose([frame.weights[0] for frame in fade], 7 * np.array([0.75, 0.25, 0]), atol=1e-5)
@@ -410,9 +413,10 @@ async def test_a_frame_that_was_not_handed_out_was_not_played(played_frame):
 async def test_an_end_does_not_wait_for_what_cannot_be_cancelled(end):
     """A call that is on its way stays on its way: its answer is dropped."""
     maker, transport = client()
-    released = asyncio.Event()
+    asked, released = asyncio.Event(), asyncio.Event()
 
     async def stubborn(*_):
+        asked.set()
         try:
             await released.wait()
         except asyncio.CancelledError:
@@ -422,8 +426,8 @@ async def test_an_end_does_not_wait_for_what_cannot_be_cancelled(end):
     transport.infer = stubborn
     session = maker.live(sample_rate=RATE)
     await session.feed(speech(RATE))
-    await asyncio.sleep(0.01)
-    await asyncio.wait_for(getattr(session, end)(), 5)
+    await asked.wait()
+    await asyncio.wait_for(getattr(session, end)(), GUARD_S)
     assert not released.is_set()
     assert await session.receive() == []
     released.set()
@@ -460,7 +464,7 @@ async def test_after_its_end_a_session_says_so(end):
         with pytest.raises(SessionEnded, match={"flush": "flushed", "cancel": "cancelled"}.get(end, "closed|flushed")):
             await call
     frames = []
-    while more := await asyncio.wait_for(session.receive(), 1):
+    while more := await asyncio.wait_for(session.receive(), GUARD_S):
         frames += more
     assert not frames or end in ("finish", "close")
     await session.close()
@@ -563,6 +567,7 @@ async def test_the_server_hears_what_a_whole_file_would_give(rate, kind, channel
     np.testing.assert_array_equal(heard(transport)[: len(whole)], whole)
 
 
+@virtual
 async def test_tasks_that_speak_at_once_do_not_mix_their_blocks():
     maker, transport = client(lambda number: 0.002)
     session = maker.live(sample_rate=RATE, backlog=1.0)
@@ -570,7 +575,7 @@ async def test_tasks_that_speak_at_once_do_not_mix_their_blocks():
     talkers = [session.feed(np.full(round(2.5 * RATE), level, np.float32)) for level in (0.1, 0.2, 0.3, 0.4)]
     await asyncio.gather(*talkers)
     await session.finish()
-    check(await asyncio.wait_for(listening, 3), 300)
+    check(await asyncio.wait_for(listening, GUARD_S), 300)
     audio = heard(transport)[: 10 * RATE]
     assert np.count_nonzero(np.diff(audio)) == 3
 
@@ -583,6 +588,7 @@ async def collect(session):
     return frames
 
 
+@virtual
 async def test_tasks_that_listen_at_once_share_the_frames_and_all_end():
     maker, _ = client(lambda number: 0.001 * (number % 3))
     session = maker.live(sample_rate=RATE)
@@ -590,8 +596,8 @@ async def test_tasks_that_listen_at_once_share_the_frames_and_all_end():
     for start in range(0, 3 * RATE, 800):
         await session.feed(speech(800, start))
         await asyncio.sleep(0)
-    flushed = await asyncio.wait_for(session.flush(), 2)
-    shares = await asyncio.wait_for(asyncio.gather(*listeners), 2)
+    flushed = await asyncio.wait_for(session.flush(), GUARD_S)
+    shares = await asyncio.wait_for(asyncio.gather(*listeners), GUARD_S)
     check(sorted((frame for share in [*shares, flushed] for frame in share), key=lambda frame: frame.index), 90)
 
 
@@ -611,7 +617,7 @@ async def test_nobody_who_waits_is_forgotten():
         for _ in range(delay):
             await asyncio.sleep(0)
         await session.finish()
-        results = await asyncio.wait_for(asyncio.gather(*listeners), 1)
+        results = await asyncio.wait_for(asyncio.gather(*listeners), GUARD_S)
         assert sorted(index for frames in results for index in indices(frames)) == list(range(8))
 
 
@@ -622,10 +628,10 @@ async def test_closing_ends_a_push_that_waits():
     waiting = [asyncio.create_task(session.push(speech(20 * RATE))) for _ in range(2)]
     waiting.append(asyncio.create_task(session.flush()))
     await until(lambda: session.status.backlog_s > 1)
-    await asyncio.wait_for(session.close(), 0.5)
+    await asyncio.wait_for(session.close(), GUARD_S)
     for task in waiting:
         with pytest.raises(SessionEnded, match="closed"):
-            await asyncio.wait_for(task, 0.5)
+            await asyncio.wait_for(task, GUARD_S)
     assert transport.flying == 0
 
 
@@ -634,16 +640,17 @@ async def test_cancel_ends_a_flush_that_waits():
     session = maker.live(sample_rate=RATE)
     await session.push(speech(RATE))
     flushing = asyncio.create_task(session.flush())
-    await asyncio.sleep(0.01)
+    await until(lambda: session._flushing)
+    await steps()
     await session.cancel()
     with pytest.raises(SessionEnded, match="cancelled"):
-        await asyncio.wait_for(flushing, 0.5)
+        await asyncio.wait_for(flushing, GUARD_S)
 
 
 async def test_a_look_ahead_beyond_the_backlog_blocks_nobody():
     maker, _ = client()
-    session = maker.live(sample_rate=RATE, look_ahead=5.0, backlog=1.0, timeout_s=1.0)
-    check(await asyncio.wait_for(speak(session, speech(12 * RATE), 1_600), 3), 360)
+    session = maker.live(sample_rate=RATE, look_ahead=5.0, backlog=1.0)
+    check(await asyncio.wait_for(speak(session, speech(12 * RATE), 1_600), GUARD_S), 360)
 
 
 async def test_frames_keep_no_more_than_themselves_in_memory():
@@ -659,9 +666,9 @@ async def test_a_client_that_closes_ends_its_sessions():
     session = maker.live(sample_rate=RATE)
     await session.feed(speech(RATE))
     listening = asyncio.create_task(session.receive())
-    await asyncio.sleep(0.01)
-    await asyncio.wait_for(maker.close(), 0.5)
-    assert await asyncio.wait_for(listening, 0.5) == []
+    await until(lambda: transport.flying)
+    await asyncio.wait_for(maker.close(), GUARD_S)
+    assert await asyncio.wait_for(listening, GUARD_S) == []
     with pytest.raises(SessionEnded):
         await session.push(speech(1))
     with pytest.raises(ClientClosed):
@@ -738,17 +745,18 @@ async def test_the_sync_twin_has_a_speaker_and_a_listener():
         for _ in range(20):
             await asyncio.to_thread(session.feed, speech(1_600))
         await asyncio.to_thread(session.finish)
-        check(await asyncio.wait_for(listening, 2), 60)
+        check(await asyncio.wait_for(listening, GUARD_S), 60)
 
 
 async def test_a_sync_client_that_closes_ends_its_sessions():
-    maker = EmoTalkClient(transport=FakeTransport(lambda number: 60))
+    transport = FakeTransport(lambda number: 10 * GUARD_S)
+    maker = EmoTalkClient(transport=transport)
     session = maker.live(sample_rate=RATE)
     session.feed(speech(RATE))
     listening = asyncio.create_task(asyncio.to_thread(session.receive))
-    await asyncio.sleep(0.02)
+    await until(lambda: transport.flying)
     await asyncio.to_thread(maker.close)
-    assert await asyncio.wait_for(listening, 1) == []
+    assert await asyncio.wait_for(listening, GUARD_S) == []
     with pytest.raises(ClientClosed):
         session.push(speech(1))
     session.close()  # as leaving a `with` block does

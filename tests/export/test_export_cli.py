@@ -49,13 +49,13 @@ def test_sigterm_leaves_nothing_behind(small_checkpoint: Path, tmp_path: Path) -
     arguments = ("--checkpoint", small_checkpoint, "--repository", tmp_path / "repository", "--attention-heads", 4)
     process = subprocess.Popen(command(*arguments), stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not list(tmp_path.iterdir()):
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.05)
         os.kill(process.pid, signal.SIGTERM)
-        assert process.wait(60) == cli.TERMINATED
+        assert process.wait(120) == cli.TERMINATED
     finally:
         process.kill()
     assert list(tmp_path.iterdir()) == []

@@ -26,7 +26,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_repository_is_complete(small_repository: Path) -> None:
-    files = set(tree(small_repository))
+    files = set(small_repository.with_suffix(".txt").read_text().splitlines())
     for model in tensors.GRAPHS:
         assert f"{model.name}/1/model.onnx" in files
     for model in (tensors.PREPROCESS, tensors.POSTPROCESS):

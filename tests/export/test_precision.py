@@ -16,7 +16,7 @@ from emotalk_export.network import Decoder
 from emotalk_export.precision import halve
 from emotalk_export.validate import TOLERANCES, Trial, torch_inputs
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.torch
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from emotalk_export.errors import PlanBuildFailed, TensorRTMissing
 from emotalk_export.exporter import export
 from emotalk_export.tensorrt import build_plan, find_tool, polygraphy_command, profiles, trtexec_command
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.torch
 
 WIDTHS = Widths(512, 512, 1024, 1024)
 

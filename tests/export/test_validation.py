@@ -15,7 +15,7 @@ from emotalk_contract.recipe import Recipe, Widths
 from emotalk_export.errors import NamesDiffer, ShapesDiffer, ValuesDiffer
 from emotalk_export.validate import CASES, Trial, trials, validate_chain, validate_graph
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.torch
 
 DECODER = tensors.DECODER
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import soundfile
-from asking import RATE, VOICE, Gateway
+from asking import HANG_S, RATE, VOICE, Gateway
 from recording import RecordingTransport
 
 from emotalk_client import AsyncEmoTalkClient, EmoTalkClient
@@ -39,11 +39,11 @@ def gateway_to(triton):
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
             thread.start()
             try:
-                assert ready.wait(10)
+                assert ready.wait(HANG_S)
                 yield Gateway(port, app.state.service, wire, server)
             finally:
                 server.stop()
-                thread.join(10)
+                thread.join(HANG_S)
                 assert not thread.is_alive(), "the gateway does not stop"
 
     return running

@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from asking import STREAM, Gateway, events, face, form
+from asking import HANG_S, STREAM, Gateway, events, face, form
 from websockets.sync.client import connect
 
 from emotalk_server import EmbeddedServer
@@ -37,7 +37,7 @@ def started(*options, **environment):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_stops_within_seconds_and_ends_what_is_open(triton, number, endless_clip):
+def test_it_stops_before_what_is_open_is_done_and_says_so(triton, number, endless_clip):
     with started("--url", triton.grpc_url) as gateway:
         body, kind = form(endless_clip, "file", {"window": 0.5})
         streaming = gateway.connection()
@@ -46,16 +46,14 @@ def test_it_stops_within_seconds_and_ends_what_is_open(triton, number, endless_c
         first = answer.readline()
         with connect(f"ws://127.0.0.1:{gateway.port}/ws/stream") as talking:
             talking.send(json.dumps({"type": "start", "sample_rate": 16_000}))
-            assert json.loads(talking.recv(5))["type"] == "started"
-            began = time.monotonic()
+            assert json.loads(talking.recv(HANG_S))["type"] == "started"
             gateway.server.send_signal(number)
-            assert json.loads(talking.recv(5))["error"] == "GatewayStopping"
+            assert json.loads(talking.recv(HANG_S))["error"] == "GatewayStopping"
         found = events(first + answer.read())
         answer.close()
         streaming.close()
         assert (found[-1][0], found[-1][1].get("error")) == ("error", "GatewayStopping")
-        assert gateway.server.wait(5) == 0
-        assert time.monotonic() - began < 5
+        assert gateway.server.wait(HANG_S) == 0
         assert gateway.server.stderr.read() == ""
 
 
@@ -68,7 +66,7 @@ def test_a_server_that_went_away_is_found_again(wav, voice):
             first.stop()
             assert gateway.get("/health").status in (503, 504)
             with EmbeddedServer(ports=ports):
-                until = time.monotonic() + 10
+                until = time.monotonic() + HANG_S
                 while gateway.get("/health").status != 200:
                     assert time.monotonic() < until, "the server is back, and was not found"
                     time.sleep(0.1)
@@ -85,13 +83,13 @@ def test_without_a_server_one_is_started_for_it(wav, voice):
         answer = gateway.post(STREAM, wav(voice[:16_000]), {"Authorization": f"Bearer {TOKEN}"})
         assert len(face(answer.body)[0]) == 30
         gateway.server.terminate()
-        assert gateway.server.wait(20) == 0
+        assert gateway.server.wait(HANG_S) == 0
         assert "starting an embedded one" in gateway.server.stderr.read()
 
 
 def refused(*options, status=1, **environment):
     said = subprocess.run(
-        [*COMMAND, *options], env={**os.environ, **environment}, capture_output=True, text=True, timeout=30
+        [*COMMAND, *options], env={**os.environ, **environment}, capture_output=True, text=True, timeout=HANG_S
     )
     assert said.returncode == status
     assert "Traceback" not in said.stderr
@@ -116,7 +114,7 @@ def test_a_setting_that_cannot_be_is_said_without_its_value():
 
 def test_without_the_extra_it_is_named():
     code = "import sys; sys.modules['fastapi'] = None; from emotalk_cli import main; main()"
-    said = subprocess.run([sys.executable, "-c", code, "gateway"], capture_output=True, text=True, timeout=30)
+    said = subprocess.run([sys.executable, "-c", code, "gateway"], capture_output=True, text=True, timeout=HANG_S)
     assert said.returncode == 1
     assert "MissingExtra: the gateway needs fastapi; install `emotalk-triton[gateway]`" in said.stderr
 

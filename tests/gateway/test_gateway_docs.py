@@ -39,7 +39,7 @@ def speech(tmp_path, voice):
 
 def run(command, code, folder, gateway):
     code = code.replace("localhost:8080", f"127.0.0.1:{gateway.port}")
-    said = subprocess.run([*command, code], cwd=folder, capture_output=True, text=True, timeout=60)
+    said = subprocess.run([*command, code], cwd=folder, capture_output=True, text=True, timeout=120)
     assert said.returncode == 0, said.stderr
     return said.stdout
 

@@ -115,7 +115,7 @@ def test_headers_that_do_not_come_are_given_up(gateway_to, held):
 def test_the_one_that_was_waited_for_longest_makes_room(gateway_to, held, second, monkeypatch):
     from emotalk_gateway.listening import protocol
 
-    monkeypatch.setattr(protocol, "LEAST_WAIT_S", 0)
+    monkeypatch.setattr(protocol, "LEAST_HEAD_S", 0)
     with gateway_to(max_connections=4) as gateway:
         raws = [opened(held, gateway, b"GET / HTTP/1.1\r\nHost: local") for _ in range(4)]
         until(lambda: len(gateway.server.open) == 4, "the connections were not made")

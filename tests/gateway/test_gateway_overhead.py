@@ -17,7 +17,7 @@ def test_the_figures_go_into_their_page(triton, tmp_path):
     page.write_text("before\n<!-- gateway -->\n<!-- /gateway -->\nafter\n")
     command = [sys.executable, "-m", "emotalk_perf.cli", "gateway", str(VOICE), "--url", triton.grpc_url]
     options = ["--runs", "2", "--seconds", "2", "--page", str(page)]
-    said = subprocess.run([*command, *options], capture_output=True, text=True, timeout=60)
+    said = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120)
     assert said.returncode == 0, said.stderr
     assert re.search(r"\| gateway \| \d+ ms \|.*A clip of 2 s, 2 alternating runs", page.read_text(), re.DOTALL)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from virtual import GUARD_S, steps
 
 from emotalk_client import Animation
 from emotalk_client.errors import InvalidRate
@@ -21,6 +22,7 @@ from emotalk_gateway.service.errors import TABLE, GatewayFull, InvalidUpload, pr
 from emotalk_gateway.service.rate import FORGET_S, LEAST, HeldRate
 from emotalk_gateway.service.retiming import Retimer, check_whole_rate
 from emotalk_gateway.service.spool import Budget, Spool
+from emotalk_gateway.service.tasks import within
 
 pytestmark = pytest.mark.unit
 
@@ -141,11 +143,64 @@ async def test_one_that_pauses_lets_another_run_and_be_admitted():
     with capacity.admit():
         async with capacity.run():
             read.set()
-            await asyncio.sleep(0.01)
+            await steps()
             assert not resumed.is_set()  # it waits until this one is done
-    await asyncio.wait_for(blocked, 10)
+    await asyncio.wait_for(blocked, GUARD_S)
     assert resumed.is_set()
     assert (capacity.admitted, capacity.waiting) == (0, 0)
+
+
+async def test_those_who_are_new_and_those_who_run_on_take_turns():
+    capacity, order = Capacity("uploads", 9, 1), []
+
+    async def caller(name, rounds):
+        async with capacity.run() as running:
+            for number in range(rounds):
+                order.append(f"{name}{number}")
+                await asyncio.sleep(0)
+                await running.share(0)
+
+    callers = [asyncio.create_task(caller(name, 4)) for name in "ab"]
+    for _ in range(4):
+        await asyncio.sleep(0)
+    callers += [asyncio.create_task(caller(name, 1)) for name in "xyz"]
+    await asyncio.wait_for(asyncio.gather(*callers), 10)
+    new = [place for place, name in enumerate(order) if name in ("x0", "y0", "z0")]
+    assert sorted(order) == [f"{name}{n}" for name in "ab" for n in range(4)] + ["x0", "y0", "z0"]
+    assert new[0] <= 5  # not after all that is long
+    assert all(later - sooner > 1 for sooner, later in pairwise(new))  # nor all before it
+    assert (capacity.waiting, capacity.admitted) == (0, 0)
+
+
+async def test_as_many_as_are_admitted_may_be_paused_without_counting():
+    capacity = Capacity("uploads", 2, 2)
+    over = asyncio.Event()
+
+    async def never_reads():
+        with capacity.admit():
+            async with capacity.run() as running, running.paused_after(0):
+                await over.wait()
+
+    callers = []
+    for admitted in (0, 0, 1, 2):  # of those that count, once each has been paused
+        callers.append(asyncio.create_task(never_reads()))
+        await asyncio.sleep(0.05)
+        assert capacity.admitted == admitted
+    with pytest.raises(GatewayFull), capacity.admit():
+        pass
+    over.set()
+    await asyncio.wait_for(asyncio.gather(*callers), 10)
+    assert (capacity.admitted, capacity.waiting) == (0, 0)
+
+
+async def test_one_that_leaves_as_it_may_run_lets_the_next_run():
+    capacity = Capacity("uploads", 9, 1)
+    async with capacity.run():
+        leaving = asyncio.create_task(_runs(capacity))
+        await asyncio.sleep(0)
+    leaving.cancel()  # it was told that it may run, and has not run yet
+    await asyncio.gather(leaving, return_exceptions=True)
+    await asyncio.wait_for(_runs(capacity), 10)
 
 
 async def test_one_that_leaves_while_it_is_paused_leaves_nothing_behind():
@@ -161,16 +216,41 @@ async def test_one_that_leaves_while_it_is_paused_leaves_nothing_behind():
                 await asyncio.Event().wait()
 
     caller = asyncio.create_task(leaves())
-    await asyncio.wait_for(paused.wait(), 10)
+    await asyncio.wait_for(paused.wait(), GUARD_S)
     caller.cancel()
     await asyncio.gather(caller, return_exceptions=True)
     assert capacity.admitted == 0
-    await asyncio.wait_for(_runs(capacity), 10)
+    await asyncio.wait_for(_runs(capacity), GUARD_S)
 
 
 async def _runs(capacity):
     async with capacity.run():
         pass
+
+
+async def test_a_cancellation_is_not_lost_as_the_work_is_done():
+    went_on = []
+
+    async def waits(work):
+        await within(work, 10)
+        went_on.append(True)
+
+    work = asyncio.get_running_loop().create_future()
+    waiting = asyncio.create_task(waits(work))
+    await asyncio.sleep(0)
+    work.set_result(None)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert went_on == []
+
+
+async def test_what_takes_too_long_is_cancelled():
+    work = asyncio.get_running_loop().create_future()
+    with pytest.raises(asyncio.TimeoutError):
+        await within(work, 0.01)
+    assert work.cancelled()
+    assert await within(asyncio.sleep(0, "done"), 10) == "done"
 
 
 def test_audio_is_found_raw_and_in_base64():

@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 import pytest
 import soundfile
-from asking import CHUNKS, RATE, STREAM, events, face, form
+from asking import CHUNKS, HANG_S, RATE, STREAM, events, face, form
 
 from emotalk_gateway.service.errors import TABLE
 
@@ -149,16 +149,14 @@ def test_what_is_not_there(gateway):
 
 
 def test_too_large_a_body_is_refused_by_what_it_announces(gateway, second):
-    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=HANG_S) as raw:
         raw.sendall(
             f"POST {STREAM} HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
             f"Content-Length: {2 * 1024**3}\r\n\r\n--x\r\n".encode()
         )
-        began = time.monotonic()
         head = b""
-        while b"}" not in head:
+        while b"}" not in head:  # though the rest never comes
             head += raw.recv(4096)
-        assert time.monotonic() - began < 1
     assert head.startswith(b"HTTP/1.1 413")
     assert b"UploadTooLarge" in head
     assert b"2147483648" in head
@@ -196,12 +194,12 @@ def bomb():
     return file.getvalue()
 
 
-def test_hours_of_silence_in_a_small_ogg(gateway, bomb, second):
+def test_hours_of_silence_in_a_small_ogg(gateway, bomb, second, monkeypatch):
     assert len(bomb) < 3 * 2**20
     before = psutil.Process().memory_info().rss
-    began = time.monotonic()
-    said(gateway.post(STREAM, bomb), 413, "ClipTooLong", "10800.0 s")
-    assert time.monotonic() - began < 5
+    with monkeypatch.context() as patched:
+        patched.setattr("emotalk_client.windows.clip.blocks", lambda *_, **__: pytest.fail("it was decoded"))
+        said(gateway.post(STREAM, bomb), 413, "ClipTooLong", "10800.0 s")
     assert psutil.Process().memory_info().rss - before < 100e6
     serves(gateway, second)
 
@@ -224,8 +222,8 @@ def test_a_full_gateway_says_so_at_once_and_when_to_come_again(gateway_to, secon
 
 
 def test_a_body_that_never_ends_is_given_up(gateway_to, second):
-    with gateway_to(request_timeout_s=1) as gateway:
-        with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as raw:
+    with gateway_to(request_timeout_s=4) as gateway:
+        with socket.create_connection(("127.0.0.1", gateway.port), timeout=HANG_S) as raw:
             raw.sendall(
                 f"POST {STREAM} HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
                 "Content-Length: 100000\r\n\r\n--x\r\n".encode()
@@ -233,7 +231,7 @@ def test_a_body_that_never_ends_is_given_up(gateway_to, second):
             began = time.monotonic()
             raw.setblocking(False)
             head = b""
-            while time.monotonic() - began < 8 and b"RequestTooSlow" not in head:
+            while time.monotonic() - began < HANG_S and b"RequestTooSlow" not in head:
                 try:
                     raw.send(b"a")
                     head += raw.recv(4096)
@@ -246,29 +244,30 @@ def test_a_body_that_never_ends_is_given_up(gateway_to, second):
 
 def test_a_caller_that_does_not_read_is_given_up(gateway_to, wav, voice, second):
     clip = wav(np.resize(voice, 600 * RATE))
-    with gateway_to(request_timeout_s=3) as gateway:
+    with gateway_to(request_timeout_s=5) as gateway:
         body, kind = form(clip, "file", {"window": 10})
         with socket.create_connection(("127.0.0.1", gateway.port)) as raw:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             head = f"POST {STREAM} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n"
             head += f"Content-Length: {len(body)}\r\n\r\n"
             raw.sendall(head.encode() + body)
-            until = time.monotonic() + 5
+            until = time.monotonic() + HANG_S
             while not gateway.service.uploads.admitted and time.monotonic() < until:
                 time.sleep(0.01)
-            gateway.settle(8)
+            gateway.settle()
             serves(gateway, second)
 
 
 def test_a_stream_that_takes_too_long_ends_with_an_error_event(gateway_to, long_clip):
-    with gateway_to(request_timeout_s=0.6) as gateway:
+    with gateway_to(request_timeout_s=4) as gateway:
+        gateway.wire.slow_s = 0.2  # 240 windows take far longer, on any machine
         answer = gateway.post(STREAM, long_clip, window=0.5)
     found = events(answer.body)
     assert answer.status == 200
     assert found[0][0] == "message"
     assert found[-1][0] == "error"
     assert found[-1][1]["error"] == "RequestTooSlow"
-    assert "0.6 s" in found[-1][1]["message"]
+    assert "4 s" in found[-1][1]["message"]
 
 
 @pytest.mark.parametrize("heard", [0, 1])
@@ -284,16 +283,16 @@ def test_a_caller_that_leaves_stops_the_work(gateway, endless_clip, second, hear
         answer.readline()
         answer.close()
     else:
-        until = time.monotonic() + 5
+        until = time.monotonic() + HANG_S
         while len(gateway.wire.began) == before and time.monotonic() < until:
             time.sleep(0.001)
     connection.close()
     gateway.settle()
     sent = len(gateway.wire.began)
-    time.sleep(0.5)
-    assert len(gateway.wire.began) == sent
     assert sent - before < 1500  # of 3000 and more
-    serves(gateway, second)
+    for number in (1, 2, 3):
+        serves(gateway, second)
+        assert len(gateway.wire.began) == sent + number, "its windows go on beside another's"
 
 
 def test_a_caller_that_leaves_in_mid_upload_is_forgotten(gateway, second):

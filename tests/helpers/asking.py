@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 RATE = 16_000
+HANG_S = 120.0
+"""Seconds after which what hangs is given up; no verdict depends on it."""
 VOICE = Path(__file__).parents[2] / "docs" / "demo" / "voice.flac"
 STREAM = "/api/v1/process-audio-stream"
 CHUNKS = "/process-audio/"
@@ -38,7 +40,7 @@ class Gateway:
     def url(self):
         return f"http://127.0.0.1:{self.port}"
 
-    def connection(self, timeout=30):
+    def connection(self, timeout=HANG_S):
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
     def ask(self, method, path, body=None, headers=None):
@@ -57,7 +59,7 @@ class Gateway:
         body, kind = form(audio, part, fields)
         return self.ask("POST", path, body, {"Content-Type": kind, **(headers or {})})
 
-    def settle(self, seconds=5.0, among=0):
+    def settle(self, seconds=HANG_S, among=0):
         """Wait until all but ``among`` are gone."""
         until = time.monotonic() + seconds
         while self.service.uploads.admitted + self.service.streams.admitted > among:

@@ -22,10 +22,12 @@ class FakeTransport:
         self.sent = []
         self.flying = self.most_flying = self.cancelled = 0
         self.closed = False
+        self.last = None
 
     async def infer(self, inputs, parameters, timeout_s):  # noqa: ARG002  # the protocol's
         number = len(self.sent)
         self.sent.append((inputs, parameters))
+        self.last = asyncio.get_running_loop().time()
         self.flying += 1
         self.most_flying = max(self.most_flying, self.flying)
         try:

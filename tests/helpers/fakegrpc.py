@@ -65,6 +65,12 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     async def ServerMetadata(self, request, context):  # noqa: ARG002, N802
         return service_pb2.ServerMetadataResponse(name="triton", version=self.version)
 
+    async def ServerReady(self, request, context):  # noqa: ARG002, N802
+        return service_pb2.ServerReadyResponse(ready=True)
+
+    async def ModelReady(self, request, context):  # noqa: ARG002, N802
+        return service_pb2.ModelReadyResponse(ready=True)
+
     async def ServerLive(self, request, context):  # noqa: ARG002, N802
         self.asked_live += 1
         await self.lives.wait()

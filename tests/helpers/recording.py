@@ -1,16 +1,21 @@
 """The real wire, with a note of every window that goes over it."""
 
+import asyncio
 import time
 
 from emotalk_client.wire.transport import TritonTransport
 
 
 class RecordingTransport:
-    """Begun and ended windows, by the clock that tests use."""
+    """Begun and ended windows, by the clock that tests use. Each waits ``slow_s`` before it goes; while ``held`` is
+    set, those from that number on wait until it is None.
+    """
 
     def __init__(self, url):
         self._url = url
         self._wire = None
+        self.slow_s = 0.0
+        self.held = None
         self.began = []
         self.ended = []
 
@@ -21,7 +26,11 @@ class RecordingTransport:
 
     async def infer(self, inputs, parameters, timeout_s):
         self.began.append(time.monotonic())
+        number = len(self.began)
         try:
+            await asyncio.sleep(self.slow_s)
+            while self.held is not None and number > self.held:
+                await asyncio.sleep(0.01)
             return await self._connected().infer(inputs, parameters, timeout_s)
         finally:
             self.ended.append(time.monotonic())

@@ -1,5 +1,6 @@
 """Runs `emotalk-server` as a person would, in a folder for temporary files of its own."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -33,7 +34,7 @@ def served(repository, temporary, ports=None, options=()):
     finally:
         if process.poll() is None:
             process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=120)
         process.stderr.close()
 
 
@@ -46,4 +47,15 @@ def left_behind(temporary):
 def _owner(region, temporary):
     """Return whether nobody's folder claims ``region``."""
     token = region.name.removeprefix(REGIONS)[:8]
-    return not any((Path(folder) / f"{PREFIX}{token}").exists() for folder in (tempfile.gettempdir(), temporary))
+    if any((Path(folder) / f"{PREFIX}{token}").exists() for folder in (tempfile.gettempdir(), temporary)):
+        return False
+    return not _in_use(f"{REGIONS}{token}".encode())
+
+
+def _in_use(region):
+    """Return whether a live process was started with ``region``: it is another test run's."""
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if region in command.read_bytes():
+                return True
+    return False

@@ -40,13 +40,14 @@ def served(triton, **settings):
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
         try:
-            assert ready.wait(20)
+            assert ready.wait(HANG_S)
             yield base_url(listening)
         finally:
             server.stop()
-            thread.join(20)
+            thread.join(HANG_S)
 
 
+HANG_S = 120.0
 SMALL = (420, 560)
 """A screen for heads that the processor draws."""
 
@@ -147,7 +148,7 @@ class Page:
         self.hover(element, across)
         ActionChains(self.driver).click().perform()
 
-    def file(self, path, timeout_s=10):
+    def file(self, path, timeout_s=HANG_S):
         """``path``, once it was downloaded."""
         until = time.monotonic() + timeout_s
         while not path.is_file():

@@ -244,7 +244,7 @@ def test_a_token_is_asked_for(page, triton, voice):
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("size", [(1280, 800), (360, 740)])
-def test_everybody_can_use_it(page, gateway, voice, axe, size, dark):
+def test_everybody_can_use_it(axe, page, gateway, voice, size, dark):
     """axe finds nothing to say (WCAG 2.2 AA: names, contrast, order), and nothing is wider than a phone."""
     page.open(gateway, *size, dark=dark, phone=size[0] < 400)
     page.until("'begun' in document.documentElement.dataset")

@@ -36,6 +36,7 @@ from emotalk_perf.errors import (
     UnexpectedReport,
     UnsuitableMachine,
 )
+from emotalk_server import EmbeddedServer
 
 pytestmark = pytest.mark.server
 
@@ -142,13 +143,20 @@ def test_the_picture_is_one(measured):
     assert (measured[3] / "load.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.fixture
+def unwatched_server():
+    """A server without a supervisor, whose own inferences would count too."""
+    with EmbeddedServer(supervised=False) as running:
+        yield running
+
+
 def test_requests_and_samples_are_those_that_triton_counts_and_that_the_clip_has(
-    analyzer, bundled_server, clip, tmp_path
+    analyzer, unwatched_server, clip, tmp_path
 ):
     """perf_analyzer's own record of what it sent, in a run of exactly so many requests."""
     cut = windows.cut(clip, 0.1)
     windows.write(cut, tmp_path / "in.json")
-    for endpoint in (Endpoint("grpc", bundled_server.grpc_url), Endpoint("http", bundled_server.http_url)):
+    for endpoint in (Endpoint("grpc", unwatched_server.grpc_url), Endpoint("http", unwatched_server.http_url)):
         before = endpoint.counts()
         arguments = ["-m", "emotalk", "-i", endpoint.protocol, "-u", endpoint.address, "--input-data", "in.json"]
         arguments += ["--request-count", "20", "-f", "out.csv", "--verbose-csv", "--profile-export-file", "sent.json"]

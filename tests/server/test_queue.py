@@ -27,20 +27,22 @@ def test_a_full_queue_rejects_at_once_and_serves_the_rest(narrow, speech):
     with tritonclient.grpc.InferenceServerClient(narrow.grpc_url) as client:
         alone = infer(tritonclient.grpc, client, {"raw": True}, AUDIO=clip)["BLENDSHAPES"]
 
+        results = []  # as they come
+
         def send(_):
-            began = time.monotonic()
             try:
-                return infer(tritonclient.grpc, client, {"raw": True}, AUDIO=clip)["BLENDSHAPES"], began
+                results.append(infer(tritonclient.grpc, client, {"raw": True}, AUDIO=clip)["BLENDSHAPES"])
             except InferenceServerException as error:
-                return error, time.monotonic() - began
+                results.append(error)
 
         with ThreadPoolExecutor(60) as pool:
-            results = [result for result, _ in pool.map(send, range(60))]
+            list(pool.map(send, range(60)))
 
     rejected = [r for r in results if isinstance(r, InferenceServerException)]
     served = [r for r in results if not isinstance(r, InferenceServerException)]
     assert rejected
     assert served
+    assert isinstance(results[0], InferenceServerException), "a rejection waits for those that are served"
     for error in rejected:
         assert error.status() == "StatusCode.UNAVAILABLE"
         assert "Exceeds maximum queue size" in error.message()
@@ -61,7 +63,7 @@ def test_requests_lost_with_a_dead_process_take_no_room(small_repository, tmp_pa
         ]
         stub.kill()
         lost = 0
-        until = time.monotonic() + 60  # a hang guard
+        until = time.monotonic() + 120  # a hang guard
         while lost < 5 and time.monotonic() < until:
             try:
                 infer(tritonclient.grpc, client, AUDIO=speech[None, :1600])

@@ -31,7 +31,7 @@ from emotalk_client.live.session import AsyncLiveSession
 from emotalk_gateway.http.messages import PATH, Cancel, End, Said, Start, echo, objects, rows, said
 from emotalk_gateway.service.errors import InvalidMessage, NotRawAudio, StreamBehind, StreamIdle, StreamTooLong
 from emotalk_gateway.service.service import Service
-from emotalk_gateway.service.tasks import cancelled
+from emotalk_gateway.service.tasks import cancelled, within
 
 MOST_WAITING_BYTES = 32 * 2**20
 """Of speech that waits, whatever its rate."""
@@ -57,7 +57,7 @@ class Line:
             ``late``: it does not come.
         """
         try:
-            event = await asyncio.wait_for(self._socket.receive(), allowed_s)
+            event = await within(self._socket.receive(), allowed_s)
         except asyncio.TimeoutError as error:
             raise late from error
         return self._said(event)
@@ -91,7 +91,7 @@ class Line:
         """
         sending = self._socket.send_bytes(data) if isinstance(data, bytes) else self._socket.send_text(data)
         try:
-            await asyncio.wait_for(sending, self._idle_s)
+            await within(sending, self._idle_s)
         except asyncio.TimeoutError as error:
             raise StreamIdle(f"the caller took no frames for {self._idle_s:g} s; the session is over") from error
 

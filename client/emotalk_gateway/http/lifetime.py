@@ -27,7 +27,7 @@ from emotalk_gateway.service.errors import (
     UploadTooLarge,
 )
 from emotalk_gateway.service.service import Service
-from emotalk_gateway.service.tasks import cancelled
+from emotalk_gateway.service.tasks import cancelled, within
 
 SCOPE_KEY = "emotalk.request"
 DRAIN_S = 2.0
@@ -53,7 +53,7 @@ class Lifetime:
 
 
 class OneRequest:
-    """What is going on with one request; routes find theirs in the scope, under :data:`SCOPE_KEY`."""
+    """The state of one request; routes find theirs in the scope, under :data:`SCOPE_KEY`."""
 
     def __init__(self, service: Service, scope: Scope, receive: Receive, send: Send) -> None:
         self._service = service
@@ -70,7 +70,7 @@ class OneRequest:
         self._status: int | None = None
         self._answered = False
         self.last_words: Callable[[Problem], bytes] | None = None
-        """What a stream that has begun ends with when it cannot go on."""
+        """Last words of a stream that has begun and cannot go on."""
 
     async def run(self, app: ASGIApp) -> None:
         """Answer it with ``app``."""
@@ -127,7 +127,7 @@ class OneRequest:
         settings = self._service.settings
         asked = time.monotonic()
         try:
-            message = await asyncio.wait_for(self._next(), settings.body_timeout_s)
+            message = await within(self._next(), settings.body_timeout_s)
         except asyncio.TimeoutError as error:
             most = settings.body_timeout_s
             raise RequestTooSlow(f"no more of the body came for {most:g} s; accepted: at most {most:g} s") from error
@@ -173,12 +173,17 @@ class OneRequest:
 
     async def _to_caller(self, message: Message) -> None:
         """Send ``message``; a caller that takes nothing of it for long is let go of."""
-        most = self._service.settings.send_timeout_s
+        timer = asyncio.get_running_loop().call_later(self._service.settings.send_timeout_s, self._reads_nothing)
         try:
-            await asyncio.wait_for(self._outer_send(message), most)
-        except asyncio.TimeoutError as error:
-            self._abort()
-            raise RequestTooSlow(f"the caller read nothing for {most:g} s; accepted: at most {most:g} s") from error
+            await self._outer_send(message)
+        finally:
+            timer.cancel()
+
+    def _reads_nothing(self) -> None:
+        most = self._service.settings.send_timeout_s
+        self._service.problem(RequestTooSlow(f"the caller read nothing for {most:g} s; accepted: at most {most:g} s"))
+        self._left.set()
+        self._abort()
 
     def _abort(self) -> None:
         """End the connection: what was written to it, and was not read, would keep it open."""
@@ -197,7 +202,7 @@ class OneRequest:
         until = time.monotonic() + DRAIN_S
         while not self._body_ended and self._bytes <= most:
             try:
-                await asyncio.wait_for(self._next(), until - time.monotonic())
+                await within(self._next(), until - time.monotonic())
             except asyncio.TimeoutError:
                 return
 
@@ -212,8 +217,8 @@ class OneRequest:
             sending = self._outer_send({"type": "http.response.body", "body": words})
         # RuntimeError: the answer had ended, or has a length that this would break; the connection closes.
         try:
-            await asyncio.wait_for(sending, DRAIN_S + LAST_WORDS_S)
-        except (asyncio.TimeoutError, RequestTooSlow):
+            await within(sending, DRAIN_S + LAST_WORDS_S)
+        except asyncio.TimeoutError:
             self._abort()
         except RuntimeError:
             return

@@ -35,7 +35,7 @@ MAX_FIELD_BYTES = 64 * 1024
 MAX_NESTED = 100
 """Opening brackets of one field: what nests deeper than a parser can follow is refused before it is parsed."""
 SNIFFED = 64
-"""Bytes that tell text from audio: every audio file has bytes that are no text in its first ones."""
+"""Bytes that tell text from audio: every audio file has bytes that are not text in its first ones."""
 DECODED = 64 * 1024
 """Bytes of base64 that are decoded at once."""
 _BASE64 = re.compile(rb"(?:data:[^,]{0,100};base64,)?[A-Za-z0-9+/=\s]*")

@@ -26,7 +26,7 @@ from emotalk_gateway.http.sockets import STARTED
 from emotalk_gateway.service.capacity import Capacity
 from emotalk_gateway.service.errors import GatewayStopping, InvalidMessage, Problem, StartTooLate
 from emotalk_gateway.service.service import Service
-from emotalk_gateway.service.tasks import cancelled
+from emotalk_gateway.service.tasks import cancelled, within
 
 DONE = 1000
 """Close code of a connection that ended well (RFC 6455)."""
@@ -96,7 +96,7 @@ class _Connection:
         """Say why, and close; as far as the caller is there and reads."""
         problem = self._service.problem(error) if error is not None else None
         with suppress(asyncio.TimeoutError, RuntimeError, WebSocketDisconnect):
-            await asyncio.wait_for(self._last_words(problem), LAST_WORDS_S)
+            await within(self._last_words(problem), LAST_WORDS_S)
 
     async def _last_words(self, problem: Problem | None) -> None:
         if self._socket.application_state is not WebSocketState.CONNECTED:

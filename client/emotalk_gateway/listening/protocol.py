@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -28,9 +29,11 @@ from emotalk_gateway.service.errors import (
 )
 
 SCOPE_KEY = "emotalk.connection"
-"""Where an application finds its :class:`BoundedProtocol` in the scope of ASGI."""
-LEAST_WAIT_S = 1.0
-"""Seconds that a connection is waited for before it makes room for another."""
+"""Key under which an application finds its :class:`BoundedProtocol` in the scope of ASGI."""
+LEAST_HEAD_S = 0.02
+"""Seconds that a request's first bytes are waited for before the connection makes room for another."""
+LEAST_BODY_S = 1.0
+"""Likewise, of a body, or of an answer that is being read."""
 FAREWELL_S = 1.0
 """Seconds that a refusal may take to be read."""
 
@@ -74,12 +77,10 @@ class Connections:
         self._open.discard(one)
 
     def _make_room(self, now: float) -> bool:
-        waiting = [(one.waiting_since, one) for one in self._open if one.waiting_since is not None]
-        if not waiting:
+        late = [(one.waiting_since, one) for one in self._open if one.waiting_since + one.least_wait_s <= now]
+        if not late:
             return False
-        since, oldest = min(waiting, key=lambda pair: pair[0])
-        if now - since < LEAST_WAIT_S:
-            return False
+        _, oldest = min(late, key=lambda pair: pair[0])
         self.leave(oldest)
         oldest.abort()
         return True
@@ -101,14 +102,19 @@ class BoundedProtocol(HttpToolsProtocol):
         self._over = False
 
     @property
-    def waiting_since(self) -> float | None:
-        """Since when the caller is waited for, by the loop's clock; None where it waits for us."""
+    def waiting_since(self) -> float:
+        """Since when the caller is waited for, by the loop's clock; infinite where it waits for us."""
         if self._over or self.transport.is_closing():
             return 0.0
         if self.flow.write_paused or self._in_head:
             return self._heard_at
         body_comes = self.cycle is not None and self.cycle.more_body and not self.flow.read_paused
-        return self._heard_at if body_comes else None
+        return self._heard_at if body_comes else math.inf
+
+    @property
+    def least_wait_s(self) -> float:
+        """Seconds that it is waited for at least; a request's first bytes come together."""
+        return LEAST_HEAD_S if self._in_head else LEAST_BODY_S
 
     def abort(self) -> None:
         """End the connection at once, read or not."""

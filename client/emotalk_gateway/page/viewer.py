@@ -42,7 +42,7 @@ class ShownResult:
     audio: Path
     """A file that exists; it is sent as it is."""
     title: str
-    """What the page calls it."""
+    """Name of the result on the page."""
 
 
 def add_viewer(app: FastAPI, result: ShownResult | None = None) -> None:

@@ -1,1 +1,1 @@
-"""What every door needs, whatever its protocol: settings, capacity, errors, options, faces, frame rates, metrics."""
+"""Shared by every door, whatever its protocol: settings, capacity, errors, options, faces, frame rates, metrics."""

@@ -1,12 +1,15 @@
-"""How many are served at once.
+"""The number that is served at once.
 
 Rule that this module guards: **whoever is admitted is served, and whoever is not is told at once.** Of those that are
-admitted, some run and the others wait. All state lives on one event loop, so there are no locks.
+admitted, some run and the others wait. Those that have not run yet and those that wait to run on take turns, so that
+what is short does not wait for all that is long, nor the other way round. All state lives on one event loop, so that
+nothing is locked.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -23,19 +26,21 @@ class Capacity:
     def __init__(self, what: str, most: int, running: int | None = None) -> None:
         self._what = what
         self._most = most
-        self._free = asyncio.Semaphore(most if running is None else running)
+        self._free = most if running is None else running
+        self._lines: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())  # to run on, and for the first time
+        self._first = True  # whose turn it is
         self._admitted = 0
-        self._waiting = 0
+        self._aside = 0
 
     @property
     def admitted(self) -> int:
-        """How many were admitted and are not done."""
+        """Admitted, and not done yet."""
         return self._admitted
 
     @property
     def waiting(self) -> int:
-        """How many of them wait to run."""
-        return self._waiting
+        """Admitted, and waiting to run."""
+        return sum(not one.done() for line in self._lines for one in line)
 
     @property
     def full(self) -> bool:
@@ -63,7 +68,7 @@ class Capacity:
 
     @asynccontextmanager
     async def run(self) -> AsyncIterator[Running]:
-        """Wait, first come, first served, and run for as long as the block lasts."""
+        """Wait, and run for as long as the block lasts."""
         running = Running(self)
         await running.resume()
         try:
@@ -71,12 +76,31 @@ class Capacity:
         finally:
             running.pause()
 
-    async def _take(self) -> None:
-        self._waiting += 1
+    async def _take(self, first: bool) -> None:
+        if self._free > 0 and not self.waiting:
+            self._free -= 1
+            return
+        granted = asyncio.get_running_loop().create_future()
+        self._lines[first].append(granted)
         try:
-            await self._free.acquire()
-        finally:
-            self._waiting -= 1
+            await granted
+        except asyncio.CancelledError:
+            if granted.done() and not granted.cancelled():
+                self._give()
+            raise
+
+    def _give(self) -> None:
+        """One more may run: it is the next in one line or the other."""
+        self._free += 1
+        for first in (self._first, not self._first):
+            line = self._lines[first]
+            while line:
+                granted = line.popleft()
+                if not granted.done():
+                    self._first = not first
+                    self._free -= 1
+                    granted.set_result(None)
+                    return
 
 
 class Running:
@@ -85,19 +109,21 @@ class Running:
     def __init__(self, capacity: Capacity) -> None:
         self._capacity = capacity
         self._runs = False
+        self._is_new = True
+        self._is_aside = False
         self._since = 0.0
 
     def pause(self) -> None:
         """Let others run; nothing happens where it is paused already."""
         if self._runs:
             self._runs = False
-            self._capacity._free.release()
+            self._capacity._give()
 
     async def resume(self) -> None:
         """Wait to run again; at once where it was not paused."""
         if not self._runs:
-            await self._capacity._take()
-            self._runs = True
+            await self._capacity._take(self._is_new)
+            self._runs, self._is_new = True, False
             self._since = asyncio.get_running_loop().time()
 
     async def share(self, seconds: float) -> None:
@@ -108,16 +134,23 @@ class Running:
 
     @asynccontextmanager
     async def paused_after(self, seconds: float) -> AsyncIterator[None]:
-        """Pause where the block lasts longer than ``seconds``; it is not counted as admitted either, until it ends."""
+        """Pause where the block lasts longer than ``seconds``. Until it ends, it does not count as admitted either,
+        unless as many as may be admitted do so already.
+        """
         timer = asyncio.get_running_loop().call_later(seconds, self._step_aside)
         try:
             yield
         finally:
             timer.cancel()
-            if not self._runs:
+            if self._is_aside:
+                self._is_aside = False
+                self._capacity._aside -= 1
                 self._capacity._admitted += 1
         await self.resume()
 
     def _step_aside(self) -> None:
         self.pause()
-        self._capacity._admitted -= 1
+        if self._capacity._aside < self._capacity._most:
+            self._is_aside = True
+            self._capacity._aside += 1
+            self._capacity._admitted -= 1

@@ -1,4 +1,4 @@
-"""What can go wrong at the gateway, and what a caller is told of it.
+"""Errors of the gateway, and the words in which a caller is told of them.
 
 ::
 
@@ -186,7 +186,7 @@ def _ours(status: HTTPStatus, grpc: str) -> Codes:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a caller is told of one class of errors."""
+    """One class of errors, as a caller is told of it."""
 
     kind: type[Exception]
     codes: Codes
@@ -278,12 +278,12 @@ class Problem:
         return self.codes.websocket
 
     def body(self) -> dict[str, str]:
-        """What is sent, as JSON."""
+        """Return what is sent, as JSON."""
         return {"error": self.error, "message": self.message}
 
 
 def problem_of(error: BaseException) -> Problem:
-    """What a caller is told of ``error``; of what is not an error of ours, only that there was one."""
+    """Return what a caller is told of ``error``; of what is not an error of ours, only that there was one."""
     row = _row(error)
     if row is None:
         return Problem(MISTAKE, "InternalError", "the gateway failed; its log says why", internal=True)
@@ -305,7 +305,7 @@ def _shortened(message: str) -> str:
 
 
 def framework_problem(status: int, detail: Any) -> Problem:
-    """What a web framework itself refuses: an unknown path, a wrong method, a broken form."""
+    """Return the problem of what a web framework itself refuses: an unknown path, a wrong method, a broken form."""
     names = {HTTPStatus.NOT_FOUND: "NotFound", HTTPStatus.METHOD_NOT_ALLOWED: "MethodNotAllowed"}
     codes = {HTTPStatus.NOT_FOUND: "NOT_FOUND", HTTPStatus.METHOD_NOT_ALLOWED: "UNIMPLEMENTED"}
     found = HTTPStatus(status)

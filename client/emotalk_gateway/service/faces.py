@@ -12,7 +12,7 @@ from emotalk_gateway.service.service import Service
 
 PATIENCE_S = 0.2
 """Seconds that a caller may take to read a block before others run in its stead."""
-SHARE_S = 1.0
+SHARE_S = 0.5
 """Seconds after which one that runs lets those who wait run first: a word need not wait for eight long clips."""
 
 

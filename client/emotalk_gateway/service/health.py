@@ -14,6 +14,7 @@ from emotalk_client.errors import DeadlineExceeded
 from emotalk_client.wire import health
 from emotalk_gateway.service.errors import GatewayStopping
 from emotalk_gateway.service.service import Service
+from emotalk_gateway.service.tasks import within
 
 T = TypeVar("T")
 
@@ -64,7 +65,7 @@ class _Shared(Generic[T]):
 
     async def _in_time(self) -> T:
         try:
-            return await asyncio.wait_for(self._ask(), self._allowed_s)
+            return await within(self._ask(), self._allowed_s)
         except asyncio.TimeoutError as error:
             raise DeadlineExceeded(f"no answer within {self._allowed_s:g} s") from error
 

@@ -1,4 +1,4 @@
-"""What an operator sees, for Prometheus; one registry a gateway."""
+"""Figures for an operator, by Prometheus; one registry a gateway."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller may ask for, from the texts of a form or the values of JSON.
+"""A caller's options, from the texts of a form or the values of JSON.
 
 Rule that this module guards: **a caller names values, never files.** What the client takes as a path stays out.
 """

@@ -1,4 +1,4 @@
-"""How many frames a second the server holds, seen from here.
+"""The frames a second that the server holds, seen from here.
 
 Theory of operation. A clip is held when its frames come at least as fast as they are shown. So the rate that a caller
 gets is the rate at which one call's frames came lately, waiting included, between :data:`LEAST` and what the network
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from emotalk_contract.timing import FPS
 
 LEAST = 10
-"""Frames per second: less is no motion."""
+"""Frames per second: less is not motion."""
 SHARE = 0.5
 """Of the newest news in the mean: two calls that come late, or in time, decide."""
 FORGET_S = 10.0

@@ -15,7 +15,7 @@ from emotalk_contract.timing import FPS
 
 @dataclass(frozen=True, slots=True)
 class FaceRequest:
-    """What is asked for; every door parses its own protocol into one, and hands out the :class:`Face` that comes."""
+    """One request for a face: every door parses its own protocol into it, and hands out the :class:`Face`."""
 
     route: str
     """The door's name for it, for the metrics."""

@@ -37,7 +37,7 @@ class GatewaySettings(BaseSettings):
     max_requests: int = Field(32, gt=0)
     """Uploads at once, waiting or computed; one more is told to come again."""
     max_computing: int = Field(8, gt=0)
-    """How many of them are computed at once; the others wait."""
+    """Uploads that are computed at once; the others wait."""
     request_timeout_s: float = Field(300.0, gt=0)
     """Seconds of one request, from its first byte to its last."""
     send_timeout_s: float = Field(30.0, gt=0)

@@ -1,4 +1,4 @@
-"""What callers send, held until it is read.
+"""Bodies of callers, held until they are read.
 
 Rule that this module guards: **all bodies together stay within one bound.** Each lies in memory while it is small and
 there is room, else in a file without a name; memory and files have a bound each, whoever sends.
@@ -21,7 +21,7 @@ IN_MEMORY = MIB
 
 
 class Budget:
-    """How many bytes are held, in memory and in all; spools of several threads share one."""
+    """A count of bytes that are held, in memory and in all; spools of several threads share one."""
 
     def __init__(self, memory: int, most: int) -> None:
         self._memory_left = memory

@@ -53,7 +53,7 @@ class Service:
         self._stack = ExitStack()
         self.kept: dict[str, Kept] = {}
         self.left: list[str] = []
-        """What was left behind, once the block is over."""
+        """Remains of the run, once the block is over."""
         self.tracebacks: list[str] = []
         """Last line of each traceback that they printed, likewise."""
 

@@ -35,7 +35,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is sent, and what may come back."""
+    """One hostile input, and the answers that are accepted."""
 
     name: str
     fault: str
