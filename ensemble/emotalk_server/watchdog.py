@@ -3,7 +3,7 @@
 Slow is not dead: an inference may wait behind the load for as long as it takes. A Triton is killed only where
 
 * its HTTP endpoint, which no load keeps from answering, is silent for :data:`SILENT_S`;
-* one of its processes is stopped (SIGSTOP) for as long;
+* one of its processes is stopped (SIGSTOP) for :data:`STOPPED_S`: it answers nobody, and Triton calls it ready;
 * an inference says that a model's process is not healthy, which Triton finds when one hangs;
 * inferences fail, and not one request of anybody's came out for :data:`FRUITLESS_S`.
 """
@@ -28,6 +28,8 @@ LOOK_EVERY_S = 1.0
 ANSWER_WITHIN_S = 2.0
 SILENT_S = 10.0
 """Seconds without an answer after which a Triton is dead."""
+STOPPED_EVERY_S, STOPPED_S = 0.2, 0.5
+"""Seconds between two looks at the processes' states, and of standing still after which one is killed."""
 INFER_EVERY_S = 5.0
 INFER_WITHIN_S = 10.0
 FRUITLESS_S = 60.0
@@ -39,7 +41,7 @@ _WAITING = re.compile(r'^nv_inference_pending_request_count{model="[^"]*",[^}]*}
 
 
 class Watchdog:
-    """Two threads that watch ``process``, until :meth:`stop`, or until one of them had to kill it."""
+    """Threads that watch ``process``, until :meth:`stop`, or until one of them had to kill it."""
 
     def __init__(self, process: TritonProcess) -> None:
         self._process = process
@@ -56,7 +58,12 @@ class Watchdog:
 
     def start(self) -> None:
         """Begin to watch."""
-        for name, look, every_s in (("looks", self._look, LOOK_EVERY_S), ("infers", self._infer, INFER_EVERY_S)):
+        looks = (
+            ("looks", self._look, LOOK_EVERY_S),
+            ("states", self._look_at_states, STOPPED_EVERY_S),
+            ("infers", self._infer, INFER_EVERY_S),
+        )
+        for name, look, every_s in looks:
             threading.Thread(
                 target=self._repeat, args=(look, every_s), name=f"emotalk-watchdog-{name}", daemon=True
             ).start()
@@ -73,10 +80,15 @@ class Watchdog:
             except Exception:
                 logger.exception("the watchdog failed; it goes on")
 
+    def _look_at_states(self) -> None:
+        now, stopped = time.monotonic(), self._process.family.stopped()
+        if not stopped:
+            self._running_at = now
+        elif now - self._running_at > STOPPED_S:
+            self._condemn(f"{', '.join(stopped)} stood still, stopped by somebody")
+
     def _look(self) -> None:
         now = time.monotonic()
-        if not self._process.family.stopped():
-            self._running_at = now
         try:
             get(f"{self._process.http_url}/v2/health/live", ANSWER_WITHIN_S)
         except ProbeFailed as error:
@@ -85,8 +97,6 @@ class Watchdog:
             self.answered_at = time.monotonic()
         if now - self.answered_at > SILENT_S:
             self._condemn(f"Triton answered nothing for {now - self.answered_at:.0f} s")
-        elif now - self._running_at > SILENT_S:
-            self._condemn(f"the process of {', '.join(self._process.family.stopped())} was stopped")
         self._read_metrics()
 
     def _read_metrics(self) -> None:

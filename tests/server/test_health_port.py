@@ -11,7 +11,7 @@ import urllib.request
 import pytest
 from serving import served
 
-from emotalk_server import EmbeddedServer, probe
+from emotalk_server import EmbeddedServer, probe, watchdog
 from emotalk_server.health import HealthListener, live, ready
 from emotalk_server.ports import free_ports
 
@@ -47,7 +47,8 @@ def test_all_is_well(health, prefix):
     assert ask(url, f"{prefix}/nothing")[0] == 404
 
 
-def test_a_stopped_process_is_alive_and_not_ready(health):
+def test_a_stopped_process_is_alive_and_not_ready(health, monkeypatch):
+    monkeypatch.setattr(watchdog, "STOPPED_S", HANG_S)  # it stays stopped for as long as the test asks
     server, url = health
     pid = next(m.pid for m in server.process.family._members if m.name == "wav2vec_content")
     os.kill(pid, signal.SIGSTOP)

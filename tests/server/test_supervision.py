@@ -109,7 +109,15 @@ def test_a_call_on_its_way_is_answered_by_the_next_triton(server, face, restarts
     assert server.supervisor.restarts > restarts
 
 
-def test_a_triton_that_stands_still_is_killed_and_started(server, face, restarts, monkeypatch):
+@pytest.mark.parametrize("name", [TRITON, "wav2vec_emotion"])
+def test_one_that_stands_still_is_killed_and_started(server, face, restarts, name):
+    os.kill(members(server)[name], signal.SIGSTOP)
+    serves_again(server, face, restarts)
+
+
+def test_a_triton_that_answers_nothing_is_killed_and_started(server, face, restarts, monkeypatch):
+    """Whatever keeps it from answering: here, nobody sees that it was stopped."""
+    monkeypatch.setattr(watchdog, "STOPPED_S", HANG_S)
     monkeypatch.setattr(watchdog, "SILENT_S", 1.0)
     os.kill(members(server)[TRITON], signal.SIGSTOP)
     serves_again(server, face, restarts)

@@ -44,6 +44,7 @@ from emotalk_client.errors import (
     DeadlineExceeded,
     EmoTalkError,
     FormatError,
+    InvalidAddress,
     MissingExtra,
     ModelUnavailable,
     ServerBusy,
@@ -241,6 +242,7 @@ TABLE: tuple[Row, ...] = (
         "the face server gave an answer that cannot be right",
     ),
     Row(ServerError, _ours(HTTPStatus.BAD_GATEWAY, "INTERNAL"), "the face server failed"),
+    Row(InvalidAddress, _ours(HTTPStatus.BAD_GATEWAY, "INTERNAL"), "the face server does not speak Triton's gRPC"),
     Row(
         MissingExtra,
         _ours(HTTPStatus.NOT_IMPLEMENTED, "UNIMPLEMENTED"),

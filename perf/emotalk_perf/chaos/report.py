@@ -17,8 +17,8 @@ HEALS_S = 3.0
 """Seconds in which the death of a Triton, or of any of its processes, is healed."""
 RESTARTS_S = 5.0
 """Seconds in which that of a supervisor or a gateway is, by whoever starts them again."""
-UNFREEZES_S = 16.0
-"""Seconds in which a process that stands still is: 10 s to be sure of it."""
+UNFREEZES_S = 5.0
+"""Seconds in which a process that stands still is: half a second to be sure of it."""
 LIES_S = 1.0
 """Seconds for which readiness may be behind."""
 
