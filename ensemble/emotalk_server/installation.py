@@ -40,8 +40,8 @@ class Triton:
     def environment(self) -> dict[str, str]:
         """Environment of the server: its Python models run in this very environment.
 
-        Triton's stub takes the first ``python3`` on PATH; PYTHONPATH repeats what this interpreter sees, so that
-        editable installs and unusual layouts are found too.
+        Triton's stub takes the site-packages of the first ``python3`` on PATH, editable installs included. They come
+        before PYTHONPATH, which repeats what this interpreter sees: packages that both have are those of the former.
         """
         environment = dict(os.environ)
         folder = str(Path(sys.executable).parent)

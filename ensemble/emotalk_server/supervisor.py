@@ -3,12 +3,11 @@
 Theory of operation. Triton and each process of a Python model are watched through the kernel, which tells of a death
 within milliseconds. Whichever dies, all of them are killed, and Triton is started again on the same ports: requests on
 their way fail at once (and clients try again) instead of waiting for a model that is gone. Measured with four clients
-on two cores, a restart of the bundled models takes 0.6 s, where loading one model again took from 4 s to more than a
-minute: Triton waits for the requests that the dead one will never answer. What hangs instead of dying is found by the
-watchdog, which kills it.
+on two cores, a restart of the bundled models takes 0.6 s, where loading one model again took 4 to 31 s by model
+control, and more than a minute by polling: Triton waits for the requests that the dead one will never answer. What
+hangs instead of dying is found by the watchdog, which kills it.
 
-A server that does not start, or dies as soon as it serves, is started again after longer and longer delays, up to a
-minute; it is never given up.
+A server that does not start is started again after longer and longer delays, up to a minute; it is never given up.
 """
 
 from __future__ import annotations
