@@ -186,7 +186,7 @@ def test_limits_are_told_from_what_may_never_be():
     ]
     assert report.wrongs(outcome) == []
     assert report.late(outcome) == []
-    outcome.kills += [Kill("a stub, stopped", ("stub x",), 15.9, True, 0.0, 0.9, 9.0)]
+    outcome.kills += [Kill("a stub, stopped", ("stub x",), 4.9, True, 0.0, 0.9, 9.0)]
     assert report.late(outcome) == []
     outcome.kills += [Kill("triton", ("triton",), 1.0, True, 0.0, 1.1)]
     assert len(report.late(outcome)) == 1
