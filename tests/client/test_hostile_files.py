@@ -20,7 +20,7 @@ from emotalk_client.faces import head
 from emotalk_client.faces.formats import FORMATS, usd
 from emotalk_contract.limits import MAX_EXPORT_FPS, MIN_EXPORT_FPS
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.server
 
 
 @cache

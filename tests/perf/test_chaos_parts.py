@@ -22,7 +22,7 @@ from emotalk_perf.chaos import report
 from emotalk_perf.chaos.outages import healed_at, late_s, lie_s
 from emotalk_perf.chaos.run import AT_RANDOM, Kill, Outcome, Plan
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.server
 
 KNOWN = Known(np.zeros(16_000, np.float32), np.linspace(0, 1, 30 * 52, dtype=np.float32).reshape(30, 52))
 
