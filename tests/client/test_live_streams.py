@@ -130,7 +130,7 @@ async def test_a_server_that_is_killed_in_mid_stream_costs_no_frame(voice, whole
 
 
 async def test_cancel_and_closing_are_heard_while_the_server_stands_still(voice):
-    server = await asyncio.to_thread(EmbeddedServer().start)
+    server = await asyncio.to_thread(EmbeddedServer(supervised=False).start)
     try:
         async with AsyncEmoTalkClient(server.grpc_url) as client:
             session, other = (client.live(sample_rate=RATE, timeout_s=10 * GUARD_S) for _ in range(2))

@@ -280,7 +280,7 @@ def test_head_is_answered_where_get_is(gateway):
 
 def test_the_three_truths_of_health(gateway_to, wav, voice):
     """Over a server that stands still, goes on, and dies."""
-    with EmbeddedServer() as server, gateway_to(server.grpc_url, health_timeout_s=3) as gateway:
+    with EmbeddedServer(supervised=False) as server, gateway_to(server.grpc_url, health_timeout_s=3) as gateway:
 
         def ready():
             began = time.monotonic()

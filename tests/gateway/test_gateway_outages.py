@@ -23,7 +23,7 @@ BINARY = {"format": "float32", "frames": "float32"}
 @pytest.fixture(scope="module")
 def own_server():
     """One that these tests stop and kill."""
-    with EmbeddedServer() as running:
+    with EmbeddedServer(supervised=False) as running:
         yield running
 
 
