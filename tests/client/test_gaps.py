@@ -4,8 +4,8 @@ import numpy as np
 import pygltflib
 import pytest
 from head_lips import accessor
+from livelink_recordings import on_clock, table
 from pxr import Usd, UsdSkel
-from recordings import on_clock, table
 from scipy.interpolate import PchipInterpolator
 
 from emotalk_client import Animation

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from recordings import NAMES, on_clock, table
+from livelink_recordings import NAMES, on_clock, table
 
 from emotalk_client import Animation
 from emotalk_client.errors import UnreadableAnimation

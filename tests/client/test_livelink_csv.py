@@ -4,7 +4,7 @@ import csv
 
 import numpy as np
 import pytest
-from recordings import NAMES, as_once_written, drop_frame, on_clock, table
+from livelink_recordings import NAMES, as_once_written, drop_frame, on_clock, table
 
 from emotalk_client import Animation
 from emotalk_client.errors import UnreadableAnimation

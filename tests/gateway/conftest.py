@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 from asking import HANG_S, RATE, VOICE, Gateway
-from recording import RecordingTransport
+from recording_transport import RecordingTransport
 
 from emotalk_client import AsyncEmoTalkClient, EmoTalkClient
 from emotalk_client.audio.loading import load

@@ -30,7 +30,8 @@
 
 Rule that this module guards: **no internals leave.** What a caller got wrong is said in full, for the caller sent it
 (shortened where it is long). What fails behind the gateway is said by its class and in words that are fixed here; the
-log has the rest. :data:`TABLE` is the only place that says what an error is in HTTP, gRPC, WebSocket and Kafka.
+log has the rest. No other module says what an error is in HTTP, gRPC, WebSocket and Kafka: :data:`TABLE` does, and
+below it stand the few that have no class of ours.
 """
 
 from __future__ import annotations
