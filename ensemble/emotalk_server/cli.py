@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn, get_args
+from typing import get_args
 
 from emotalk_contract.configs import Profile
 from emotalk_contract.recipe import Manifest, ManifestError
@@ -62,18 +63,19 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.DEBUG if arguments.verbose else logging.INFO, format="%(message)s", stream=sys.stderr
     )
-    _stop_on_signals()
+    asked = _stop_on_signals()
     try:
-        _serve(arguments)
+        _serve(arguments, asked)
     except _Stopped:
         return 0
     except (ServerStartError, FileNotFoundError) as error:
         logger.error("emotalk-server: %s: %s", type(error).__name__, error)  # noqa: TRY400  # for people
         return 1
+    return 0
 
 
-def _serve(arguments: argparse.Namespace) -> NoReturn:
-    """Serve until a signal raises :class:`_Stopped`."""
+def _serve(arguments: argparse.Namespace, asked: int) -> None:
+    """Serve until a signal raises :class:`_Stopped` or is read from the file ``asked``."""
     server = EmbeddedServer(
         arguments.repository,
         ports=Ports(arguments.http_port, arguments.grpc_port, arguments.metrics_port),
@@ -91,8 +93,7 @@ def _serve(arguments: argparse.Namespace) -> NoReturn:
             f", health {health.url}" if health else "",
         )
         _warn_of_strangers(server, arguments.address)
-        while True:
-            signal.pause()
+        os.read(asked, 1)
 
 
 def _health(server: EmbeddedServer, address: str, port: int) -> AbstractContextManager[HealthListener | None]:
@@ -117,13 +118,20 @@ def _mebibytes(text: str) -> int:
     return int(text)
 
 
-class _Stopped(Exception):
-    """A signal asked for the end."""
+class _Stopped(BaseException):
+    """A signal asked for the end: no ``Exception``, for a log's handler that is writing a line swallows those."""
 
 
-def _stop_on_signals() -> None:
-    """Let the first SIGTERM or SIGINT raise :class:`_Stopped`."""
+def _stop_on_signals() -> int:
+    """Let the first SIGTERM or SIGINT raise :class:`_Stopped`; return a file in which a byte tells of it.
+
+    Whoever waits reads the file: a signal in the moment before the wait, or one whose exception was swallowed, is
+    found there.
+    """
     stopped = False
+    asked, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
 
     def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signature of handlers
         nonlocal stopped
@@ -133,6 +141,7 @@ def _stop_on_signals() -> None:
 
     signal.signal(signal.SIGTERM, handle)
     signal.signal(signal.SIGINT, handle)
+    return asked
 
 
 def _what(repository: Path | None) -> str:

@@ -119,10 +119,10 @@ class Supervisor:
                     self._backoff.delay_s,
                 )
             else:
-                self.restarts += 1
                 self.watchdog = Watchdog(self._server.process)
                 self.watchdog.start()
                 self.state = "serving"
+                self.restarts += 1  # last: whoever sees it may rely on the rest
                 logger.warning("Triton serves again")
                 return
 

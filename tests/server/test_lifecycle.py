@@ -1,9 +1,12 @@
 """Starting, stopping and staying up: `emotalk-server` as a person runs it."""
 
 import json
+import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -25,6 +28,7 @@ from emotalk_server.errors import (
 )
 from emotalk_server.installation import find_triton
 from emotalk_server.log import load_failures
+from emotalk_server.ports import free_ports
 
 pytestmark = pytest.mark.server
 
@@ -60,6 +64,46 @@ def test_a_server_ends_with_the_program_that_embeds_it(small_repository, tmp_pat
         process.kill()
         _, alive = psutil.wait_procs(family, timeout=HANG_S)
         assert alive == []
+    assert left_behind(tmp_path) == []
+
+
+SIGNALLED_WHILE_IT_LOGS = """
+import logging, os, signal, sys
+from emotalk_server import cli
+
+class Signals(logging.StreamHandler):
+    def flush(self):
+        super().flush()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+logging.basicConfig = lambda **_: None
+logging.getLogger("emotalk_server").addHandler(Signals())
+logging.getLogger("emotalk_server").setLevel(logging.INFO)
+EXTRA
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    "extra", ["", "cli._Stopped = type('_Stopped', (Exception,), {})"], ids=["raised", "swallowed by the log"]
+)
+def test_a_signal_while_the_ready_line_is_written_stops_it(small_repository, tmp_path, extra):
+    """That line is what a program waits for which then sends the signal."""
+    program = SIGNALLED_WHILE_IT_LOGS.replace("EXTRA", extra)
+    ports = free_ports()
+    options = ["--repository", str(small_repository), "--health-port", "0", "--http-port", str(ports.http)]
+    options += ["--grpc-port", str(ports.grpc), "--metrics-port", str(ports.metrics)]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *options], stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        try:
+            _, said = process.communicate(timeout=HANG_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    assert "emotalk is ready" in said
+    assert process.returncode == 0
     assert left_behind(tmp_path) == []
 
 
