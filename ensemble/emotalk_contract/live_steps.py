@@ -93,8 +93,8 @@ class Step:
         provisional = 0
         if prompt and known > PROMPT_NEIGHBOURS:
             provisional = max(1, SMOOTHED_ROWS - known)
-        elif known in (before, SMOOTHED_ROWS - 1):
-            provisional = 1  # the graph wants a frame at least; and the first one may not have to wait for the fifth
+        elif known == before:
+            provisional = 1  # the graph wants a frame at least
         drain = reach.ahead if provisional > 1 else _DRAIN_OF_ONE * provisional
         return cls(reach, first, features, drain, provisional)
 

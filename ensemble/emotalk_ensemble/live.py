@@ -23,7 +23,6 @@ from emotalk_contract.limits import MAX_CLIP_SAMPLES, MAX_START_FRAME
 from emotalk_contract.live_steps import (
     MAX_STEP_FEATURES,
     PROMPT_PARAMETER,
-    SMOOTHED_ROWS,
     Step,
     StepReach,
     features_in_all,
@@ -41,9 +40,6 @@ from emotalk_ensemble.preprocess import checked_audio, level_code, optional, sty
 
 Run = Callable[[Arrays], Arrays]
 """The graph :data:`emotalk_contract.tensors.LIVE_GRAPH`."""
-
-CALM = 0.02
-"""Spread of the first weights up to which a mouth is at rest: the first frame then need not wait for the fifth."""
 
 
 @dataclass(slots=True, eq=False)
@@ -179,7 +175,7 @@ class LiveSteps:
             rows, begin = rows[-begin:], 0
         if step.samples is not None:
             rows = rows[: frames_in_all(step.samples) - begin]
-        end = self._end(request, rows)
+        end = _end(request)
         if not begin <= state.given <= end <= begin + len(rows):
             raise InvalidState("STATE holds what no step gives; accepted: what the step before gave, unchanged")
         weights = face(rows, state.start_frame + begin, request.options)[state.given - begin : end - begin]
@@ -190,19 +186,16 @@ class LiveSteps:
             tensors.NEXT_STATE.name: self._codec.written(after)[None],
         }
 
-    def _end(self, request: Request, rows: NDArray[np.float32]) -> int:
-        """Return the frame after the last that is handed out, of those whose raw weights ``rows`` ends with."""
-        step, options = request.step, request.options
-        if step.samples is not None:
-            return frame_count(step.samples)
-        smooth = options.smooth and not options.raw
-        end = settled(step.known, smooth=smooth, prompt=request.prompt)
-        if smooth and not end and step.known == SMOOTHED_ROWS - 1 and np.ptp(rows, axis=0).max() <= CALM:
-            end = 1
-        return max(end, request.state.given)
-
-
 _UNANSWERED = Refusal("[InternalError] nothing was computed", "INTERNAL")
+
+
+def _end(request: Request) -> int:
+    """Return the frame after the last that is handed out."""
+    step, options = request.step, request.options
+    if step.samples is not None:
+        return frame_count(step.samples)
+    smooth = options.smooth and not options.raw
+    return max(settled(step.known, smooth=smooth, prompt=request.prompt), request.state.given)
 
 
 def _options(parameters: Mapping[str, Any]) -> tuple[Options, bool]:
