@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -111,13 +110,17 @@ class Door(Protocol):
         """Speak ``clip`` [samples, 16 kHz], paced; return what was heard."""
 
 
-async def paced(clip: NDArray[np.float32], speed: float, say: Callable[[NDArray[np.float32], int], object]) -> None:
+Say = Callable[[NDArray[np.float32], int], Awaitable[None]]
+"""Says a block, which ends at that sample of its clip."""
+
+
+async def paced(clip: NDArray[np.float32], speed: float, say: Say) -> None:
     """Await ``say(block, its end)`` for each block of ``clip``, when its last sample would have been spoken."""
     size = round(BLOCK_S * SAMPLE_RATE)
     began = time.monotonic()
     for end in range(size, len(clip) + size, size):
         await asyncio.sleep(max(0.0, began + end / SAMPLE_RATE / speed - time.monotonic()))
-        await say(clip[end - size : end], min(end, len(clip)))  # type: ignore[misc]  # an awaitable
+        await say(clip[end - size : end], min(end, len(clip)))
 
 
 class ClientDoor:
@@ -192,20 +195,3 @@ def _cpu(door: Door, server: int | None) -> dict[str, float]:
     found = {CALLER: cpu_s(os.getpid())}
     found.update((name, cpu_s(pid)) for name, pid in door.pids.items())
     return found | (cpu_by_kind(server) if server is not None else {})
-
-
-async def measure(
-    door: Door, clip: NDArray[np.float32], wanted: Sequence[Asked], server: int | None, told: Callable[[Load], None]
-) -> list[Load]:
-    """Measure each of ``wanted``, one after the other; ``told`` hears of each."""
-    loads = []
-    for asked in wanted:
-        loads.append(await load(door, clip, asked, server))
-        told(loads[-1])
-    return loads
-
-
-async def client_door(url: str, stack: AsyncExitStack) -> ClientDoor:
-    """Return a door to the Triton at ``url``, open until ``stack`` is closed."""
-    client = await stack.enter_async_context(AsyncEmoTalkClient(url))
-    return ClientDoor(client, Recipe.from_strings(await client.describe()))

@@ -5,6 +5,7 @@ import asyncio
 import numpy as np
 
 from emotalk_client.aio import AsyncEmoTalkClient
+from emotalk_contract import tensors
 from emotalk_contract.recipe import Recipe
 from emotalk_contract.timing import Window, timecodes
 
@@ -24,7 +25,7 @@ class FakeTransport:
         self.closed = False
         self.last = None
 
-    async def infer(self, inputs, parameters, timeout_s):  # noqa: ARG002  # the protocol's
+    async def infer(self, inputs, parameters, timeout_s, model=tensors.ENSEMBLE):  # noqa: ARG002  # the protocol's
         number = len(self.sent)
         self.sent.append((inputs, parameters))
         self.last = asyncio.get_running_loop().time()

@@ -206,7 +206,7 @@ class TritonTransport:
         size: int = 0,
         model: tensors.Model = tensors.ENSEMBLE,
     ) -> Any:
-        """Return what ``method`` returns for ``asked``, of ``size`` bytes, about ``model``; see :meth:`Calls.answer`."""
+        """Return the answer of ``method`` to ``asked``, of ``size`` bytes; see :meth:`Calls.answer`."""
         self._check_loop()
 
         async def call() -> Any:  # gRPC's own begins when it is made, and would not wait for room
