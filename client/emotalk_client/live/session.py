@@ -26,7 +26,6 @@ from emotalk_client.live.audio import SpokenAudio
 from emotalk_client.live.fade import ShownFrames
 from emotalk_client.live.settings import LiveSettings
 from emotalk_client.live.ways import Blocks, Request, Way
-from emotalk_client.live.windowing import Windowing
 from emotalk_client.wire.retry import Deadline
 from emotalk_contract.options import Parameter
 from emotalk_contract.recipe import Recipe
@@ -258,7 +257,7 @@ class AsyncLiveSession:
                 self._audio.measure()
             if recipe.levelled:
                 self._audio.level()
-            self._way = Windowing(self._settings.layout(recipe), self._audio, inputs)
+            self._way = self._settings.way(recipe, self._audio, inputs)
             self._tell()
         except Exception as error:  # noqa: BLE001  # handed to the caller by whatever is called next
             self._fail(error)
@@ -285,7 +284,8 @@ class AsyncLiveSession:
         guard = loop.call_later(allowed_s + OVERRUN_S, self._give_up)
         try:
             deadline = Deadline.after(allowed_s)
-            outputs = await self._exchange(request.model, request.inputs, self._parameters, deadline)
+            parameters = {**self._parameters, **request.parameters}
+            outputs = await self._exchange(request.model, request.inputs, parameters, deadline)
             if self._ended is None:
                 self._keep(way.answered(outputs))
         except Exception as error:  # noqa: BLE001  # handed to the caller by whatever is called next

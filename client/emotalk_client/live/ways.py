@@ -7,12 +7,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emotalk_contract.options import Parameter
 from emotalk_contract.tensors import Model
 
 Blocks = list[tuple[int, NDArray[np.float32]]]
@@ -25,6 +27,8 @@ class Request:
 
     model: Model
     inputs: dict[str, NDArray[Any]]
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    """Beside those of the stream's options."""
 
 
 class Way(Protocol):
