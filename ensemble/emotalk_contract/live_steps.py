@@ -69,6 +69,14 @@ class StepReach:
         """
         return (features - 1 - self.ahead) * GRID_FRAMES // GRID_FEATURES + 1
 
+    def needed(self, known: int) -> int:
+        """Return the fewest features with which the raw weights of ``known`` frames (1 or more) are final."""
+        return -(-(known - 1) * GRID_FEATURES // GRID_FRAMES) + 1 + self.ahead
+
+    def spoken(self, features: int) -> int:
+        """Return the samples that must have been spoken for ``features`` features (1 or more)."""
+        return (features - 1) * FEATURE_HOP + self.lead
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -161,6 +169,13 @@ def settled(known: int, *, smooth: bool, prompt: bool) -> int:
     if known < SMOOTHED_ROWS and not prompt:
         return 0
     return max(0, known - (PROMPT_NEIGHBOURS if prompt else NEIGHBOURS))
+
+
+def known_for(frames: int, *, smooth: bool, prompt: bool) -> int:
+    """Return how many raw frames must be final for ``frames`` (1 or more) to be handed out: :func:`settled`, undone."""
+    if not smooth:
+        return frames
+    return frames + PROMPT_NEIGHBOURS if prompt else max(SMOOTHED_ROWS, frames + NEIGHBOURS)
 
 
 def frames_in_all(samples: int) -> int:
