@@ -186,6 +186,7 @@ class LiveSteps:
             tensors.NEXT_STATE.name: self._codec.written(after)[None],
         }
 
+
 _UNANSWERED = Refusal("[InternalError] nothing was computed", "INTERNAL")
 
 
