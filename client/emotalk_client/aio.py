@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotalk_client.audio.loading import AudioSource
-from emotalk_client.errors import ClientClosed, UnexpectedResponse
+from emotalk_client.errors import ClientClosed, ModelMissing, UnexpectedResponse
 from emotalk_client.faces.animation import Animation, Frame
 from emotalk_client.live.session import AsyncLiveSession
 from emotalk_client.live.settings import LiveOptions, LiveSettings
@@ -180,7 +180,7 @@ class AsyncEmoTalkClient:
         """
         self._check_open()
         session = AsyncLiveSession(
-            partial(self._exchange, retry=self._persistence),
+            partial(self._outputs, retry=self._persistence),
             partial(self._recipe, retry=self._persistence),
             sample_rate,
             LiveSettings(**options),
@@ -275,22 +275,43 @@ class AsyncEmoTalkClient:
             await windows.aclose()
 
     async def _exchange(
-        self,
-        inputs: dict[str, NDArray[Any]],
-        parameters: dict[str, Parameter],
-        window: Window,
-        deadline: Deadline,
-        retry: Retry | None = None,
+        self, inputs: dict[str, NDArray[Any]], parameters: dict[str, Parameter], window: Window, deadline: Deadline
     ) -> NDArray[np.float32]:
         """Return weights [F, 52] of all frames of ``window``."""
+        outputs = await self._outputs(tensors.ENSEMBLE, inputs, parameters, deadline, self._retry)
+        return checked(outputs, window.frames, window.start_frame)
+
+    async def _outputs(
+        self,
+        model: tensors.Model,
+        inputs: dict[str, NDArray[Any]],
+        parameters: dict[str, Parameter],
+        deadline: Deadline,
+        retry: Retry,
+    ) -> dict[str, Any]:
+        """Return the outputs of ``model``.
+
+        Raises:
+            ModelMissing: the server has the ensemble, and not ``model``.
+        """
         transport = self._connected()
-        retry = retry or self._retry
+
+        async def attempt(left: float) -> dict[str, Any] | ModelMissing:
+            try:
+                return await transport.infer(inputs, parameters, left, model)
+            except ModelMissing as error:
+                await transport.ready(deadline.remaining())  # it may be starting, and about to load it
+                return error
+
         try:
-            outputs = await retry.run(lambda left: transport.infer(inputs, parameters, left), deadline)
+            outputs = await retry.run(attempt, deadline)
         except PASSING:
             self._parameters = None  # whoever is there next may serve another model
             raise
-        return checked(outputs, window.frames, window.start_frame)
+        if isinstance(outputs, ModelMissing):
+            self._parameters = None  # likewise
+            raise outputs
+        return outputs
 
     async def _recipe(self, deadline: Deadline, retry: Retry | None = None) -> Recipe:
         parameters = await self._model_parameters(deadline, retry)

@@ -14,6 +14,7 @@
     │   ├── ServerUnavailable        nobody answers there             (retried)
     │   ├── ServerBusy               its queue is full                (retried)
     │   ├── ModelUnavailable         it does not serve the ensemble   (retried)
+    │   │   └── ModelMissing         it does not have a model beside  (retried, or done without)
     │   ├── DeadlineExceeded         no answer in time
     │   └── UnexpectedResponse       an answer that cannot be right
     ├── FormatError
@@ -76,6 +77,10 @@ class ServerBusy(ServerError):
 
 class ModelUnavailable(ServerError):
     """The server does not serve the ensemble, or a process of it died."""
+
+
+class ModelMissing(ModelUnavailable):
+    """The server does not have a model beside the ensemble, or not yet."""
 
 
 class DeadlineExceeded(ServerError):

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from emotalk_contract.live_steps import StepReach
 from emotalk_contract.quoting import quoted
 from emotalk_contract.timing import FrameGrid
 
@@ -61,6 +62,13 @@ class Recipe:
     """Seconds of future for which a live stream should wait: less than ``look_ahead_s`` where that buys latency."""
     levelled: bool = False
     """True where the audio goes through :mod:`emotalk_contract.loudness` first, as a clip and not window by window."""
+    step_lead: int = 0
+    """Samples around a feature's centre that it hears, where the network streams (:mod:`emotalk_contract.live_steps`);
+    0: it does not, and a live stream sends windows."""
+    step_ahead: int = 0
+    """Features that a frame of such a network looks ahead."""
+    step_emotion_ahead: int = 0
+    """Frames that its emotion looks ahead."""
 
     def __post_init__(self) -> None:
         if self.normalisation not in get_args(Normalisation):
@@ -82,13 +90,24 @@ class Recipe:
             frontend_context_s=float(parameters["frontend_context_s"]),
             live_context_s=float(parameters["live_context_s"]),
             live_look_ahead_s=float(parameters["live_look_ahead_s"]),
-            levelled=parameters.get("levelled") == "True",  # configs of before do not have it
+            # Configs of before do not have these.
+            levelled=parameters.get("levelled") == "True",
+            step_lead=int(parameters.get("step_lead", 0)),
+            step_ahead=int(parameters.get("step_ahead", 0)),
+            step_emotion_ahead=int(parameters.get("step_emotion_ahead", 0)),
         )
 
     @property
     def knows_its_clip(self) -> bool:
         """A face depends on its whole clip's length or loudness, which must then be known before it starts."""
         return self.normalisation == "clip" or self.frame_grid == "align_corners"
+
+    @property
+    def steps(self) -> StepReach | None:
+        """The reach of a network that streams; None: it does not."""
+        if not self.step_lead:
+            return None
+        return StepReach(self.step_lead, self.step_ahead, self.step_emotion_ahead)
 
     def strings(self) -> dict[str, str]:
         """Return what :meth:`from_strings` reads."""

@@ -13,7 +13,7 @@ from typing import Literal
 from emotalk_contract.arkit import BLENDSHAPE_COUNT
 from emotalk_contract.limits import LEVELS, PERSONS
 
-DataType = Literal["FP32", "FP64", "INT32", "INT64"]
+DataType = Literal["FP32", "FP64", "INT32", "INT64", "UINT8"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,40 @@ BLENDSHAPES = Tensor(
 )
 TIMECODES = Tensor("TIMECODES", "FP64", ("frames",), "seconds: absolute frame / 30")
 
+# Tensors of a live stream's steps -----------------------------------------------------------------
+
+STEP_AUDIO = Tensor(
+    "AUDIO",
+    "FP32",
+    ("step_samples",),
+    "mono, 16 kHz, -1..1: the samples of the new features and `step_lead` (in the config) to either side of them",
+)
+STATE = Tensor(
+    "STATE", "UINT8", ("state",), "what the step before gave, unchanged; left out: a stream begins", optional=True
+)
+STREAM_START = Tensor(
+    "START_FRAME",
+    "INT64",
+    (1,),
+    "without STATE: absolute frame at which the stream begins, a multiple of 3; default 0",
+    optional=True,
+)
+STREAM_SAMPLES = Tensor(
+    "CLIP_SAMPLES",
+    "INT64",
+    (1,),
+    "with the last step: samples of the whole stream, from its START_FRAME on",
+    optional=True,
+)
+NEXT_STATE = Tensor("STATE", "UINT8", ("state",), "what the next step is to bring")
+STEP_BLENDSHAPES = Tensor(
+    "BLENDSHAPES",
+    "FP32",
+    ("step_frames", BLENDSHAPE_COUNT),
+    "weights of the frames that are final now; there may be none",
+)
+STEP_TIMECODES = Tensor("TIMECODES", "FP64", ("step_frames",), "seconds: absolute frame / 30")
+
 # Tensors between the models -----------------------------------------------------------------------
 
 NETWORK_AUDIO = Tensor(
@@ -112,6 +146,29 @@ RAW_BLENDSHAPES = Tensor(
     "RAW_BLENDSHAPES", "FP32", ("frames", BLENDSHAPE_COUNT), "the decoder's own weights, unclamped"
 )
 
+# The graph of a step ------------------------------------------------------------------------------
+
+CACHE = Tensor("CACHE", "FP32", ("cache",), "what the layers keep of the steps before; zeros at a beginning")
+BOUNDS = Tensor(
+    "BOUNDS",
+    "FP32",
+    (4,),
+    "first and end of the stream's features, relative to the step's first; of its frames, to the first not final",
+)
+DRAIN = Tensor("DRAIN", "FP32", ("drain",), "zeros: as many features as are computed beyond the step's own")
+STEP_POSITIONS = Tensor(
+    "STEP_POSITIONS", "FP32", ("final",), "feature of each frame that becomes final, from the step's first on"
+)
+DRAIN_POSITIONS = Tensor("DRAIN_POSITIONS", "FP32", ("provisional",), "likewise, of the frames beyond")
+STEP_EMOTION_POSITIONS = Tensor(
+    "STEP_EMOTION_POSITIONS",
+    "FP32",
+    ("rows",),
+    "likewise, of the frames that the emotion's layers take in: as many, and later by what they look ahead",
+)
+STEP_ROWS = Tensor("STEP_ROWS", "FP32", ("rows", BLENDSHAPE_COUNT), "raw weights, the provisional ones last")
+NEXT_CACHE = Tensor("NEXT_CACHE", "FP32", ("cache",), "the CACHE of the next step")
+
 # The models ---------------------------------------------------------------------------------------
 
 PREPROCESS = Model(
@@ -125,6 +182,30 @@ EMOTION_ENCODER = Model("wav2vec_emotion", (EMOTION_FEATURES, EMOTION_POSITIONS,
 DECODER = Model("emotalk_decoder", (CONTENT, EMOTION, LEVEL_CODE, STYLE_CODE), (RAW_BLENDSHAPES,))
 POSTPROCESS = Model("emotalk_postprocess", (RAW_BLENDSHAPES, START_FRAME, TICKET), (BLENDSHAPES, TIMECODES))
 ENSEMBLE = Model("emotalk", PREPROCESS.inputs, POSTPROCESS.outputs)
+
+LIVE = Model(
+    "emotalk_live",
+    (STEP_AUDIO, STATE, LEVEL, PERSON, STYLE, STREAM_START, STREAM_SAMPLES),
+    (STEP_BLENDSHAPES, STEP_TIMECODES, NEXT_STATE),
+)
+"""A step of a live stream, of a network that streams: stateless as the rest, for the state travels with the caller."""
+
+LIVE_GRAPH = Model(
+    LIVE.name,
+    (
+        STEP_AUDIO,
+        CACHE,
+        BOUNDS,
+        DRAIN,
+        STEP_POSITIONS,
+        DRAIN_POSITIONS,
+        STEP_EMOTION_POSITIONS,
+        LEVEL_CODE,
+        STYLE_CODE,
+    ),
+    (STEP_ROWS, NEXT_CACHE),
+)
+"""The network in :data:`LIVE`, which runs in that model's own process."""
 
 GRAPHS: tuple[Model, ...] = (FRONTEND, CONTENT_ENCODER, EMOTION_ENCODER, DECODER)
 """The networks, which an export writes as ONNX."""

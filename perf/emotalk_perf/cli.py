@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, TypeVar, get_args
 
@@ -19,15 +20,15 @@ from emotalk_client import EmoTalkError, InvalidRequest
 from emotalk_client.audio.loading import load
 from emotalk_client.faces.formats import make_folder_of
 from emotalk_contract.timing import SAMPLE_RATE
+from emotalk_perf import capacity, install, load_report
 from emotalk_perf import compare as comparison
 from emotalk_perf import equivalence as equal
 from emotalk_perf import gateway as overhead
-from emotalk_perf import install, load_report
 from emotalk_perf import lengths as cost
 from emotalk_perf import load as loads
 from emotalk_perf import memory as memories
 from emotalk_perf import settings as session_settings
-from emotalk_perf import streams as live_streams
+from emotalk_perf import soak as soaking
 from emotalk_perf.clips import excerpt
 from emotalk_perf.endpoint import Endpoint, Protocol
 from emotalk_perf.report import check, renew
@@ -35,10 +36,17 @@ from emotalk_server import EmbeddedServer, ServerStartError
 
 app = typer.Typer(help="Measure a server.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
+
+class StreamPath(str, Enum):
+    """A live stream's way, for the command line."""
+
+    steps = "steps"
+    windows = "windows"
+
+
 OVERLAPS_S = (0.5, 3.0)
 LIVES = ("default,default", "1,default", "0.5,default")
 """Context and look-ahead of the live streams that are compared."""
-COUNTS = (1, 2, 4, 8, 12, 16, 20, 24, 32, 40, 48, 64)
 
 Audio = Annotated[list[Path], typer.Argument(help="Speech; several files are joined.")]
 Url = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="A running server. Default: one started for this.")]
@@ -80,19 +88,55 @@ def streams(
     audio: Audio,
     url: Url = None,
     repository: Repository = None,
-    seconds: Annotated[float, typer.Option(min=2.0, help="Of each stream.")] = 20.0,
-    count: Annotated[list[int] | None, typer.Option(help="Streams at once; may be given several times.")] = None,
+    seconds: Annotated[float, typer.Option(min=2.0, help="Of each stream.")] = 10.0,
+    count: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Streams at once; several times. Default: the most that hold are looked for."),
+    ] = None,
+    hop: Annotated[
+        list[int] | None, typer.Option(min=1, max=30, help="Frames between two requests; several times. Default: 2, 4.")
+    ] = None,
+    path: Annotated[
+        list[StreamPath] | None,
+        typer.Option(help="Only what is new (where the model streams), or windows; both may be given. Default: steps."),
+    ] = None,
+    over_gateway: Annotated[
+        bool, typer.Option("--gateway", help="Over the WebSocket of a gateway, started for this.")
+    ] = False,
+    most: Annotated[int, typer.Option(min=1, help="Streams that are tried at most.")] = 256,
     page: Page = None,
     block: Block = "streams",
     image: Image = None,
 ) -> None:
-    """Run ever more paced live streams at once, until 95 % of frames are no longer in time."""
+    """Run paced live streams at once: how late their frames come, what a hop costs by process, how many hold."""
+    _check(page, block)
     clip = _speech(audio)
-    with _server(url, repository) as address:
-        loads = live_streams.run(address, clip, count or COUNTS, seconds)
-    _put(live_streams.markdown(loads), page, block)
+    paths = [one.value for one in path or [StreamPath.steps]]
+    plan = capacity.Plan(hop or (2, 4), paths, count or (), seconds, over_gateway)
+    with _process(url, repository) as (address, process):
+        loads = capacity.run(address, clip, plan, most, process, lambda one: _tell(capacity.line(one)))
+    _put(capacity.markdown(loads), page, block)
     if image is not None:
-        live_streams.plot(loads, image)
+        capacity.plot(loads, image)
+
+
+@app.command()
+def soak(
+    audio: Audio,
+    repository: Repository = None,
+    hours: Annotated[float, typer.Option(min=0.01, help="Of speech, in each stream.")] = 1.0,
+    count: Annotated[int, typer.Option(min=1, help="Streams at once.")] = 8,
+    hop: Annotated[int, typer.Option(min=1, max=30, help="Frames between two requests.")] = 2,
+    speed: Annotated[float, typer.Option(min=0.1, max=20, help="Times real time.")] = 1.0,
+    page: Page = None,
+    block: Block = "soak",
+) -> None:
+    """Run live streams for long: memory of every process, and latencies, at the beginning and at the end."""
+    _check(page, block)
+    clip = _speech(audio)
+    with _process(None, repository) as (address, process):
+        found = soaking.run(address, clip, soaking.Plan(hours, count, hop, speed), process or 0, _tell)
+    _put(soaking.markdown(found), page, block)
 
 
 @app.command()
@@ -420,11 +464,18 @@ def _pair(text: str) -> tuple[float | None, float | None]:
 @contextmanager
 def _server(url: str | None, repository: Path | None) -> Iterator[str]:
     """The address of the server to measure."""
+    with _process(url, repository) as (address, _):
+        yield address
+
+
+@contextmanager
+def _process(url: str | None, repository: Path | None) -> Iterator[tuple[str, int | None]]:
+    """The address of the server to measure, and its process where it was started for this."""
     if url is not None:
-        yield url
+        yield url, None
     else:
         with EmbeddedServer(repository, supervised=False) as server:
-            yield server.grpc_url
+            yield server.grpc_url, server.process.pid
 
 
 def _put(text: str, page: Path | None, block: str) -> None:

@@ -1,16 +1,18 @@
-"""Paced live streams against one server: how late frames come, and how many streams it holds.
+"""Paced live streams against one server: how late their frames come, and what each hop costs.
 
 A stream pushes blocks of 10 ms when their last sample would have been spoken. A frame's latency runs from the moment
-that its own audio (f/30 s) has been pushed to the moment that the session hands it out.
+that its own audio (f/30 s) has been pushed to the moment that it is handed out. Latencies depend on whatever else the
+machine does; processor time hardly does, and stands beside them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,26 +20,64 @@ from numpy.typing import NDArray
 from emotalk_client import AsyncEmoTalkClient
 from emotalk_client.live.latency import LatencyMeter
 from emotalk_client.live.microphone import BLOCK_S
-from emotalk_contract.timing import SAMPLE_RATE, frame_count
-from emotalk_perf.report import table
+from emotalk_client.live.settings import LiveOptions
+from emotalk_contract.recipe import Recipe
+from emotalk_contract.timing import FPS, SAMPLE_RATE, frame_count
+from emotalk_perf.process_tree import cpu_by_kind, cpu_s
 
 HOLDS_S = 0.3
 """Seconds: a number of streams holds while 95 % of frames come within this."""
+SPREAD_S = 0.1
+"""Seconds over which the starts of streams are spread, as strangers would start."""
+WARM_S = 2.0
+"""Seconds of a stream that nobody measures: a connection, and warm code."""
+CALLER = "caller"
+"""This process: it paces the streams, and is the client where there is not a gateway between."""
+
+Path = Literal["steps", "windows"]
+"""``steps``: what the served model allows. ``windows``: as for a model that does not stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The streams of one measurement."""
+
+    streams: int
+    hop: int = 2
+    """Frames between two requests."""
+    path: Path = "steps"
+    seconds: float = 20.0
+    """Of each stream."""
+    speed: float = 1.0
+    """Times real time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came of one stream."""
+
+    latencies: NDArray[np.float64]
+    """Seconds, of each frame."""
+    first_s: float
+    """From the first sample to the first frame."""
+    requests: int
+    """That it sent, or answers that it got where a gateway sent them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
     """Measurements of N streams at once."""
 
-    streams: int
+    asked: Asked
     latencies: NDArray[np.float64]
     """Seconds, of all frames of all streams."""
     first_frames: NDArray[np.float64]
     """Seconds from each stream's first sample to its first frame."""
     missing: int
     """Frames that never came."""
-    windows: int
-    seconds: float
+    requests: int
+    cpu: Mapping[str, float]
+    """Seconds of processor time, by the kind of process."""
 
     def quantile(self, share: float) -> float:
         """Seconds within which ``share`` of the frames came."""
@@ -48,108 +88,110 @@ class Load:
         """True where the server holds so many."""
         return self.missing == 0 and self.quantile(0.95) <= HOLDS_S
 
+    @property
+    def hops(self) -> float:
+        """Hops of speech in all streams together, whatever number of requests they were sent in."""
+        asked = self.asked
+        return asked.streams * asked.seconds * FPS / asked.hop
 
-async def load(client: AsyncEmoTalkClient, clip: NDArray[np.float32], streams: int, seconds: float) -> Load:
-    """Run ``streams`` streams of ``seconds`` seconds of ``clip`` [samples, 16 kHz], which is repeated as needed; they
-    start evenly spread over a tenth of a second, as strangers would.
+    def cpu_ms(self, kind: str | None = None) -> float:
+        """Milliseconds of processor time for a hop, of processes of one ``kind``, or of all."""
+        seconds = sum(self.cpu.values()) if kind is None else self.cpu.get(kind, 0.0)
+        return 1000 * seconds / self.hops
+
+
+class Door(Protocol):
+    """A way in for one stream at a time, any number of them at once."""
+
+    pids: Mapping[str, int]
+    """Processes that belong to it beside the server and this one, by name."""
+
+    async def stream(self, clip: NDArray[np.float32], asked: Asked) -> Heard:
+        """Speak ``clip`` [samples, 16 kHz], paced; return what was heard."""
+
+
+Say = Callable[[NDArray[np.float32], int], Awaitable[None]]
+"""Says a block, which ends at that sample of its clip."""
+
+
+async def paced(clip: NDArray[np.float32], speed: float, say: Say) -> None:
+    """Await ``say(block, its end)`` for each block of ``clip``, when its last sample would have been spoken."""
+    size = round(BLOCK_S * SAMPLE_RATE)
+    began = time.monotonic()
+    for end in range(size, len(clip) + size, size):
+        await asyncio.sleep(max(0.0, began + end / SAMPLE_RATE / speed - time.monotonic()))
+        await say(clip[end - size : end], min(end, len(clip)))
+
+
+class ClientDoor:
+    """The thin client in this process, on one connection."""
+
+    def __init__(self, client: AsyncEmoTalkClient, recipe: Recipe) -> None:
+        self.pids: Mapping[str, int] = {}
+        self._client = client
+        self._recipe = recipe
+
+    async def stream(self, clip: NDArray[np.float32], asked: Asked) -> Heard:
+        """See :class:`Door`."""
+        meter = LatencyMeter()
+        latencies: list[float] = []
+        first: float | None = None
+        options: LiveOptions = {"hop": asked.hop / FPS}
+        if asked.path == "windows":
+            options["context"] = self._recipe.live_context_s
+        async with self._client.live(sample_rate=SAMPLE_RATE, **options) as session:
+            began = time.monotonic()
+
+            async def listen() -> None:
+                nonlocal first
+                while frames := await session.receive():
+                    first = time.monotonic() - began if first is None else first
+                    latencies.extend(meter.arrived(frame) for frame in frames)
+
+            async def say(block: NDArray[np.float32], end: int) -> None:
+                meter.spoken(end / SAMPLE_RATE)
+                await session.feed(block)
+
+            listener = asyncio.create_task(listen())
+            try:
+                await paced(clip, asked.speed, say)
+                await session.finish()
+                await listener
+            finally:
+                listener.cancel()
+            return Heard(np.array(latencies), first if first is not None else float("nan"), session.status.windows)
+
+
+async def load(door: Door, clip: NDArray[np.float32], asked: Asked, server: int | None = None) -> Load:
+    """Run the streams that are ``asked`` for, of ``clip`` [samples, 16 kHz], which is repeated as needed.
+
+    Args:
+        door: the way in.
+        clip: speech; every stream starts at another place in it, so that no two are the same.
+        asked: how many, and how.
+        server: process of a Triton on this machine, whose processor time is looked at.
     """
-    samples = round(seconds * SAMPLE_RATE)
+    samples = round(asked.seconds * SAMPLE_RATE)
     speech = np.resize(clip, samples)
-    # A different place in the clip for each, so that no two are the same.
-    clips = [np.roll(speech, -number * samples // streams) for number in range(streams)]
-    results = await asyncio.gather(*(_stream(client, part, n * 0.1 / streams) for n, part in enumerate(clips)))
+
+    async def one(number: int) -> Heard:
+        await asyncio.sleep(number * SPREAD_S / asked.streams)
+        return await door.stream(np.roll(speech, -number * samples // asked.streams), asked)
+
+    before = _cpu(door, server)
+    results = await asyncio.gather(*(one(number) for number in range(asked.streams)))
+    used = {kind: seconds - before.get(kind, 0.0) for kind, seconds in _cpu(door, server).items()}
     return Load(
-        streams,
-        np.concatenate([latencies for latencies, _, _ in results]),
-        np.array([first for _, first, _ in results]),
-        streams * frame_count(samples) - sum(len(latencies) for latencies, _, _ in results),
-        sum(windows for _, _, windows in results),
-        seconds,
+        asked,
+        np.concatenate([heard.latencies for heard in results]),
+        np.array([heard.first_s for heard in results]),
+        asked.streams * frame_count(samples) - sum(len(heard.latencies) for heard in results),
+        sum(heard.requests for heard in results),
+        used,
     )
 
 
-async def _stream(
-    client: AsyncEmoTalkClient, clip: NDArray[np.float32], delay_s: float
-) -> tuple[NDArray[np.float64], float, int]:
-    await asyncio.sleep(delay_s)
-    meter, size = LatencyMeter(), round(BLOCK_S * SAMPLE_RATE)
-    latencies: list[float] = []
-    async with client.live(sample_rate=SAMPLE_RATE) as session:
-        began = time.monotonic()
-        first = None
-
-        async def listen() -> None:
-            nonlocal first
-            while frames := await session.receive():
-                first = time.monotonic() - began if first is None else first
-                latencies.extend(meter.arrived(frame) for frame in frames)
-
-        listener = asyncio.create_task(listen())
-        for end in range(size, len(clip) + size, size):
-            await asyncio.sleep(max(0.0, began + end / SAMPLE_RATE - time.monotonic()))
-            meter.spoken(min(end, len(clip)) / SAMPLE_RATE)
-            await session.feed(clip[end - size : end])
-        await session.finish()
-        await listener
-        return np.array(latencies), first if first is not None else float("nan"), session.status.windows
-
-
-def run(url: str, clip: NDArray[np.float32], counts: Sequence[int], seconds: float) -> list[Load]:
-    """Loads of growing numbers of streams, up to the first that does not hold."""
-
-    async def main() -> list[Load]:
-        loads: list[Load] = []
-        async with AsyncEmoTalkClient(url) as client:
-            await load(client, clip, 1, 2.0)  # a connection, and warm code
-            for count in counts:
-                loads.append(await load(client, clip, count, seconds))
-                if not loads[-1].holds:
-                    break
-        return loads
-
-    return asyncio.run(main())
-
-
-def markdown(loads: Sequence[Load]) -> str:
-    """A table, and the largest number that held."""
-    head = [
-        "streams",
-        "p50",
-        "p95",
-        "p99",
-        "largest",
-        f"later than {1000 * HOLDS_S:g} ms",
-        "first frame",
-        "windows a second",
-    ]
-    rows = [
-        [
-            str(one.streams),
-            *(f"{1000 * one.quantile(share):.0f} ms" for share in (0.5, 0.95, 0.99, 1.0)),
-            f"{100 * float((one.latencies > HOLDS_S).mean()):.1f} %",
-            f"{1000 * float(one.first_frames.max()):.0f} ms",
-            f"{one.windows / one.seconds:.0f}",
-        ]
-        for one in loads
-    ]
-    most = max((one.streams for one in loads if one.holds), default=0)
-    return f"{table(head, rows)}\n\nThe most of which 95 % of frames came within {1000 * HOLDS_S:g} ms: {most}."
-
-
-def plot(loads: Sequence[Load], path: Path) -> None:
-    """Latency against the number of streams: an image."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
-    axis = figure.add_subplot()
-    counts = [one.streams for one in loads]
-    for share, name in ((0.99, "p99"), (0.95, "p95"), (0.5, "p50")):
-        axis.plot(counts, [1000 * one.quantile(share) for one in loads], marker="o", label=name)
-    axis.axhline(1000 * HOLDS_S, color="grey", linestyle=":", linewidth=1)
-    axis.set_xlabel("live streams at once")
-    axis.set_ylabel("latency of frames, ms")
-    axis.set_ylim(bottom=0)
-    axis.legend(frameon=False)
-    figure.savefig(path)
+def _cpu(door: Door, server: int | None) -> dict[str, float]:
+    found = {CALLER: cpu_s(os.getpid())}
+    found.update((name, cpu_s(pid)) for name, pid in door.pids.items())
+    return found | (cpu_by_kind(server) if server is not None else {})

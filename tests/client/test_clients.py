@@ -298,15 +298,15 @@ def test_the_options_are_the_settings():
 @pytest.mark.parametrize(
     ("status", "message", "kind"),
     [
-        ("StatusCode.INVALID_ARGUMENT", "in ensemble 'emotalk', [InvalidStyle] no", errors.InvalidStyle),
-        ("StatusCode.INVALID_ARGUMENT", "unexpected shape", errors.InvalidRequest),
-        ("StatusCode.UNAVAILABLE", "in ensemble 'emotalk', Exceeds maximum queue size", ServerBusy),
-        ("StatusCode.UNAVAILABLE", "failed to connect to all addresses", ServerUnavailable),
-        ("StatusCode.UNAVAILABLE", "Request for unknown model: 'emotalk' is not found", ModelUnavailable),
-        ("StatusCode.NOT_FOUND", "Request for unknown model", ModelUnavailable),
-        ("StatusCode.INTERNAL", "Stub process 'x_0_0' is not healthy.", ModelUnavailable),
-        ("StatusCode.INTERNAL", "odd", ServerError),
-        ("StatusCode.DEADLINE_EXCEEDED", "Deadline Exceeded", DeadlineExceeded),
+        ("INVALID_ARGUMENT", "in ensemble 'emotalk', [InvalidStyle] no", errors.InvalidStyle),
+        ("INVALID_ARGUMENT", "unexpected shape", errors.InvalidRequest),
+        ("UNAVAILABLE", "in ensemble 'emotalk', Exceeds maximum queue size", ServerBusy),
+        ("UNAVAILABLE", "failed to connect to all addresses", ServerUnavailable),
+        ("UNAVAILABLE", "Request for unknown model: 'emotalk' is not found", ModelUnavailable),
+        ("NOT_FOUND", "Request for unknown model", ModelUnavailable),
+        ("INTERNAL", "Stub process 'x_0_0' is not healthy.", ModelUnavailable),
+        ("INTERNAL", "odd", ServerError),
+        ("DEADLINE_EXCEEDED", "Deadline Exceeded", DeadlineExceeded),
     ],
 )
 def test_tritons_answers_have_their_classes(status, message, kind):

@@ -176,26 +176,26 @@ async def test_a_port_of_http_is_told_apart_and_not_tried_again(web, says, words
     ("code", "message", "kind", "words"),
     [
         (
-            "StatusCode.UNAVAILABLE",
+            "UNAVAILABLE",
             "errors resolving no.invalid:8001: [field:hostname lookup error:address lookup failed for no.invalid:8001: "
             "Domain name not found]",
             ServerUnavailable,
             "no server answers at no.invalid:8001: its host cannot be found",
         ),
         (
-            "StatusCode.UNAVAILABLE",
+            "UNAVAILABLE",
             "DNS resolution failed for no.invalid:8001: C-ares status is not ARES_SUCCESS",
             ServerUnavailable,
             "no server answers at no.invalid:8001: its host cannot be found",
         ),
         (
-            "StatusCode.UNIMPLEMENTED",
+            "UNIMPLEMENTED",
             "Received http2 header with status: 404",
             InvalidAddress,
             "no.invalid:8001 is not Triton's gRPC endpoint: Received http2 header with status: 404",
         ),
         (
-            "StatusCode.UNAVAILABLE",
+            "UNAVAILABLE",
             "two\nlines",
             ServerUnavailable,
             "no server answers at no.invalid:8001: two lines",

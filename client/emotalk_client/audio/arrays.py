@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,8 @@ def scaled(samples: NDArray[Any]) -> NDArray[np.float32]:
         InvalidAudio: the type is not one of audio.
     """
     kind = samples.dtype.kind
+    if samples.dtype == np.float32:
+        return samples.copy()
     if kind == "f":
         with np.errstate(over="ignore"):  # what overflows is infinite, which check_values refuses
             return samples.astype(np.float32)
@@ -52,7 +55,7 @@ def check_values(samples: NDArray[np.float32], place: int) -> None:
         place: how many samples of the clip came before, for the message.
     """
     peak = float(np.abs(samples).max(initial=0))  # NaN if there is one
-    if not np.isfinite(peak):
+    if not math.isfinite(peak):
         wrong = int(np.flatnonzero(~np.isfinite(samples))[0])
         raise AudioNotFinite(
             f"the audio is {samples[wrong]} at sample {place + wrong}; accepted: finite numbers in -1..1"

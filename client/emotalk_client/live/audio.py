@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,9 @@ class RunningStatistics:
 class SpokenAudio:
     """The sound of a stream: its last seconds as mono 16 kHz, and the statistics of all of it.
 
+    Blocks are kept as they come, and worked up together once somebody needs them: a block of 10 ms costs as much as one
+    of a second. It makes no difference to what comes out.
+
     Args:
         rate: Hertz of what is pushed.
     """
@@ -60,13 +64,18 @@ class SpokenAudio:
         self._mixer = Mixer(rate, held=1)
         self._notices = Notices()
         self._pushed = 0
+        self._waiting: list[NDArray[np.float32]] = []
         self.tail = AudioTail()
-        self.statistics = RunningStatistics()
+        self.statistics: RunningStatistics | None = None
         self._leveller: Leveller | None = None
 
     def level(self) -> None:
         """From now on, level what is pushed, as the served model wants it: before the first push."""
         self._leveller = Leveller(held=1)
+
+    def measure(self) -> None:
+        """Keep :attr:`statistics` from now on, for a model that wants to know them: before the first push."""
+        self.statistics = RunningStatistics()
 
     def checked(self, block: NDArray[Any]) -> NDArray[np.float32]:
         """Return ``block`` [n] or [n, channels] as :meth:`push` takes it.
@@ -86,28 +95,47 @@ class SpokenAudio:
         check_values(mixed(samples), self._pushed)
         return samples
 
-    def push(self, samples: NDArray[np.float32]) -> int:
-        """Hear ``samples`` [n] or [n, channels]; returns how many samples at 16 kHz that gave."""
+    @property
+    def most(self) -> int:
+        """Samples at 16 kHz of all that was pushed; those in the tail lag behind, and are never more."""
+        return -(-self._pushed * SAMPLE_RATE // self.rate)
+
+    def push(self, samples: NDArray[np.float32]) -> None:
+        """Keep ``samples`` [n] or [n, channels], as :meth:`checked` gave them."""
         self._pushed += len(samples)
-        return self._hear(self._mixer.push(samples))
+        self._waiting.append(samples)
 
-    def flush(self) -> int:
-        """Say that this was all; returns how many samples were still to come."""
-        last = self._hear(self._mixer.flush()) + self._add(self._resampler.flush())
-        return last + self._keep(self._leveller.flush()) if self._leveller is not None else last
+    def work(self) -> None:
+        """Work up what waits: what is ready goes into the tail."""
+        waiting, self._waiting = self._waiting, []
+        for _, alike in groupby(waiting, key=_channels):
+            self._hear(self._mixer.push(np.concatenate(list(alike))))
 
-    def _hear(self, mono: NDArray[np.float32]) -> int:
+    def flush(self) -> None:
+        """Say that this was all."""
+        self.work()
+        self._hear(self._mixer.flush())
+        self._add(self._resampler.flush())
+        if self._leveller is not None:
+            self._keep(self._leveller.flush())
+
+    def _hear(self, mono: NDArray[np.float32]) -> None:
         if self._mixer.used_alone is not None:
             self._notices.warn(
                 f"the channels of a stream cancel each other; channel {self._mixer.used_alone + 1} is used alone"
             )
-        return self._add(self._resampler.push(mono))
+        self._add(self._resampler.push(mono))
 
-    def _add(self, samples: NDArray[np.float32]) -> int:
-        return self._keep(samples if self._leveller is None else self._leveller.push(samples))
+    def _add(self, samples: NDArray[np.float32]) -> None:
+        self._keep(samples if self._leveller is None else self._leveller.push(samples))
 
-    def _keep(self, samples: NDArray[np.float32]) -> int:
+    def _keep(self, samples: NDArray[np.float32]) -> None:
         if len(samples):
-            self.statistics.push(samples)
             self.tail.push(samples)
-        return len(samples)
+            if self.statistics is not None:
+                self.statistics.push(samples)
+
+
+def _channels(block: NDArray[np.float32]) -> tuple[int, ...]:
+    """Return the shape of a sample: [] or [channels]."""
+    return block.shape[1:]

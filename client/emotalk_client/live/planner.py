@@ -59,12 +59,12 @@ class LiveLayout:
 
 
 class LivePlanner:
-    """The windows of one stream."""
+    """The windows of one stream, of the frames from ``first`` on."""
 
-    def __init__(self, layout: LiveLayout) -> None:
+    def __init__(self, layout: LiveLayout, first: int = 0) -> None:
         self._layout = layout
         self._samples = 0
-        self._next = 0
+        self._next = first
 
     @property
     def samples(self) -> int:
@@ -80,6 +80,11 @@ class LivePlanner:
     def needed_from(self) -> int:
         """The first sample that a window to come may still ask for; what lies before can be let go of."""
         return frame_to_sample(_grid_floor(max(0, self._next - max(self._layout.before, _LAST_WINDOW_FRAMES))))
+
+    @property
+    def due(self) -> int:
+        """Samples that must have been spoken before :meth:`cut` has a window."""
+        return _moment(self._next + self._layout.hop - 1) + self._layout.look_ahead
 
     def push(self, samples: int) -> None:
         """Say that ``samples`` more samples were spoken."""

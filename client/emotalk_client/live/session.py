@@ -1,12 +1,13 @@
-"""A live stream over the stateless server: cuts windows as speech comes in, hands out frames as they become final.
+"""A live stream over the stateless server: sends speech as it comes, hands out frames as they become final.
 
-Rule that this module guards: **every frame comes out once, in order, or the session ends with a typed error.** Windows
-that fail for a passing reason are sent again; a window that takes too long ends the session; nothing waits for ever.
+Rule that this module guards: **every frame comes out once, in order, or the session ends with a typed error.** Requests
+that fail for a passing reason are sent again; one that takes too long ends the session; nothing waits for ever.
 
 Theory of operation. All state lives on one event loop, so nothing is locked but the order in which tasks speak:
-:meth:`~AsyncLiveSession.feed` and the end of each exchange both call ``_advance``, which cuts and sends whatever is
-ready, at most :data:`IN_FLIGHT` windows at once. A slow server thus gets fewer and larger windows (see
-:mod:`emotalk_client.live.planner`), and once ``backlog`` seconds of speech wait, ``feed`` waits too.
+:meth:`~AsyncLiveSession.feed` and the end of each exchange both call ``_advance``, which sends what is due. One request
+is in flight at once: a slow server thus gets fewer and larger ones, where two would only queue, and once ``backlog``
+seconds of speech wait, ``feed`` waits too. What a request carries, and what its answer means, is for a
+:class:`~emotalk_client.live.ways.Way` to say.
 """
 
 from __future__ import annotations
@@ -17,26 +18,20 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from emotalk_client.errors import DeadlineExceeded, SessionEnded
 from emotalk_client.faces.animation import Frame
 from emotalk_client.live.audio import SpokenAudio
 from emotalk_client.live.fade import ShownFrames
-from emotalk_client.live.planner import LiveLayout, LivePlanner
 from emotalk_client.live.settings import LiveSettings
-from emotalk_client.windows.planner import PlannedWindow
-from emotalk_client.windows.stitcher import Stitcher
+from emotalk_client.live.ways import Blocks, Request, Way
 from emotalk_client.wire.retry import Deadline
-from emotalk_contract import tensors
 from emotalk_contract.options import Parameter
 from emotalk_contract.recipe import Recipe
-from emotalk_contract.timing import FPS, SAMPLE_RATE, Window, frame_count
+from emotalk_contract.tensors import Model
+from emotalk_contract.timing import FPS, SAMPLE_RATE, frame_count
 
-IN_FLIGHT = 1
-"""Windows of one stream at once. With one, the next is cut when the last is back: streams that share a server that is
-full send fewer and larger windows, where with two they would only queue (12 streams: p95 263 ms and not 301 ms)."""
 LATE_S = 0.5
 """Seconds of speech waiting, beyond what every frame has to wait for, from which on a session is late."""
 PIECE_S = 1.0
@@ -48,16 +43,16 @@ UNWIND_S = 0.05
 
 
 class Exchange(Protocol):
-    """Sends one window; the client's own, with its connection and its retries."""
+    """Sends one request; the client's own, with its connection and its retries."""
 
     def __call__(
         self,
+        model: Model,
         inputs: dict[str, NDArray[Any]],
         parameters: dict[str, Parameter],
-        window: Window,
         deadline: Deadline,
-    ) -> Awaitable[NDArray[np.float32]]:
-        """Weights [F, 52] of all frames of ``window``."""
+    ) -> Awaitable[dict[str, Any]]:
+        """The outputs of ``model``, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +72,7 @@ class LiveStatus:
     left_out: int
     """Frames that were left out while late."""
     windows: int
-    """Windows sent so far."""
+    """Requests sent so far."""
 
 
 class AsyncLiveSession:
@@ -100,23 +95,19 @@ class AsyncLiveSession:
         self._settings = settings
         self._audio = SpokenAudio(sample_rate)
         self._parameters = settings.options().parameters()
-        self._stitcher = Stitcher()
-        self._inputs: dict[str, NDArray[Any]] = {}
-        self._normalises = False
-        self._layout: LiveLayout | None = None
-        self._planner: LivePlanner | None = None
+        self._way: Way | None = None
         self._starting: asyncio.Task[None] | None = None
         self._speaking = asyncio.Lock()
         self._ready: list[Frame] = []
         self._shown = ShownFrames()
-        self._flying: set[asyncio.Task[None]] = set()
+        self._flying: asyncio.Task[None] | None = None
         self._change = asyncio.Event()
         self._error: Exception | None = None
         self._ended: str | None = None
         self._flushing = False
         self._divisor = 1
         self._left_out = 0
-        self._windows = 0
+        self._requests = 0
 
     async def __aenter__(self) -> AsyncLiveSession:
         return self
@@ -130,13 +121,13 @@ class AsyncLiveSession:
     def status(self) -> LiveStatus:
         """The state of the session."""
         return LiveStatus(
-            spoken_s=self._spoken() / SAMPLE_RATE,
+            spoken_s=self._audio.most / SAMPLE_RATE,
             backlog_s=self._backlog_s(),
             late=self._late(),
             fps=FPS / self._divisor,
-            frames=self._stitcher.next_frame,
+            frames=self._next_frame(),
             left_out=self._left_out,
-            windows=self._windows,
+            windows=self._requests,
         )
 
     async def push(self, pcm: NDArray[Any]) -> list[Frame]:
@@ -169,14 +160,15 @@ class AsyncLiveSession:
         async with self._speaking:  # the pieces of two blocks must not mix
             self._check_open()
             mono = self._audio.checked(pcm)
-            planner = await self._started()
+            await self._started()
             piece = max(1, round(PIECE_S * self._audio.rate))
             for start in range(0, len(mono), piece):
                 await self._room()
                 self._check_open()
-                planner.push(self._audio.push(mono[start : start + piece]))
+                self._audio.push(mono[start : start + piece])
                 self._advance()
-                await asyncio.sleep(0)  # a caller that never waits must let the window leave
+                if self._flying is not None:
+                    await asyncio.sleep(0)  # a caller that never waits must let the request leave
 
     async def receive(self) -> list[Frame]:
         """Wait until there is a frame; return [] when there will not be one any more.
@@ -197,10 +189,10 @@ class AsyncLiveSession:
         """
         self._check_open()
         async with self._speaking:
-            planner = await self._started()
+            await self._started()
             self._check_open()
             self._flushing = True
-            planner.push(self._audio.flush())
+            self._audio.flush()
             self._advance()
             self._tell()
 
@@ -248,25 +240,24 @@ class AsyncLiveSession:
         """Let go of everything; do nothing the second time."""
         await self._stop("closed")
 
-    async def _started(self) -> LivePlanner:
-        """Return the planner, once it is known what the served model needs."""
+    async def _started(self) -> None:
+        """Wait until it is known what the served model needs."""
         if self._starting is None:
             self._starting = asyncio.create_task(self._start())
-        while self._planner is None:
+        while self._way is None:
             self._check_open()
             await self._changed()
-        return self._planner
 
     async def _start(self) -> None:
-        """Ask what the served model needs, and prepare what goes with every window."""
+        """Ask what the served model needs, and prepare what goes with every request."""
         try:
             recipe = await self._recipe(Deadline.after(self._settings.timeout_s))
-            self._inputs = await asyncio.to_thread(self._settings.inputs)
-            self._normalises = recipe.normalisation == "clip"
+            inputs = await asyncio.to_thread(self._settings.inputs)
+            if recipe.normalisation == "clip":
+                self._audio.measure()
             if recipe.levelled:
                 self._audio.level()
-            self._layout = self._settings.layout(recipe)
-            self._planner = LivePlanner(self._layout)
+            self._way = self._settings.way(recipe, self._audio, inputs)
             self._tell()
         except Exception as error:  # noqa: BLE001  # handed to the caller by whatever is called next
             self._fail(error)
@@ -275,52 +266,51 @@ class AsyncLiveSession:
             raise
 
     def _advance(self) -> None:
-        """Cut and send all that is ready and allowed."""
-        planner = self._planner
-        if planner is None or self._ended is not None or self._error is not None:
+        """Send what is due and allowed."""
+        way = self._way
+        if way is None or self._flying is not None or self._ended is not None or self._error is not None:
             return
-        while len(self._flying) < IN_FLIGHT:
-            window = planner.cut()
-            if window is None and self._flushing:
-                window = planner.flush()
-            if window is None:
-                return
-            self._windows += 1
-            task = asyncio.create_task(self._fly(window, self._sent(window)))
-            self._flying.add(task)
-            self._audio.tail.forget(planner.needed_from)
+        if self._audio.most < way.due and not self._flushing:
+            return
+        self._audio.work()
+        request = way.request(self._flushing)
+        if request is not None:
+            self._requests += 1
+            self._flying = asyncio.create_task(self._fly(way, request))
 
-    def _sent(self, window: PlannedWindow) -> dict[str, NDArray[Any]]:
-        sent = {
-            **self._inputs,
-            tensors.AUDIO.name: self._audio.tail.part(window.start_sample, window.samples)[None],
-            tensors.START_FRAME.name: np.array([[window.start_frame]], np.int64),
-        }
-        if self._normalises:
-            sent[tensors.CLIP_STATS.name] = self._audio.statistics.value()[None]
-        return sent
-
-    async def _fly(self, window: PlannedWindow, sent: dict[str, NDArray[Any]]) -> None:
+    async def _fly(self, way: Way, request: Request) -> None:
         allowed_s = self._settings.timeout_s
+        loop = asyncio.get_running_loop()
+        guard = loop.call_later(allowed_s + OVERRUN_S, self._give_up)
         try:
-            place = Window(window.samples, window.start_frame)
-            answer = self._exchange(sent, self._parameters, place, Deadline.after(allowed_s))
-            rows = await asyncio.wait_for(answer, allowed_s + OVERRUN_S)
+            deadline = Deadline.after(allowed_s)
+            parameters = {**self._parameters, **request.parameters}
+            outputs = await self._exchange(request.model, request.inputs, parameters, deadline)
             if self._ended is None:
-                self._keep(self._stitcher.push(window, rows))
-        except asyncio.TimeoutError:  # the exchange ignored its deadline
-            self._fail(DeadlineExceeded(f"a window took longer than its {allowed_s:g} s"))
+                self._keep(way.answered(outputs))
         except Exception as error:  # noqa: BLE001  # handed to the caller by whatever is called next
-            self._fail(error)
+            other = way.instead(error)
+            if other is None:
+                self._fail(error)
+            else:
+                self._way = other
         except asyncio.CancelledError:
-            self._end("closed")  # by us, or with the loop
+            if self._error is None:
+                self._end("closed")  # by us, or with the loop
             raise
         finally:
-            self._flying.discard(asyncio.current_task())
+            guard.cancel()
+            self._flying = None
             self._advance()
             self._tell()
 
-    def _keep(self, blocks: list[tuple[int, NDArray[np.float32]]]) -> None:
+    def _give_up(self) -> None:
+        """End an exchange that ignores its deadline."""
+        if self._flying is not None:
+            self._flying.cancel()
+        self._fail(DeadlineExceeded(f"a request took longer than its {self._settings.timeout_s:g} s"))
+
+    def _keep(self, blocks: Blocks) -> None:
         for first, rows in blocks:
             self._adapt()
             for index, weights in enumerate(rows, first):
@@ -349,7 +339,7 @@ class AsyncLiveSession:
             await self._changed()
 
     async def _changed(self) -> None:
-        """Wait for :meth:`_tell`. A wait for a window ends when that window does, and a window ends at its deadline."""
+        """Wait for :meth:`_tell`. A wait for a request ends when that does, at its deadline at last."""
         await self._change.wait()
 
     def _tell(self) -> None:
@@ -357,20 +347,18 @@ class AsyncLiveSession:
         change, self._change = self._change, asyncio.Event()
         change.set()
 
-    def _spoken(self) -> int:
-        return self._planner.samples if self._planner is not None else 0
+    def _next_frame(self) -> int:
+        return self._way.next_frame if self._way is not None else 0
 
     def _complete(self) -> bool:
-        return self._flushing and not self._flying and self._stitcher.next_frame == frame_count(self._spoken())
+        return self._flushing and self._flying is None and self._next_frame() == frame_count(self._audio.most)
 
     def _backlog_s(self) -> float:
-        return max(0.0, self._spoken() / SAMPLE_RATE - self._stitcher.next_frame / FPS)
+        return max(0.0, self._audio.most / SAMPLE_RATE - self._next_frame() / FPS)
 
     def _overdue_s(self) -> float:
-        """Seconds of speech waiting, beyond what every frame has to wait for: positive only while a window flies."""
-        if self._layout is None:
-            return 0.0
-        return self._backlog_s() - self._layout.look_ahead / SAMPLE_RATE - self._layout.hop / FPS
+        """Seconds of speech waiting, beyond what every frame has to wait for: positive only while a request flies."""
+        return self._backlog_s() - self._way.waits_s if self._way is not None else 0.0
 
     def _late(self) -> bool:
         return self._overdue_s() > LATE_S
@@ -393,7 +381,7 @@ class AsyncLiveSession:
 
     async def _stop(self, how: str) -> None:
         self._end(how)
-        tasks = [*self._flying, *([self._starting] if self._starting is not None else [])]
+        tasks = [task for task in (self._flying, self._starting) if task is not None]
         for task in tasks:
             task.cancel()
         if tasks:

@@ -10,10 +10,10 @@ from emotalk_client.windows.planner import PlannedWindow
 
 
 class Stitcher:
-    """Takes windows in any order, gives their frames in the clip's."""
+    """Takes windows in any order, gives their frames in the clip's, from ``first`` on."""
 
-    def __init__(self) -> None:
-        self._next = 0
+    def __init__(self, first: int = 0) -> None:
+        self._next = first
         self._waiting: dict[int, NDArray[np.float32]] = {}
 
     @property

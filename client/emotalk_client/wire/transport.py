@@ -12,7 +12,7 @@ import asyncio
 import json
 import re
 import socket
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +22,7 @@ from emotalk_client.errors import (
     DeadlineExceeded,
     EmoTalkError,
     InvalidAddress,
+    ModelMissing,
     ModelUnavailable,
     ServerBusy,
     ServerError,
@@ -29,10 +30,12 @@ from emotalk_client.errors import (
     UnexpectedResponse,
     WrongEventLoop,
 )
+from emotalk_client.wire import requests
 from emotalk_client.wire.address import Target, proxy_before
 from emotalk_client.wire.address import check_address as check_address
 from emotalk_client.wire.calls import Calls
 from emotalk_client.wire.forks import use_grpc
+from emotalk_client.wire.requests import Arrays
 from emotalk_contract import tensors
 from emotalk_contract.errors import InvalidRequest, from_message
 from emotalk_contract.options import Parameter
@@ -55,14 +58,18 @@ LONGEST_REASON = 300
 READY_S = 2.0
 """Seconds after which a question for readiness is given up, and asked anew: the server may be another by then."""
 
-Arrays = Mapping[str, NDArray[Any]]
-
 
 class Transport(Protocol):
     """Carries requests to a server that serves the ensemble."""
 
-    async def infer(self, inputs: Arrays, parameters: Mapping[str, Parameter], timeout_s: float) -> dict[str, Any]:
-        """Return the ensemble's outputs by name; raise what ``errors`` lists."""
+    async def infer(
+        self,
+        inputs: Arrays,
+        parameters: Mapping[str, Parameter],
+        timeout_s: float,
+        model: tensors.Model = tensors.ENSEMBLE,
+    ) -> dict[str, Any]:
+        """Return the outputs of ``model`` by name; raise what ``errors`` lists."""
 
     async def model_parameters(self, timeout_s: float) -> dict[str, str]:
         """Return the ``parameters`` of the ensemble's own config."""
@@ -84,40 +91,45 @@ class TritonTransport:
     def __init__(self, url: str) -> None:
         use_grpc()
         # Imported when needed: gRPC is most of this package's import time.
-        import tritonclient.grpc.aio as triton
-        from tritonclient.utils import InferenceServerException
+        import grpc.aio
+        from tritonclient.grpc import service_pb2, service_pb2_grpc
 
         self._url = url
         self._target = Target.parse(url)
         self._loop = asyncio.get_running_loop()
-        self._triton = triton
-        self._error = InferenceServerException
-        self._client = self._connection()
+        self._grpc = grpc.aio
+        self._messages = service_pb2
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub
+        self._error = grpc.aio.AioRpcError
+        self._connect()
         self._closing: set[asyncio.Task[None]] = set()
         self._calls = Calls(url, self._live, self._reconnect)
         self._speaks_http: str | None = None
         self._readiness: asyncio.Future[bool] | None = None
 
-    async def infer(self, inputs: Arrays, parameters: Mapping[str, Parameter], timeout_s: float) -> dict[str, Any]:
+    async def infer(
+        self,
+        inputs: Arrays,
+        parameters: Mapping[str, Parameter],
+        timeout_s: float,
+        model: tensors.Model = tensors.ENSEMBLE,
+    ) -> dict[str, Any]:
         """See :class:`Transport`."""
-        sent = []
-        for name, array in inputs.items():
-            tensor = self._triton.InferInput(name, list(array.shape), tensors.ENSEMBLE.tensor(name).datatype)
-            tensor.set_data_from_numpy(array)
-            sent.append(tensor)
-        call = self._client.infer(tensors.ENSEMBLE.name, sent, parameters=dict(parameters) or None)
-        result = await self._answer(call, timeout_s, sum(array.nbytes for array in inputs.values()))
-        outputs = {tensor.name: result.as_numpy(tensor.name) for tensor in tensors.ENSEMBLE.outputs}
-        if missing := [name for name, array in outputs.items() if array is None]:
-            raise UnexpectedResponse(f"{self._url} did not send {', '.join(missing)}")
-        return outputs
+        asked = requests.request(self._messages, model, inputs, parameters)
+        size = sum(map(len, asked.raw_input_contents))
+        answer = await self._answer(self._triton.ModelInfer, asked, timeout_s, size, model)
+        return requests.outputs(self._url, model, answer)
 
     async def model_parameters(self, timeout_s: float) -> dict[str, str]:
         """See :class:`Transport`."""
         until = self._loop.time() + timeout_s
-        answer = await self._answer(self._client.get_model_config(tensors.ENSEMBLE.name), timeout_s)
+        messages = self._messages
+        asked = messages.ModelConfigRequest(name=tensors.ENSEMBLE.name)
+        answer = await self._answer(self._triton.ModelConfig, asked, timeout_s)
+        asked = messages.ServerMetadataRequest()
         try:
-            server = await self._answer(self._client.get_server_metadata(), max(0.0, until - self._loop.time()))
+            left = max(0.0, until - self._loop.time())
+            server = await self._answer(self._triton.ServerMetadata, asked, left)
         except ServerError:  # it need not tell everybody
             self._calls.cancellable = False
         else:
@@ -140,16 +152,15 @@ class TritonTransport:
             raise ModelUnavailable(f"{self._url} is not ready to serve {tensors.ENSEMBLE.name}")
 
     async def _ready(self) -> bool:
-        client = self._client
+        triton, messages = self._triton, self._messages
         try:
-            return all(
-                await asyncio.gather(
-                    client.is_server_ready(client_timeout=READY_S),
-                    client.is_model_ready(tensors.ENSEMBLE.name, client_timeout=READY_S),
-                )
+            server, model = await asyncio.gather(
+                triton.ServerReady(messages.ServerReadyRequest(), timeout=READY_S),
+                triton.ModelReady(messages.ModelReadyRequest(name=tensors.ENSEMBLE.name), timeout=READY_S),
             )
         except self._error as error:
-            raise translated(self._url, str(error.status() or ""), str(error.message() or "")) from error
+            raise translated(self._url, error.code().name, error.details() or "") from error
+        return bool(server.ready and model.ready)
 
     async def close(self) -> None:
         """See :class:`Transport`."""
@@ -157,48 +168,57 @@ class TritonTransport:
             return
         self._check_loop()
         await self._calls.close(GRACE_S)
-        await self._client.close()
+        await self._channel.close()
         await asyncio.gather(*self._closing, return_exceptions=True)
 
-    def _connection(self) -> Any:
-        """Return a new client of Triton's, with a connection of its own."""
+    def _connect(self) -> None:
+        """Take a connection of its own."""
         any_length = -1
-        return self._triton.InferenceServerClient(
+        self._channel = self._grpc.insecure_channel(
             self._url,
-            channel_args=[
+            options=[
                 ("grpc.max_send_message_length", any_length),
                 ("grpc.max_receive_message_length", any_length),
                 ("grpc.initial_reconnect_backoff_ms", int(RECONNECT_S * 1000) // 4),
                 ("grpc.max_reconnect_backoff_ms", int(RECONNECT_S * 1000)),
                 ("grpc.min_reconnect_backoff_ms", int(CONNECT_S * 1000)),  # so is an attempt's time limit called
-                ("grpc.use_local_subchannel_pool", 1),  # a new client is a new connection
+                ("grpc.use_local_subchannel_pool", 1),  # a new channel is a new connection
                 ("grpc.enable_http_proxy", 0 if self._target.is_loopback else 1),
             ],
         )
+        self._triton: Any = self._stub(self._channel)
 
     async def _live(self) -> None:
-        await self._client.is_server_live()
+        await self._triton.ServerLive(self._messages.ServerLiveRequest())
 
     def _reconnect(self) -> None:
-        old, self._client = self._client, self._connection()
+        old = self._channel
+        self._connect()
         closing = asyncio.create_task(old.close())
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
-    async def _answer(self, call: Coroutine[Any, Any, Any], timeout_s: float, size: int = 0) -> Any:
-        """Return what ``call``, a request of ``size`` bytes, returns; see :meth:`Calls.answer`."""
+    async def _answer(
+        self,
+        method: Callable[[Any], Awaitable[Any]],
+        asked: Any,
+        timeout_s: float,
+        size: int = 0,
+        model: tensors.Model = tensors.ENSEMBLE,
+    ) -> Any:
+        """Return the answer of ``method`` to ``asked``, of ``size`` bytes; see :meth:`Calls.answer`."""
+        self._check_loop()
+
+        async def call() -> Any:  # gRPC's own begins when it is made, and would not wait for room
+            return await method(asked)
+
         try:
-            self._check_loop()
-        except WrongEventLoop:
-            call.close()
-            raise
-        try:
-            return await self._calls.answer(call, timeout_s, size)
+            return await self._calls.answer(call(), timeout_s, size)
         except self._error as error:
-            code, message = str(error.status() or ""), str(error.message() or "")
-            if code.endswith("UNAVAILABLE"):
+            code, message = error.code().name, error.details() or ""
+            if code == "UNAVAILABLE":
                 await self._check_grpc()
-            raise translated(self._url, code, message) from error
+            raise translated(self._url, code, message, model) from error
 
     def _check_loop(self) -> None:
         if asyncio.get_running_loop() is not self._loop:
@@ -251,9 +271,10 @@ _UNKNOWN_HOST = re.compile(r"DNS resolution failed|errors? resolving|hostname lo
 """The words of gRPC's resolvers for a name that is not known."""
 
 
-def translated(url: str, status: str, message: str) -> EmoTalkError | InvalidRequest:
-    """Return our error for gRPC's ``status`` and a server's ``message``."""
-    code = status.removeprefix("StatusCode.")
+def translated(
+    url: str, code: str, message: str, model: tensors.Model = tensors.ENSEMBLE
+) -> EmoTalkError | InvalidRequest:
+    """Return our error for gRPC's status ``code``, such as UNAVAILABLE, and a server's ``message`` about ``model``."""
     if invalid := from_message(message):
         return invalid
     if code == "INVALID_ARGUMENT":
@@ -263,8 +284,11 @@ def translated(url: str, status: str, message: str) -> EmoTalkError | InvalidReq
     if "maximum queue size" in message:
         return ServerBusy(f"{url} is busy: {message}")
     # A dead process of a model answers INTERNAL until the server's supervisor replaces it.
-    if code == "NOT_FOUND" or "unknown model" in message or "not ready" in message or "is not healthy" in message:
-        return ModelUnavailable(f"{url} does not serve {tensors.ENSEMBLE.name}: {message}")
+    if code == "NOT_FOUND" or "unknown model" in message:
+        kind = ModelUnavailable if model is tensors.ENSEMBLE else ModelMissing
+        return kind(f"{url} does not serve {model.name}: {message}")
+    if "not ready" in message or "is not healthy" in message:
+        return ModelUnavailable(f"{url} does not serve {model.name}: {message}")
     if code == "UNIMPLEMENTED":  # a web server, or gRPC of something else
         return InvalidAddress(f"{url} is not Triton's gRPC endpoint: {_reason(url, message)}")
     if code in ("UNAVAILABLE", "CANCELLED"):
