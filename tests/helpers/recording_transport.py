@@ -24,7 +24,7 @@ class RecordingTransport:
             self._wire = TritonTransport(self._url)
         return self._wire
 
-    async def infer(self, inputs, parameters, timeout_s):
+    async def infer(self, inputs, parameters, timeout_s, *model):
         self.began.append(time.monotonic())
         number = len(self.began)
         try:
