@@ -13,7 +13,8 @@ from pathlib import PurePosixPath
 from typing import Any, Literal, TypeAlias
 
 from emotalk_contract import tensors
-from emotalk_contract.limits import MAX_BATCH, MAX_FRAMES, MAX_SAMPLES, QUEUE_SIZE
+from emotalk_contract.limits import MAX_BATCH, MAX_FRAMES, MAX_SAMPLES, MAX_STEP_BATCH, QUEUE_SIZE
+from emotalk_contract.live_steps import samples_of
 from emotalk_contract.protobuf_text import Enum, dumps
 from emotalk_contract.recipe import (
     JOINED_PARAMETER,
@@ -48,6 +49,14 @@ CPU_SESSION = {
 }
 """ONNX Runtime session settings of the CPU profile; docs/performance.md has what others would cost."""
 
+LIVE_SESSION = {
+    "intra_op_thread_count": "1",  # a step is too small to share
+    "inter_op_thread_count": "1",
+    "enable_mem_arena": "1",  # steps are small, and of few shapes
+    "session.intra_op.allow_spinning": "0",
+}
+"""Likewise, of the step of live streams."""
+
 ENCODERS = (tensors.CONTENT_ENCODER, tensors.EMOTION_ENCODER)
 """Triton runs these beside each other. Where both take as long, each gets half the cores: threads that share a core
 wait for one another."""
@@ -59,6 +68,8 @@ TENSORRT_BATCHES = (1, 4, MAX_BATCH)
 
 WARM_UP_SAMPLES = SAMPLE_RATE
 """Length of the request that every instance runs before it counts as ready."""
+WARM_UP_FEATURES = 10
+"""Likewise, of a live stream's step."""
 GPU_QUEUE_DELAY_US = 2_000
 """Microseconds that a request waits for others to share a batch with, on a GPU (batches gain little on a CPU)."""
 
@@ -66,7 +77,7 @@ CACHED = (tensors.FRONTEND, tensors.CONTENT_ENCODER, tensors.EMOTION_ENCODER)
 """Models that know nothing of level, person and style: where the server has a response cache, the same speech in
 another style runs the decoder only (docs/performance.md has what that saves)."""
 
-_TYPES = {"FP32": "TYPE_FP32", "FP64": "TYPE_FP64", "INT32": "TYPE_INT32", "INT64": "TYPE_INT64"}
+_TYPES = {"FP32": "TYPE_FP32", "FP64": "TYPE_FP64", "INT32": "TYPE_INT32", "INT64": "TYPE_INT64", "UINT8": "TYPE_UINT8"}
 
 
 def axis_sizes(samples: int, widths: Widths) -> dict[str, int]:
@@ -110,6 +121,9 @@ def config_files(manifest: Manifest, queue_size: int = QUEUE_SIZE) -> dict[PureP
                 continue  # its operators are the CPU's
             files[PurePosixPath(model.name, path)] = _network(model, manifest, profile)
     files[PurePosixPath(tensors.ENSEMBLE.name, "config.pbtxt")] = _ensemble(manifest)
+    if manifest.recipe.steps is not None:
+        for profile, path in PROFILE_PATHS.items():
+            files[PurePosixPath(tensors.LIVE.name, path)] = _live(manifest, profile)
     return {path: HEADER + dumps(message) for path, message in sorted(files.items())}
 
 
@@ -190,6 +204,22 @@ def _network(model: Model, manifest: Manifest, profile: Profile) -> Message:
     message["model_warmup"] = [_warm_up(model, manifest.widths)]
     if model in CACHED:
         message["response_cache"] = {"enable": True}
+    return message
+
+
+def _live(manifest: Manifest, profile: Profile) -> Message:
+    """The step of live streams: a Python model that runs its graph in its own process."""
+    message = _signature(tensors.LIVE, manifest.widths, backend="python") | {"max_batch_size": MAX_STEP_BATCH}
+    for entry in message["input"]:
+        entry["allow_ragged_batch"] = True  # it sorts by shape itself, and streams that begin bring no state
+    message["instance_group"] = [{"count": 1, "kind": Enum("KIND_CPU" if profile == "cpu" else "KIND_GPU")}]
+    message["dynamic_batching"] = _batching(0 if profile == "cpu" else GPU_QUEUE_DELAY_US)
+    message["parameters"] = _parameters(LIVE_SESSION | manifest.recipe.strings())
+    samples = samples_of(manifest.recipe.step_lead, WARM_UP_FEATURES)
+    audio = {"data_type": Enum("TYPE_FP32"), "dims": [samples], "zero_data": True}
+    message["model_warmup"] = [
+        {"name": "a_step", "batch_size": 1, "inputs": [{"key": tensors.STEP_AUDIO.name, "value": audio}]}
+    ]
     return message
 
 

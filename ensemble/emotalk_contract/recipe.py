@@ -67,6 +67,8 @@ class Recipe:
     0: it does not, and a live stream sends windows."""
     step_ahead: int = 0
     """Features that a frame of such a network looks ahead."""
+    step_emotion_ahead: int = 0
+    """Frames that its emotion looks ahead."""
 
     def __post_init__(self) -> None:
         if self.normalisation not in get_args(Normalisation):
@@ -92,6 +94,7 @@ class Recipe:
             levelled=parameters.get("levelled") == "True",
             step_lead=int(parameters.get("step_lead", 0)),
             step_ahead=int(parameters.get("step_ahead", 0)),
+            step_emotion_ahead=int(parameters.get("step_emotion_ahead", 0)),
         )
 
     @property
@@ -102,7 +105,9 @@ class Recipe:
     @property
     def steps(self) -> StepReach | None:
         """The reach of a network that streams; None: it does not."""
-        return StepReach(self.step_lead, self.step_ahead) if self.step_lead else None
+        if not self.step_lead:
+            return None
+        return StepReach(self.step_lead, self.step_ahead, self.step_emotion_ahead)
 
     def strings(self) -> dict[str, str]:
         """Return what :meth:`from_strings` reads."""

@@ -146,6 +146,29 @@ RAW_BLENDSHAPES = Tensor(
     "RAW_BLENDSHAPES", "FP32", ("frames", BLENDSHAPE_COUNT), "the decoder's own weights, unclamped"
 )
 
+# The graph of a step ------------------------------------------------------------------------------
+
+CACHE = Tensor("CACHE", "FP32", ("cache",), "what the layers keep of the steps before; zeros at a beginning")
+BOUNDS = Tensor(
+    "BOUNDS",
+    "FP32",
+    (4,),
+    "first and end of the stream's features, relative to the step's first; of its frames, to the first not final",
+)
+DRAIN = Tensor("DRAIN", "FP32", ("drain",), "zeros: as many features as are computed beyond the step's own")
+STEP_POSITIONS = Tensor(
+    "STEP_POSITIONS", "FP32", ("final",), "feature of each frame that becomes final, from the step's first on"
+)
+DRAIN_POSITIONS = Tensor("DRAIN_POSITIONS", "FP32", ("provisional",), "likewise, of the frames beyond")
+STEP_EMOTION_POSITIONS = Tensor(
+    "STEP_EMOTION_POSITIONS",
+    "FP32",
+    ("rows",),
+    "likewise, of the frames that the emotion's layers take in: as many, and later by what they look ahead",
+)
+STEP_ROWS = Tensor("STEP_ROWS", "FP32", ("rows", BLENDSHAPE_COUNT), "raw weights, the provisional ones last")
+NEXT_CACHE = Tensor("NEXT_CACHE", "FP32", ("cache",), "the CACHE of the next step")
+
 # The models ---------------------------------------------------------------------------------------
 
 PREPROCESS = Model(
@@ -166,6 +189,23 @@ LIVE = Model(
     (STEP_BLENDSHAPES, STEP_TIMECODES, NEXT_STATE),
 )
 """A step of a live stream, of a network that streams: stateless as the rest, for the state travels with the caller."""
+
+LIVE_GRAPH = Model(
+    LIVE.name,
+    (
+        STEP_AUDIO,
+        CACHE,
+        BOUNDS,
+        DRAIN,
+        STEP_POSITIONS,
+        DRAIN_POSITIONS,
+        STEP_EMOTION_POSITIONS,
+        LEVEL_CODE,
+        STYLE_CODE,
+    ),
+    (STEP_ROWS, NEXT_CACHE),
+)
+"""The network in :data:`LIVE`, which runs in that model's own process."""
 
 GRAPHS: tuple[Model, ...] = (FRONTEND, CONTENT_ENCODER, EMOTION_ENCODER, DECODER)
 """The networks, which an export writes as ONNX."""

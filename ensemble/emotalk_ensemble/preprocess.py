@@ -61,17 +61,17 @@ def preprocess(inputs: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any]
         InvalidRequest: the subclass that names what is wrong.
     """
     Options.parse(parameters)
-    audio = _audio(inputs[tensors.AUDIO.name], tensors.AUDIO)
+    audio = checked_audio(inputs[tensors.AUDIO.name], tensors.AUDIO)
     batch = len(audio)
-    emotion = _optional(inputs, tensors.EMOTION_AUDIO, batch)
+    emotion = optional(inputs, tensors.EMOTION_AUDIO, batch)
     if emotion is not None:
-        emotion = _audio(emotion, tensors.EMOTION_AUDIO)
-    statistics = _statistics(_optional(inputs, tensors.CLIP_STATS, batch))
+        emotion = checked_audio(emotion, tensors.EMOTION_AUDIO)
+    statistics = _statistics(optional(inputs, tensors.CLIP_STATS, batch))
     windows = _windows(
         audio.shape[1],
         batch,
-        _optional(inputs, tensors.START_FRAME, batch),
-        _optional(inputs, tensors.CLIP_SAMPLES, batch),
+        optional(inputs, tensors.START_FRAME, batch),
+        optional(inputs, tensors.CLIP_SAMPLES, batch),
     )
 
     if tensors.START_FRAME.name not in inputs:  # a whole clip; who cuts one into windows levels it before
@@ -91,9 +91,9 @@ def preprocess(inputs: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any]
         tensors.CONTENT_POSITIONS.name: _stack([grid.content for grid in grids]),
         tensors.EMOTION_POSITIONS.name: _stack([grid.emotion for grid in grids]),
         tensors.EMOTION_FRAME_POSITIONS.name: _stack([grid.emotion_frame for grid in grids]),
-        tensors.LEVEL_CODE.name: _level_code(_optional(inputs, tensors.LEVEL, batch), batch),
-        tensors.STYLE_CODE.name: _style_code(
-            _optional(inputs, tensors.PERSON, batch), _optional(inputs, tensors.STYLE, batch), batch
+        tensors.LEVEL_CODE.name: level_code(optional(inputs, tensors.LEVEL, batch), batch),
+        tensors.STYLE_CODE.name: style_code(
+            optional(inputs, tensors.PERSON, batch), optional(inputs, tensors.STYLE, batch), batch
         ),
     }
 
@@ -105,7 +105,7 @@ def statistics_of(audio: NDArray[np.float32]) -> NDArray[np.float32]:
     return both.astype(np.float32)
 
 
-def _optional(inputs: Mapping[str, NDArray[Any]], tensor: Tensor, batch: int) -> NDArray[Any] | None:
+def optional(inputs: Mapping[str, NDArray[Any]], tensor: Tensor, batch: int) -> NDArray[Any] | None:
     """Return the tensor if the request has it, with as many items as the audio."""
     array = inputs.get(tensor.name)
     if array is None:
@@ -118,7 +118,12 @@ def _optional(inputs: Mapping[str, NDArray[Any]], tensor: Tensor, batch: int) ->
     return array
 
 
-def _audio(audio: NDArray[Any], tensor: Tensor) -> NDArray[np.float32]:
+def checked_audio(audio: NDArray[Any], tensor: Tensor) -> NDArray[np.float32]:
+    """Return ``audio`` [B, samples] as float32.
+
+    Raises:
+        InvalidShape, AudioTooShort, AudioTooLong, AudioNotFinite, AudioOutOfRange: it is not audio for a request.
+    """
     if audio.ndim != 2:
         raise InvalidShape(f"{tensor.name} has shape {list(audio.shape)}; accepted: [batch, samples]")
     samples = audio.shape[1]
@@ -213,7 +218,12 @@ def _stack(rows: list[NDArray[np.float32]]) -> NDArray[np.float32]:
     return np.stack(rows)
 
 
-def _level_code(level: NDArray[Any] | None, batch: int) -> NDArray[np.float32]:
+def level_code(level: NDArray[Any] | None, batch: int) -> NDArray[np.float32]:
+    """Return LEVEL_CODE [B, 2] of ``level`` [B, 1]; None: the default.
+
+    Raises:
+        LevelOutOfRange: outside 0..1.
+    """
     if level is None:
         level = np.full((batch, 1), limits.DEFAULT_LEVEL, np.float32)
     for value in level[:, 0]:
@@ -223,7 +233,13 @@ def _level_code(level: NDArray[Any] | None, batch: int) -> NDArray[np.float32]:
     return code.astype(np.float32)
 
 
-def _style_code(person: NDArray[Any] | None, style: NDArray[Any] | None, batch: int) -> NDArray[np.float32]:
+def style_code(person: NDArray[Any] | None, style: NDArray[Any] | None, batch: int) -> NDArray[np.float32]:
+    """Return STYLE_CODE [B, 24] of ``person`` [B, 1] or ``style`` [B, 24]; neither: the default person.
+
+    Raises:
+        InvalidStyle: both are given, or a blend that is none.
+        PersonOutOfRange: a person who does not exist.
+    """
     if style is not None:
         if person is not None:
             raise InvalidStyle("PERSON and STYLE are both given; accepted: one of them")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from emotalk_contract.recipe import MANIFEST_NAME, Manifest, ManifestError
 from emotalk_contract.repository import VERSION
-from emotalk_contract.tensors import GRAPHS
+from emotalk_contract.tensors import GRAPHS, LIVE
 from emotalk_server.errors import CorruptRepository, InvalidRepository
 
 logger = logging.getLogger(__name__)
@@ -38,8 +38,8 @@ _checked: dict[Path, tuple[str, int, int, int]] = {}
 """Digest, inode, size and time of change of the files that were right: a restart does not read them again."""
 
 
-def check_manifest(repository: Path, suffix: str) -> None:
-    """Raise unless the graphs of ``repository`` are those that its manifest describes.
+def check_manifest(repository: Path, suffix: str) -> Manifest:
+    """Return the manifest of ``repository``; raise unless the graphs are those that it describes.
 
     Args:
         suffix: of the graphs that will be served, ``.onnx`` or ``.plan``; files beside them are checked too.
@@ -54,7 +54,11 @@ def check_manifest(repository: Path, suffix: str) -> None:
         kind = CorruptRepository if (repository / MANIFEST_NAME).exists() else InvalidRepository
         raise kind(str(error)) from error
     other = {".onnx": ".plan", ".plan": ".onnx"}[suffix]
-    described = [file for file in _described(repository, manifest) if other not in file.path.suffixes]
+    described = [
+        file
+        for file in _described(repository, manifest)
+        if other not in file.path.suffixes or LIVE.name in file.path.parts  # that one is never a plan
+    ]
     size = sum(file.bytes for file in described)
     if size >= WORTH_TELLING_BYTES:
         logger.info("checking %.1f GB of graphs against %s", size / 1e9, repository / MANIFEST_NAME)
@@ -64,6 +68,7 @@ def check_manifest(repository: Path, suffix: str) -> None:
         path = repository / model.name / VERSION / f"model{suffix}"
         if path not in {file.path for file in described}:
             logger.warning("%s is served unchecked: %s does not name it", path, repository / MANIFEST_NAME)
+    return manifest
 
 
 def check_file(described: DescribedFile) -> None:

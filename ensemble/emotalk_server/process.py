@@ -44,6 +44,7 @@ STOP_TIMEOUT_S = 4.0
 POLL_S = 0.05
 READY_TIMEOUT_S = 2.0
 FIRST_PROBE_TIMEOUT_S = 120.0
+LIVE_CONFIG, LIVE_FILE = Path(tensors.LIVE.name, "config.pbtxt"), Path(tensors.LIVE.name, VERSION, "model.onnx")
 SAFE_VERSION = (2, 60)
 """Of Triton, as in the images from 25.08: earlier ones have published holes, and single requests end them."""
 
@@ -252,4 +253,7 @@ def check_repository(repository: Path, profile: Profile) -> None:
         if not path.is_file():
             option = " --tensorrt" if profile == "tensorrt" else ""
             raise MissingGraph(f"{path} is missing; `emotalk-export{option}` writes it")
-    check_manifest(repository, suffix)
+    if check_manifest(repository, suffix).recipe.steps is not None:
+        for path in (LIVE_CONFIG, LIVE_FILE):
+            if not (repository / path).is_file():
+                raise MissingGraph(f"{repository / path} is missing; `emotalk-export` writes it")

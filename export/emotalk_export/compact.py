@@ -67,9 +67,9 @@ _LEFT_PAD = _SPECTRA_EACH_SIDE * MEL_HOP + MEL_WINDOW // 2
 _RIGHT_PAD = 120
 """Zeros after the audio that make exactly T features of every length: T = (N - 400) // 320 + 1."""
 
-
-_HALF_SPECTRUM = _SPECTRA_EACH_SIDE * MEL_HOP + MEL_WINDOW // 2
-FRONTEND_PAST_SAMPLES = _HALF_SPECTRUM + (LOUDNESS_HOPS + LOUDNESS_SMOOTHING_HOPS) * MEL_HOP
+FRONTEND_REACH = _SPECTRA_EACH_SIDE * MEL_HOP + MEL_WINDOW // 2
+"""Samples on either side of a feature's centre that it hears, its loudness aside."""
+FRONTEND_PAST_SAMPLES = FRONTEND_REACH + (LOUDNESS_HOPS + LOUDNESS_SMOOTHING_HOPS) * MEL_HOP
 """Reach of the frontend before a feature's own centre: audio of two clips must be further apart than that."""
 
 
@@ -150,7 +150,10 @@ class Block(nn.Module):
         self.scale = nn.Parameter(torch.full((width,), 0.3))
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.depthwise(F.pad(x.transpose(1, 2), (self.past, self.ahead))).transpose(1, 2)
+        return self.added(x, self.depthwise(F.pad(x.transpose(1, 2), (self.past, self.ahead))).transpose(1, 2))
+
+    def added(self, x: Tensor, y: Tensor) -> Tensor:
+        """``x`` and what becomes of its convolution ``y``, both [B, T, C]."""
         out: Tensor = x + self.scale * self.reduce(F.gelu(self.expand(self.norm(y))))
         return out
 
@@ -187,16 +190,23 @@ class Frontend(nn.Module):
 
     def spectra(self, audio: Tensor) -> Tensor:
         """Loudness-normalised log-mel spectra, and the loudness: AUDIO [B, N] to [B, 81, M], 100 Hz. No weights."""
-        wave = F.conv1d(F.pad(audio[:, None], (_LEFT_PAD, _RIGHT_PAD)), self.fourier, stride=MEL_HOP)
-        cosine, sine = wave.chunk(2, 1)
-        power = F.conv1d(cosine * cosine + sine * sine, self.bands)
+        power = self.power(F.pad(audio[:, None], (_LEFT_PAD, _RIGHT_PAD)))
         level = F.avg_pool1d(
             F.pad(power.mean(1, keepdim=True), (LOUDNESS_SMOOTHING_HOPS, 0)),
             LOUDNESS_SMOOTHING_HOPS + 1,
             1,
         )
         loudest = F.max_pool1d(F.pad(level, (LOUDNESS_HOPS, 0)), LOUDNESS_HOPS + 1, 1)
-        loudest = torch.clamp(loudest, min=LOUDNESS_FLOOR)
+        return self.relative(power, torch.clamp(loudest, min=LOUDNESS_FLOOR))
+
+    def power(self, audio: Tensor) -> Tensor:
+        """Power of the mel bands: audio [B, 1, N] that is padded already to [B, 80, M]."""
+        wave = F.conv1d(audio, self.fourier, stride=MEL_HOP)
+        cosine, sine = wave.chunk(2, 1)
+        return F.conv1d(cosine * cosine + sine * sine, self.bands)
+
+    def relative(self, power: Tensor, loudest: Tensor) -> Tensor:
+        """Spectra [B, 81, M] of ``power`` [B, 80, M] beside the loudest moment [B, 1, M]."""
         relative = torch.log(power / loudest + RANGE_FLOOR)
         # Fixed scales: both come to the convolutions with about zero mean and unit variance.
         return torch.cat([(relative + 6.0) / 3.0, (torch.log(loudest) + 8.0) / 3.0], 1)
@@ -446,7 +456,7 @@ def reach(config: CompactConfig) -> tuple[int, int]:
         config.emotion_blocks * config.emotion_taps_past * frame,
     )
     # The last feature exists once the audio holds the 400 samples of its nominal span.
-    ahead = max(_HALF_SPECTRUM, MEL_WINDOW)
+    ahead = max(FRONTEND_REACH, MEL_WINDOW)
     return (
         max(content[0], emotion[0]) + lerp_reach + ahead,
         max(content[1], emotion[1]) + lerp_reach + FRONTEND_PAST_SAMPLES,

@@ -40,8 +40,8 @@ from emotalk_export.validate import (
     validate_graph,
 )
 
-MODELS: tuple[Model, ...] = (*tensors.STEPS, tensors.ENSEMBLE)
-"""Every folder of a repository."""
+MODELS: tuple[Model, ...] = (*tensors.STEPS, tensors.ENSEMBLE, tensors.LIVE)
+"""Every folder that a repository may have."""
 PYTHON_MODELS: tuple[Model, ...] = (tensors.PREPROCESS, tensors.POSTPROCESS)
 
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -101,6 +101,7 @@ def export(
     extras = _foreign_files(repository)
     steps.begin(f"reading {checkpoint.name}")
     face = open_face(checkpoint, attention_heads)
+    steps.more(face.recipe.steps is not None)
     if precision not in face.precisions:
         raise UnsupportedPrecision(
             f"{face.description} cannot be exported as {precision}; accepted: {', '.join(face.precisions)}"
@@ -136,6 +137,10 @@ class _Steps:
         """The step before is done."""
         self._done += 1
         self._progress(what, self._done, self._total)
+
+    def more(self, steps: int) -> None:
+        """There are ``steps`` more than it seemed."""
+        self._total += steps
 
     def end(self) -> None:
         """All are done."""
@@ -192,6 +197,13 @@ def _write(
         for model in tensors.GRAPHS:
             steps.begin(f"building the TensorRT plan of {model.name}")
             tensorrt.build_plan(tool, files[model.name][0], model, face.widths, precision)
+    python_models = PYTHON_MODELS
+    if face.recipe.steps is not None:
+        steps.begin(f"exporting {tensors.LIVE.name}, and checking its streams against whole clips")
+    if written := face.write_step(folder / tensors.LIVE.name / VERSION):
+        files[tensors.LIVE.name] = written[0].paths
+        proof.graphs[tensors.LIVE.name] = {tensors.STEP_ROWS.name: written[1]}
+        python_models = (*python_models, tensors.LIVE)
     manifest = Manifest(
         model=face.description,
         recipe=face.recipe,
@@ -200,9 +212,10 @@ def _write(
         encoders_alike=face.encoders_alike,
         provenance=_provenance(face, precision, proof, files),
     )
-    for model in PYTHON_MODELS:
-        source = bundled() / model.name / VERSION
-        shutil.copytree(source, folder / model.name / VERSION, ignore=shutil.ignore_patterns("__pycache__"))
+    for model in python_models:
+        source, target = bundled() / model.name / VERSION / "model.py", folder / model.name / VERSION
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target)
     manifest.save(folder)
     write_configs(folder, manifest)
     return manifest

@@ -13,12 +13,14 @@ from typing import Any, Protocol
 from torch import nn
 
 from emotalk_contract import tensors
+from emotalk_contract.live_steps import StepReach
 from emotalk_contract.recipe import ManifestError, Precision, Recipe, Widths
 from emotalk_contract.tensors import Model
 from emotalk_contract.timing import SAMPLE_RATE
 from emotalk_export.checkpoint import CheckpointFile, open_checkpoint, read_emotalk
 from emotalk_export.errors import NotACheckpoint
 from emotalk_export.network import Content, Decoder, Emotion, Frontend
+from emotalk_export.onnx_export import GraphFiles
 
 COMPACT_FORMAT = "emotalk-compact-1"
 """Layout of the bundled face model's checkpoints (:mod:`emotalk_export.compact`)."""
@@ -59,6 +61,11 @@ class Face(Protocol):
         """A new module for ``model``, float32, in evaluation mode, with ``model``'s inputs and outputs in order.
 
         Made anew every time, so that whoever exports graph by graph need not hold all of them.
+        """
+
+    def write_step(self, folder: Path) -> tuple[GraphFiles, float] | None:
+        """Write the graph of a live stream's step into ``folder``; return its file, and the largest difference of a
+        stream from its whole clip. None: this network does not stream.
         """
 
 
@@ -102,6 +109,10 @@ class EmoTalkFace:
         }
         return modules[model.name]().eval()
 
+    def write_step(self, folder: Path) -> None:  # noqa: ARG002  # the protocol's
+        """Do nothing: every frame of EmoTalk sees its whole clip."""
+        return
+
 
 class CompactFaceModel:
     """This project's own small face model."""
@@ -117,12 +128,15 @@ class CompactFaceModel:
         """
         # Only here: whoever exports their own EmoTalk needs nothing of it.
         from emotalk_export import compact
+        from emotalk_export.compact_live import reach_of
 
         self.file = file
         try:
             self.face = compact.CompactFace.from_checkpoint(dict(file.content)).eval()
+            reach = reach_of(self.face.config)
             self.recipe = Recipe(
                 **file.content["recipe"],
+                **({} if reach is None else _step_fields(reach)),
                 frontend_context_s=compact.FRONTEND_PAST_SAMPLES / SAMPLE_RATE,
                 window_s=compact.WINDOW_S,
                 live_context_s=compact.LIVE_CONTEXT_S,
@@ -158,6 +172,19 @@ class CompactFaceModel:
             tensors.EMOTION_ENCODER.name: self.face.emotion,
             tensors.DECODER.name: self.face.decoder,
         }[model.name]
+
+    def write_step(self, folder: Path) -> tuple[GraphFiles, float] | None:
+        """Its step, where its sizes allow for one."""
+        if self.recipe.steps is None:
+            return None
+        from emotalk_export.live_graph import export_live_graph
+
+        folder.mkdir(parents=True)
+        return export_live_graph(self.face, self.recipe.steps, folder)
+
+
+def _step_fields(reach: StepReach) -> dict[str, Any]:
+    return {f"step_{name}": value for name, value in asdict(reach).items()}
 
 
 def open_face(path: Path, attention_heads: int = 16) -> Face:

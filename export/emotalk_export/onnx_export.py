@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -66,20 +66,26 @@ class GraphFiles:
 def export_graph(
     module: nn.Module,
     model: Model,
-    widths: Widths,
+    widths: Widths | Mapping[str, int],
     folder: Path,
     inline_limit: int = INLINE_LIMIT,
     rewrite: Callable[[ir.Model], None] | None = None,
+    arguments: tuple[torch.Tensor, ...] | None = None,
 ) -> GraphFiles:
     """Write ``module`` as ``folder/model.onnx``, with ``model``'s names, dynamic in batch and every named axis.
 
     Weights of more than ``inline_limit`` bytes go to ``folder/model.onnx.data``. ``rewrite`` may change the graph
-    before it is written.
+    before it is written. ``widths`` are the sizes that do not vary, ``arguments`` the example that it is traced with;
+    None: a second of a clip.
 
     Raises:
         GraphExportFailed: torch cannot export the module, or folds an axis that must vary.
     """
-    program = _traced(module, model, widths)
+    known = dict(widths) if isinstance(widths, Mapping) else asdict(widths)
+    if arguments is None:
+        assert isinstance(widths, Widths)  # noqa: S101  # a graph of a clip
+        arguments = examples(model, widths, _EXAMPLE_SAMPLES, _EXAMPLE_BATCH)
+    program = _traced(module, model, known, arguments)
     with _quiet_exporter():
         try:
             onnx_program = torch.onnx.export(
@@ -95,7 +101,7 @@ def export_graph(
     if onnx_program is None:
         raise GraphExportFailed(f"{model.name}: torch wrote no graph")
     graph: ir.Model = onnx_program.model
-    _tidy(graph, model, widths)
+    _tidy(graph, model, known)
     if rewrite is not None:
         rewrite(graph)
     constants = (value.const_value for value in graph.graph.initializers.values())
@@ -116,16 +122,16 @@ def examples(model: Model, widths: Widths, samples: int, batch: int, seed: int =
     return tuple(torch.rand((batch, *shape(tensor, sizes)), generator=generator) for tensor in model.inputs)
 
 
-def _varying(tensor: Tensor, widths: Widths) -> tuple[int, ...]:
+def _varying(tensor: Tensor, known: Mapping[str, int]) -> tuple[int, ...]:
     """The axes of ``tensor`` (0 is the batch) that no checkpoint decides."""
-    known = asdict(widths)
     return tuple(i for i, axis in enumerate(tensor.axes, start=1) if isinstance(axis, str) and axis not in known)
 
 
-def _traced(module: nn.Module, model: Model, widths: Widths) -> ExportedProgram:
+def _traced(
+    module: nn.Module, model: Model, known: Mapping[str, int], arguments: tuple[torch.Tensor, ...]
+) -> ExportedProgram:
     # DYNAMIC: fails if the module only works for the example's size of such an axis.
-    shapes = tuple(dict.fromkeys((0, *_varying(tensor, widths)), Dim.DYNAMIC) for tensor in model.inputs)
-    arguments = examples(model, widths, _EXAMPLE_SAMPLES, _EXAMPLE_BATCH)
+    shapes = tuple(dict.fromkeys((0, *_varying(tensor, known)), Dim.DYNAMIC) for tensor in model.inputs)
     try:
         return torch.export.export(module, arguments, dynamic_shapes=shapes, strict=False)
     except Exception as error:
@@ -152,11 +158,11 @@ def _quiet_exporter() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _tidy(model: ir.Model, contract: Model, widths: Widths) -> None:
+def _tidy(model: ir.Model, contract: Model, known: Mapping[str, int]) -> None:
     graph = model.graph
     _constant_shapes(graph)
-    _name_axes(graph.inputs, contract.inputs, widths)
-    _name_axes(graph.outputs, contract.outputs, widths)
+    _name_axes(graph.inputs, contract.inputs, known)
+    _name_axes(graph.outputs, contract.outputs, known)
     graph.name = contract.name
     ends = {*graph.inputs, *graph.outputs}
     for node in graph:
@@ -173,9 +179,9 @@ def _tidy(model: ir.Model, contract: Model, widths: Widths) -> None:
     model.metadata_props.clear()
 
 
-def _name_axes(values: Sequence[ir.Value], tensors: Sequence[Tensor], widths: Widths) -> None:
+def _name_axes(values: Sequence[ir.Value], tensors: Sequence[Tensor], known: Mapping[str, int]) -> None:
     for value, tensor in zip(values, tensors, strict=True):
-        sizes: dict[str, int | str] = dict(asdict(widths))
+        sizes: dict[str, int | str] = dict(known)
         named = [sizes.get(axis, axis) if isinstance(axis, str) else axis for axis in tensor.axes]
         found = value.shape
         if found is None or len(found) != 1 + len(named):

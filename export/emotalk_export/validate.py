@@ -85,7 +85,7 @@ def trials(widths: Widths, recipe: Recipe, cases: Sequence[Case] = CASES) -> lis
     running = []
     for seed, case in enumerate(cases):
         generator = np.random.Generator(np.random.PCG64(seed))
-        audio = _murmur(generator, case.batch, case.window.samples)
+        audio = murmur(generator, case.batch, case.window.samples)
         running.append(_trial(audio, case.window, widths, recipe, generator))
     return running
 
@@ -136,7 +136,7 @@ def clip_inputs(
     }
 
 
-def _murmur(generator: np.random.Generator, batch: int, samples: int) -> NDArray[np.float32]:
+def murmur(generator: np.random.Generator, batch: int, samples: int) -> NDArray[np.float32]:
     """Something with the rise and fall of speech, of another pitch for every item: [batch, samples], within -1..1."""
     t = np.arange(samples) / SAMPLE_RATE
     pitch = generator.uniform(90, 240, (batch, 1))

@@ -19,7 +19,7 @@ from emotalk_contract.timing import FPS, frame_count
 pytestmark = pytest.mark.unit
 
 RATE = 16_000
-REACH = StepReach(520, 5)
+REACH = StepReach(520, 5, 2)
 
 
 def speech(samples, seed=0):

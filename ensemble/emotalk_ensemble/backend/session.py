@@ -65,13 +65,9 @@ class Network:
 
     def __init__(self, config: Mapping[str, Any], instance: Instance) -> None:
         path = instance.folder / (config.get("default_model_filename") or "model.onnx")
-        if not path.is_file():
-            raise BackendError(f"{config['name']}: the graph {path} is missing; `emotalk-export` writes it")
         parameters = {key: str(value["string_value"]) for key, value in config.get("parameters", {}).items()}
         level = str(config.get("optimization", {}).get("graph", {}).get("level", 0))
-        self._session = onnxruntime.InferenceSession(
-            str(path), session_options(parameters, level), providers=providers(instance)
-        )
+        self._session = open_session(path, config["name"], parameters, instance, level)
         self._joined_bytes = float(parameters.get(JOINED_PARAMETER, "inf"))
         self._longest: dict[str, int] = json.loads(parameters.get(LONGEST_PARAMETER, "{}"))
         self.inputs: list[str] = [entry["name"] for entry in config["input"]]
@@ -127,6 +123,19 @@ class Network:
             return internal(error)
 
 
+def open_session(
+    path: Path, name: str, parameters: Mapping[str, str], instance: Instance, level: str = "0"
+) -> onnxruntime.InferenceSession:
+    """Return a session of the graph in ``path``, of the model ``name``.
+
+    Raises:
+        BackendError: it is missing, or cannot run on ``instance``.
+    """
+    if not path.is_file():
+        raise BackendError(f"{name}: the graph {path} is missing; `emotalk-export` writes it")
+    return onnxruntime.InferenceSession(str(path), session_options(parameters, level), providers=providers(instance))
+
+
 def providers(instance: Instance) -> list[Any]:
     """Return ONNX Runtime's execution providers for ``instance``.
 
@@ -135,12 +144,17 @@ def providers(instance: Instance) -> list[Any]:
     """
     if instance.kind != "GPU":
         return ["CPUExecutionProvider"]
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+    if not has_cuda():
         raise BackendError(
             "the config says KIND_GPU, but this ONNX Runtime has no CUDA provider "
             f"({', '.join(onnxruntime.get_available_providers())}); install onnxruntime-gpu"
         )
     return [("CUDAExecutionProvider", {"device_id": instance.device}), "CPUExecutionProvider"]
+
+
+def has_cuda() -> bool:
+    """Return whether this ONNX Runtime can use a GPU."""
+    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
 
 
 def session_options(parameters: Mapping[str, str], level: str = "0") -> onnxruntime.SessionOptions:
