@@ -31,7 +31,7 @@ class RecordingTransport:
             await asyncio.sleep(self.slow_s)
             while self.held is not None and number > self.held:
                 await asyncio.sleep(0.01)
-            return await self._connected().infer(inputs, parameters, timeout_s)
+            return await self._connected().infer(inputs, parameters, timeout_s, *model)
         finally:
             self.ended.append(time.monotonic())
 
