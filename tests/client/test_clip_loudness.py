@@ -71,8 +71,8 @@ def test_recipes_of_before_do_not_level():
 class Still(FakeTransport):
     """A face of which only the eyes move."""
 
-    async def infer(self, inputs, parameters, timeout_s):
-        outputs = await super().infer(inputs, parameters, timeout_s)
+    async def infer(self, inputs, parameters, timeout_s, *model):
+        outputs = await super().infer(inputs, parameters, timeout_s, *model)
         weights = np.full_like(outputs["BLENDSHAPES"], 0.01)
         weights[0, ::10, BLENDSHAPES.index("eyeBlinkLeft")] = 1.0
         return outputs | {"BLENDSHAPES": weights}

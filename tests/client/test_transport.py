@@ -36,9 +36,9 @@ def test_an_answer_must_be_that_windows():
 
 async def test_a_server_that_mixes_windows_up_is_caught():
     class Mixed(FakeTransport):
-        async def infer(self, inputs, parameters, timeout_s):
+        async def infer(self, inputs, parameters, timeout_s, *model):
             start = inputs["START_FRAME"]
-            return await super().infer(inputs | {"START_FRAME": start + 3 * (start > 0)}, parameters, timeout_s)
+            return await super().infer(inputs | {"START_FRAME": start + 3 * (start > 0)}, parameters, timeout_s, *model)
 
     with pytest.raises(UnexpectedResponse):
         await AsyncEmoTalkClient(transport=Mixed()).animate(

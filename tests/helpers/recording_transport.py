@@ -24,14 +24,14 @@ class RecordingTransport:
             self._wire = TritonTransport(self._url)
         return self._wire
 
-    async def infer(self, inputs, parameters, timeout_s):
+    async def infer(self, inputs, parameters, timeout_s, *model):
         self.began.append(time.monotonic())
         number = len(self.began)
         try:
             await asyncio.sleep(self.slow_s)
             while self.held is not None and number > self.held:
                 await asyncio.sleep(0.01)
-            return await self._connected().infer(inputs, parameters, timeout_s)
+            return await self._connected().infer(inputs, parameters, timeout_s, *model)
         finally:
             self.ended.append(time.monotonic())
 
