@@ -48,6 +48,31 @@ CPU_SESSION = {
 }
 """ONNX Runtime session settings of the CPU profile; docs/performance.md has what others would cost."""
 
+_GIB = 2**30
+GPU_ARENA_BYTES: dict[str, int] = {
+    tensors.FRONTEND.name: 17 * _GIB // 2,
+    tensors.CONTENT_ENCODER.name: 5 * _GIB,
+    tensors.EMOTION_ENCODER.name: 5 * _GIB,
+    tensors.DECODER.name: 5 * _GIB // 2,
+}
+"""Bytes of the GPU's memory that each network's arena may take, weights included, at most: 21 GiB together, so that a
+card of 24 GB is enough. At EmoTalk's size each holds the longest request alone and eight windows of 40 s;
+docs/deployment.md has what they need. An arena is never given back: without a limit, one odd batch would decide what is
+left for the others for good."""
+
+GPU_SESSION = {
+    "arena_extend_strategy": "1",  # kSameAsRequested: grow by what is asked for, not to the next power of two
+    "cudnn_conv_algo_search": "1",  # HEURISTIC: EXHAUSTIVE, the default, tries all of them for each new length
+}
+"""Settings of ONNX Runtime's CUDA provider in the GPU profile, beside ``gpu_mem_limit``.
+
+As ``parameters``, with the numbers that Triton's backend translates
+(https://github.com/triton-inference-server/onnxruntime_backend, "ONNX Runtime with CUDA Execution Provider
+optimization"). That page prefers ``optimization.execution_accelerators`` with the name ``cuda``, and calls this form
+deprecated but supported. It is the one that holds: where a config has any ``parameters`` at all, and ours have, the
+backend (``src/onnxruntime.cc``) puts the defaults of exactly these settings over what the accelerator said.
+"""
+
 ENCODERS = (tensors.CONTENT_ENCODER, tensors.EMOTION_ENCODER)
 """Triton runs these beside each other. Where both take as long, each gets half the cores: threads that share a core
 wait for one another."""
@@ -183,7 +208,8 @@ def _network(model: Model, manifest: Manifest, profile: Profile) -> Message:
     lengths = {t.name: longest[str(t.axes[0])] for t in model.inputs if t.axes[0] in longest}
     bound = {LONGEST_PARAMETER: json.dumps(lengths)}
     if profile == "gpu":
-        message["parameters"] = _parameters(bound)
+        limit = {"gpu_mem_limit": str(GPU_ARENA_BYTES[model.name])}
+        message["parameters"] = _parameters(GPU_SESSION | limit | bound)
     if profile == "cpu":
         share = {SHARE_PARAMETER: "0.5"} if manifest.encoders_alike and model in ENCODERS else {}
         message["parameters"] = _parameters(CPU_SESSION | share | bound)

@@ -86,7 +86,7 @@ class Shape:
 
 @dataclass(slots=True)
 class Figures:
-    """What was measured of one network."""
+    """Measurements of one network."""
 
     name: str
     live_s: float
@@ -106,7 +106,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was measured of a device."""
+    """Measurements of a device."""
 
     machine: Machine
     rates: dict[str, float]

@@ -62,7 +62,7 @@ class Network(Protocol):
         """Seconds of a live stream's window."""
 
     def inputs(self, batch: int, samples: int, device: torch.device) -> tuple[Tensor, ...]:
-        """What :attr:`module` takes, for ``batch`` windows of ``samples`` samples."""
+        """Inputs of :attr:`module` for ``batch`` windows of ``samples`` samples."""
 
     def regions(self, module: nn.Module) -> Sequence[nn.Module]:
         """The parts of :attr:`module`, or of a copy, that are compiled.
