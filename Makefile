@@ -7,6 +7,8 @@ SAMPLE  := docs/demo/voice.flac
 # The first Python that Triton's Python models can run on.
 PYTHON  ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
              $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
+# The Python that has PyTorch with CUDA, for `make gpu`: whatever the machine with the GPU came with.
+GPU_PYTHON ?= python3
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 TESTS   ?= tests
 GLTF    := tests/gltf
@@ -14,7 +16,7 @@ AXE     := tests/page
 THREE   := client/emotalk_gateway/page/static/vendor/three
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint configs docs figures bench chaos hostile head screenshot vendor parity clean
+.PHONY: help demo check test lint configs docs figures bench gpu chaos hostile head screenshot vendor parity clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -102,6 +104,9 @@ bench: $(VENV)/.test  ## Measure the tables of README and docs/performance.md ag
 	  --repository $(OUT)/bench/full-fp32 --only "as in the contract" --only "every encoder all cores" --only arena --rounds 4
 	$(BIN)/emotalk-perf memory $(SAMPLE) --page docs/performance.md --block memory \
 	  --repository $(OUT)/bench/full-fp32 --repository $(OUT)/bench/full-int8
+
+gpu:  ## Measure the networks on this machine's GPU, and renew that table of docs/performance.md (10 minutes; needs PyTorch with CUDA, nothing else)
+	PYTHONPATH=perf:export:ensemble:client $(GPU_PYTHON) -m emotalk_perf.gpu --page docs/performance.md --block gpu
 
 chaos: $(VENV)/.test  ## Kill every process under load, and renew that table of docs/reliability.md (8 minutes)
 	$(BIN)/emotalk-perf chaos $(SAMPLE) --minutes 4 --page docs/reliability.md

@@ -57,6 +57,34 @@ LIVE_SESSION = {
 }
 """Likewise, of the step of live streams."""
 
+_GIB = 2**30
+GPU_ARENA_BYTES: dict[str, int] = {
+    tensors.FRONTEND.name: 17 * _GIB // 2,
+    tensors.CONTENT_ENCODER.name: 5 * _GIB,
+    tensors.EMOTION_ENCODER.name: 5 * _GIB,
+    tensors.DECODER.name: 5 * _GIB // 2,
+}
+"""Bytes of the GPU's memory that each network's arena may take, weights included, at most: 21 GiB together, so that a
+card of 24 GB is enough. At EmoTalk's size each holds the longest request alone and eight windows of 40 s;
+docs/deployment.md has what they need. An arena is never given back: without a limit, one odd batch would decide what is
+left for the others for good."""
+
+GPU_STEP_BYTES = _GIB
+"""Likewise, of a live stream's step, which is small."""
+
+GPU_SESSION = {
+    "arena_extend_strategy": "1",  # kSameAsRequested: grow by what is asked for, not to the next power of two
+    "cudnn_conv_algo_search": "1",  # HEURISTIC: EXHAUSTIVE, the default, tries all of them for each new length
+}
+"""Settings of ONNX Runtime's CUDA provider in the GPU profile, beside ``gpu_mem_limit``.
+
+As ``parameters``, with the numbers that Triton's backend translates
+(https://github.com/triton-inference-server/onnxruntime_backend, "ONNX Runtime with CUDA Execution Provider
+optimization"). That page prefers ``optimization.execution_accelerators`` with the name ``cuda``, and calls this form
+deprecated but supported. It is the one that holds: where a config has any ``parameters`` at all, and ours have, the
+backend (``src/onnxruntime.cc``) puts the defaults of exactly these settings over what the accelerator said.
+"""
+
 ENCODERS = (tensors.CONTENT_ENCODER, tensors.EMOTION_ENCODER)
 """Triton runs these beside each other. Where both take as long, each gets half the cores: threads that share a core
 wait for one another."""
@@ -197,7 +225,8 @@ def _network(model: Model, manifest: Manifest, profile: Profile) -> Message:
     lengths = {t.name: longest[str(t.axes[0])] for t in model.inputs if t.axes[0] in longest}
     bound = {LONGEST_PARAMETER: json.dumps(lengths)}
     if profile == "gpu":
-        message["parameters"] = _parameters(bound)
+        limit = {"gpu_mem_limit": str(GPU_ARENA_BYTES[model.name])}
+        message["parameters"] = _parameters(GPU_SESSION | limit | bound)
     if profile == "cpu":
         share = {SHARE_PARAMETER: "0.5"} if manifest.encoders_alike and model in ENCODERS else {}
         message["parameters"] = _parameters(CPU_SESSION | share | bound)
@@ -214,7 +243,8 @@ def _live(manifest: Manifest, profile: Profile) -> Message:
         entry["allow_ragged_batch"] = True  # it sorts by shape itself, and streams that begin bring no state
     message["instance_group"] = [{"count": 1, "kind": Enum("KIND_CPU" if profile == "cpu" else "KIND_GPU")}]
     message["dynamic_batching"] = _batching(0 if profile == "cpu" else GPU_QUEUE_DELAY_US)
-    message["parameters"] = _parameters(LIVE_SESSION | manifest.recipe.strings())
+    device = {} if profile == "cpu" else GPU_SESSION | {"gpu_mem_limit": str(GPU_STEP_BYTES)}
+    message["parameters"] = _parameters(LIVE_SESSION | device | manifest.recipe.strings())
     samples = samples_of(manifest.recipe.step_lead, WARM_UP_FEATURES)
     audio = {"data_type": Enum("TYPE_FP32"), "dims": [samples], "zero_data": True}
     message["model_warmup"] = [

@@ -196,7 +196,7 @@ class Decoder(nn.Module):
 
         ALiBi's slopes for four heads: 1/4, 1/16, 1/64, 1/256.
         """
-        frame = torch.arange(frames, dtype=torch.float32)
+        frame = torch.arange(frames, dtype=torch.float32, device=self.slopes.device)
         distance = frame.unsqueeze(1) - frame.unsqueeze(0)
         seen = -self.slopes * torch.floor(distance / ALIBI_PERIOD)
         return torch.where(distance >= 0, seen, MASKED)

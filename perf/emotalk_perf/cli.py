@@ -31,6 +31,8 @@ from emotalk_perf import settings as session_settings
 from emotalk_perf import soak as soaking
 from emotalk_perf.clips import excerpt
 from emotalk_perf.endpoint import Endpoint, Protocol
+from emotalk_perf.gpu import command as on_gpu
+from emotalk_perf.gpu.errors import GpuError
 from emotalk_perf.report import check, renew
 from emotalk_server import EmbeddedServer, ServerStartError
 
@@ -242,6 +244,19 @@ def settings(
         )  # fmt: skip
         tables.append(session_settings.markdown(each, lengths, found))
     _put("\n\n".join(tables), page, block)
+
+
+@app.command()
+def gpu(
+    device: Annotated[str, typer.Option(help="cuda, cuda:N or cpu.")] = "cuda",
+    small: Annotated[bool, typer.Option("--small", help="Everything but the numbers, in seconds.")] = False,
+    minutes: Annotated[float, typer.Option(min=0.0, help="After so many, nothing new is begun.")] = on_gpu.MINUTES,
+    page: Page = None,
+    block: Block = "gpu",
+) -> None:
+    """Measure the networks by themselves on a GPU: their share of its matmul rate, and live windows a second."""
+    _check(page, block)
+    _put(on_gpu.run(device, small, minutes, _tell), page, block)
 
 
 @app.command("install-analyzer")
@@ -489,7 +504,7 @@ def main() -> None:
     """Run the command; a mistake is one line and exit status 1."""
     try:
         app()
-    except (EmoTalkError, InvalidRequest, ServerStartError, ValueError) as error:
+    except (EmoTalkError, GpuError, InvalidRequest, ServerStartError, ValueError) as error:
         typer.echo(f"emotalk-perf: {type(error).__name__}: {error}", err=True)
         sys.exit(1)
 

@@ -92,6 +92,21 @@ def test_the_greatest_lengths_are_those_of_the_longest_requests(recipe, start_fr
             assert out["NETWORK_AUDIO"].shape[1] > longest["network_samples"] - 2 * FEATURE_HOP
 
 
+def test_arenas_on_a_gpu_are_limited_and_fit_a_card_of_24_gb_together():
+    limits = []
+    for model in tensors.GRAPHS:
+        gpu = config(f"{model.name}/configs/gpu.pbtxt")
+        # The backend reads numbers here, and lets no accelerator overrule them.
+        assert gpu.parameters["arena_extend_strategy"].string_value == "1"
+        assert gpu.parameters["cudnn_conv_algo_search"].string_value == "1"
+        assert not gpu.optimization.execution_accelerators.gpu_execution_accelerator
+        limits.append(int(gpu.parameters["gpu_mem_limit"].string_value))
+        for profile in ("config", "configs/tensorrt"):
+            assert "gpu_mem_limit" not in config(f"{model.name}/{profile}.pbtxt").parameters
+    assert min(limits) >= 2 * 2**30
+    assert sum(limits) <= 21 * 2**30
+
+
 def test_encoders_that_are_alike_share_the_cores():
     alike = replace(MANIFEST, encoders_alike=True)
     shares = {

@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+from emotalk_contract.configs import GPU_SESSION
 from emotalk_contract.errors import InvalidShape
 from emotalk_ensemble.backend.session import BackendError, Instance, Network, providers, session_options
 from emotalk_ensemble.exchange import Refusal
@@ -106,7 +107,20 @@ def test_a_missing_graph_names_the_file(tmp_path):
 def test_a_gpu_without_cuda_is_refused(tmp_path):
     assert "CUDAExecutionProvider" not in onnxruntime.get_available_providers()
     with pytest.raises(BackendError, match="onnxruntime-gpu"):
-        providers(Instance(tmp_path, "GPU", 0))
+        providers(Instance(tmp_path, "GPU", 0), {})
+
+
+def test_a_gpu_has_the_limits_of_its_config(tmp_path, monkeypatch):
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    instance = Instance(tmp_path, "GPU", 1)
+    assert providers(instance, {})[0] == ("CUDAExecutionProvider", {"device_id": 1})
+    limit = {"gpu_mem_limit": "5368709120"}
+    given = GPU_SESSION | limit | {"longest_inputs": "{}"}
+    names = {"arena_extend_strategy": "kSameAsRequested", "cudnn_conv_algo_search": "HEURISTIC"}
+    assert providers(instance, given)[0][1] == {"device_id": 1} | limit | names
+    with pytest.raises(BackendError, match=r"arena_extend_strategy is '2'; accepted: 0 \(kNextPowerOfTwo\), 1"):
+        providers(instance, {"arena_extend_strategy": "2"})
+    assert providers(Instance(tmp_path, "CPU", 0), given) == ["CPUExecutionProvider"]
 
 
 def test_tritons_arguments_are_read():

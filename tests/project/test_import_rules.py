@@ -32,6 +32,8 @@ PLANTED = [
     ("circles", "client/emotalk_client/errors.py", "import emotalk_client.client"),
     ("cli", "client/emotalk_cli/app.py", "import emotalk_export"),
     ("perf", "perf/emotalk_perf/clips.py", "import emotalk_training"),
+    ("perf", "perf/emotalk_perf/clips.py", "import torch"),
+    ("gpu", "perf/emotalk_perf/gpu/measure.py", "import emotalk_export.validate"),
     ("export", "export/emotalk_export/layers.py", "import emotalk_client"),
 ]
 

@@ -2,7 +2,8 @@
 
 Honoured, with the keys of Triton's C++ backend: ``default_model_filename``; ``instance_group`` (KIND_GPU means the CUDA
 provider on that device); ``parameters`` ``intra_op_thread_count``, ``inter_op_thread_count``, ``execution_mode``,
-``enable_mem_arena``, ``enable_mem_pattern``; ``optimization.graph.level``. A parameter whose key starts with
+``enable_mem_arena``, ``enable_mem_pattern``, and the CUDA provider's ``gpu_mem_limit``, ``arena_extend_strategy`` and
+``cudnn_conv_algo_search``; ``optimization.graph.level``. A parameter whose key starts with
 ``session.`` is handed to ONNX Runtime as it is (its own configuration entries). Beyond those: ``share_of_cores``, for
 networks that run beside each other; ``largest_joined_bytes``, because a large batch is slow on a CPU; and
 ``longest_inputs``, because memory grows with the square of a length and the networks answer whoever calls them.
@@ -22,7 +23,7 @@ import numpy as np
 import onnxruntime
 
 from emotalk_contract.errors import InvalidShape
-from emotalk_contract.quoting import cut
+from emotalk_contract.quoting import cut, quoted
 from emotalk_contract.recipe import JOINED_PARAMETER, LONGEST_PARAMETER, SHARE_PARAMETER
 from emotalk_ensemble.exchange import Arrays, Refusal, internal
 
@@ -33,6 +34,12 @@ _OPTIMISATION_LEVELS = {
     "1": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
     "2": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
 }
+
+_CUDA_NAMES = {
+    "arena_extend_strategy": ("kNextPowerOfTwo", "kSameAsRequested"),
+    "cudnn_conv_algo_search": ("EXHAUSTIVE", "HEURISTIC", "DEFAULT"),
+}
+"""Names that ONNX Runtime has for the numbers in a model config, which count them from 0."""
 
 
 class BackendError(RuntimeError):
@@ -133,14 +140,17 @@ def open_session(
     """
     if not path.is_file():
         raise BackendError(f"{name}: the graph {path} is missing; `emotalk-export` writes it")
-    return onnxruntime.InferenceSession(str(path), session_options(parameters, level), providers=providers(instance))
+    return onnxruntime.InferenceSession(
+        str(path), session_options(parameters, level), providers=providers(instance, parameters)
+    )
 
 
-def providers(instance: Instance) -> list[Any]:
-    """Return ONNX Runtime's execution providers for ``instance``.
+def providers(instance: Instance, parameters: Mapping[str, str]) -> list[Any]:
+    """Return ONNX Runtime's execution providers for ``instance``, with those of a config's ``parameters`` for a GPU.
 
     Raises:
-        BackendError: the config asks for a GPU, but this ONNX Runtime has no CUDA provider.
+        BackendError: the config asks for a GPU, but this ONNX Runtime has no CUDA provider, or a setting of it has a
+            value that stands for nothing.
     """
     if instance.kind != "GPU":
         return ["CPUExecutionProvider"]
@@ -149,7 +159,23 @@ def providers(instance: Instance) -> list[Any]:
             "the config says KIND_GPU, but this ONNX Runtime has no CUDA provider "
             f"({', '.join(onnxruntime.get_available_providers())}); install onnxruntime-gpu"
         )
-    return [("CUDAExecutionProvider", {"device_id": instance.device}), "CPUExecutionProvider"]
+    return [("CUDAExecutionProvider", {"device_id": instance.device, **_cuda(parameters)}), "CPUExecutionProvider"]
+
+
+def _cuda(parameters: Mapping[str, str]) -> dict[str, str]:
+    options = {}
+    if limit := parameters.get("gpu_mem_limit"):
+        options["gpu_mem_limit"] = limit
+    for key, names in _CUDA_NAMES.items():
+        value = parameters.get(key)
+        if value is None:
+            continue
+        accepted = {str(number): name for number, name in enumerate(names)}
+        if value not in accepted:
+            meanings = ", ".join(f"{number} ({name})" for number, name in accepted.items())
+            raise BackendError(f"{key} is {quoted(value)}; accepted: {meanings}")
+        options[key] = accepted[value]
+    return options
 
 
 def has_cuda() -> bool:
