@@ -55,7 +55,7 @@ class Request:
 
     @property
     def shapes(self) -> tuple[int, ...]:
-        """What requests that run together have in common."""
+        """Sizes that requests which run together have in common."""
         step = self.step
         return step.features, step.known - step.known_before, step.drain, step.provisional
 

@@ -23,7 +23,7 @@ Blocks = list[tuple[int, NDArray[np.float32]]]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be sent."""
+    """Content of one request."""
 
     model: Model
     inputs: dict[str, NDArray[Any]]
