@@ -17,6 +17,8 @@ from emotalk_contract.quoting import quoted
 from emotalk_contract.timing import FrameGrid
 
 MANIFEST_NAME = "MANIFEST.json"
+SHARED_WEIGHTS_NAME = "shared_weights.json"
+"""Table beside a graph whose weights stand in others' files."""
 QUEUE_SIZE_PARAMETER = "queue_size"
 """Parameter of the pre-processor's config: how many requests may compute and wait in the ensemble."""
 

@@ -41,6 +41,10 @@ from emotalk_ensemble.preprocess import checked_audio, level_code, optional, sty
 Run = Callable[[Arrays], Arrays]
 """The graph :data:`emotalk_contract.tensors.LIVE_GRAPH`."""
 
+MOST_FEATURES = 512
+"""Features of all streams that are computed at once: beyond that nothing is gained, and memory that the graph once took
+is not given back."""
+
 
 @dataclass(slots=True, eq=False)
 class Request:
@@ -81,10 +85,12 @@ class LiveSteps:
         for number, request in enumerate(requests):
             if not isinstance(request, Refusal):
                 alike.setdefault(request.shapes, []).append(number)
-        for numbers in alike.values():
-            together = [request for n in numbers if not isinstance(request := requests[n], Refusal)]
-            for number, answer in zip(numbers, self._together(together), strict=True):
-                results[number] = answer
+        for shapes, numbers in sorted(alike.items()):
+            most = max(1, MOST_FEATURES // shapes[0])
+            for part in (numbers[i : i + most] for i in range(0, len(numbers), most)):
+                together = [request for n in part if not isinstance(request := requests[n], Refusal)]
+                for number, answer in zip(part, self._together(together), strict=True):
+                    results[number] = answer
         return results
 
     def read(self, inputs: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any]) -> Request:

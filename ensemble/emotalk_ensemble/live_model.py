@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,7 +9,9 @@ from typing import Any
 
 from emotalk_contract import tensors
 from emotalk_contract.recipe import Recipe
-from emotalk_ensemble.backend.session import BackendError, Instance, has_cuda, open_session
+from emotalk_ensemble.backend.errors import BackendError
+from emotalk_ensemble.backend.session import Instance, has_cuda, open_session
+from emotalk_ensemble.backend.shared_weights import digest
 from emotalk_ensemble.exchange import Arrays
 from emotalk_ensemble.live import LiveSteps
 from emotalk_ensemble.live_state import StateCodec
@@ -43,5 +44,4 @@ def load(config: Mapping[str, Any], instance: Instance) -> LiveSteps:
         return dict(zip(outputs, session.run(outputs, inputs), strict=True))
 
     cache = next(entry.shape[1] for entry in session.get_inputs() if entry.name == tensors.CACHE.name)
-    sign = hashlib.sha256(path.read_bytes()).digest()[:SIGN_BYTES]
-    return LiveSteps(run, reach, StateCodec(sign, cache))
+    return LiveSteps(run, reach, StateCodec(digest(path)[:SIGN_BYTES], cache))

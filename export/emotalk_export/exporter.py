@@ -26,6 +26,7 @@ from emotalk_export.errors import NotARepository, RepositoryNotWritable, Unsuppo
 from emotalk_export.face import Face, open_face
 from emotalk_export.onnx_export import INLINE_LIMIT, OPSET, GraphFiles, export_graph
 from emotalk_export.precision import halve
+from emotalk_export.shared_weights import share_weights
 from emotalk_export.speech import pieces, sample_voice
 from emotalk_export.swap import replacing
 from emotalk_export.validate import (
@@ -201,7 +202,8 @@ def _write(
     if face.recipe.steps is not None:
         steps.begin(f"exporting {tensors.LIVE.name}, and checking its streams against whole clips")
     if written := face.write_step(folder / tensors.LIVE.name / VERSION):
-        files[tensors.LIVE.name] = written[0].paths
+        graphs = {model.name: files[model.name][0] for model in tensors.GRAPHS}
+        files[tensors.LIVE.name] = share_weights(written[0].graph, graphs)
         proof.graphs[tensors.LIVE.name] = {tensors.STEP_ROWS.name: written[1]}
         python_models = (*python_models, tensors.LIVE)
     manifest = Manifest(

@@ -10,7 +10,8 @@ from onnx import TensorProto, helper
 
 from emotalk_contract.configs import GPU_SESSION
 from emotalk_contract.errors import InvalidShape
-from emotalk_ensemble.backend.session import BackendError, Instance, Network, providers, session_options
+from emotalk_ensemble.backend.errors import BackendError
+from emotalk_ensemble.backend.session import Instance, Network, providers, session_options
 from emotalk_ensemble.exchange import Refusal
 
 pytestmark = pytest.mark.unit

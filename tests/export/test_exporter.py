@@ -33,7 +33,8 @@ def test_a_repository_is_complete(small_repository: Path) -> None:
         assert f"{model.name}/1/model.py" in files
         ours = (bundled() / model.name / "1" / "model.py").read_bytes()
         assert (small_repository / model.name / "1" / "model.py").read_bytes() == ours
-    assert {f"{model.name}/config.pbtxt" for model in exporter.MODELS} <= files
+    assert {f"{model.name}/config.pbtxt" for model in (*tensors.STEPS, tensors.ENSEMBLE)} <= files
+    assert not any(name.startswith(tensors.LIVE.name) for name in files)  # EmoTalk does not stream
     assert "MANIFEST.json" in files
     assert not any("__pycache__" in name for name in files)
     assert stale_configs(small_repository) == []

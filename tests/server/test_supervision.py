@@ -5,13 +5,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 from serving import left_behind, served
+from waiting import HANG_S, await_
 
 from emotalk_client import EmoTalkClient
 from emotalk_contract import tensors
@@ -23,16 +23,7 @@ from emotalk_server.supervisor import Supervisor
 pytestmark = pytest.mark.server
 
 CLIP = np.random.default_rng(0).uniform(-0.1, 0.1, 16_000).astype(np.float32)
-STEPS = [step.name for step in tensors.STEPS]
-HANG_S = 120.0
-"""Seconds after which a test gives up: a guard, not a measurement."""
-
-
-def await_(condition, what):
-    until = time.monotonic() + HANG_S
-    while not condition():
-        assert time.monotonic() < until, what
-        time.sleep(0.02)
+STEPS = [step.name for step in (*tensors.STEPS, tensors.LIVE)]
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,8 @@ import onnxruntime
 from emotalk_contract.errors import InvalidShape
 from emotalk_contract.quoting import cut, quoted
 from emotalk_contract.recipe import JOINED_PARAMETER, LONGEST_PARAMETER, SHARE_PARAMETER
+from emotalk_ensemble.backend.errors import BackendError
+from emotalk_ensemble.backend.shared_weights import add_shared_weights
 from emotalk_ensemble.exchange import Arrays, Refusal, internal
 
 logger = logging.getLogger(__name__)
@@ -40,10 +42,6 @@ _CUDA_NAMES = {
     "cudnn_conv_algo_search": ("EXHAUSTIVE", "HEURISTIC", "DEFAULT"),
 }
 """Names that ONNX Runtime has for the numbers in a model config, which count them from 0."""
-
-
-class BackendError(RuntimeError):
-    """A model that cannot be loaded as its config says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +138,11 @@ def open_session(
     """
     if not path.is_file():
         raise BackendError(f"{name}: the graph {path} is missing; `emotalk-export` writes it")
-    return onnxruntime.InferenceSession(
-        str(path), session_options(parameters, level), providers=providers(instance, parameters)
-    )
+    options = session_options(parameters, level)
+    weights = add_shared_weights(options, path)
+    session = onnxruntime.InferenceSession(str(path), options, providers=providers(instance, parameters))
+    session.emotalk_weights = weights  # for as long as it lives
+    return session
 
 
 def providers(instance: Instance, parameters: Mapping[str, str]) -> list[Any]:
