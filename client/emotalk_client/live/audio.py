@@ -13,7 +13,9 @@ from emotalk_client.audio.notices import Notices
 from emotalk_client.audio.resampler import Resampler
 from emotalk_client.audio.tail import AudioTail
 from emotalk_client.errors import InvalidAudio
+from emotalk_contract.clip_statistics import PATCH, PATCH_HOP, PatchStatistics, RunningStatistics
 from emotalk_contract.loudness import Leveller
+from emotalk_contract.recipe import Normalisation
 from emotalk_contract.timing import SAMPLE_RATE
 
 PRIOR_S = 2.0
@@ -23,7 +25,19 @@ PRIOR_VARIANCE = 0.1**2
 """Variance of average speech: 20 dB below full scale."""
 
 
-class RunningStatistics:
+PRIOR_CORRELATION = 0.9
+"""Of neighbouring samples of average speech at 16 kHz; of those k apart, its k-th power."""
+
+
+def spoken_statistics(normalisation: Normalisation) -> RunningStatistics:
+    """Return a new counter of a stream's statistics, with :data:`PRIOR_S` seconds of average speech before it."""
+    if normalisation != "patches":
+        return SpokenStatistics()
+    lag = np.abs(np.subtract.outer(np.arange(PATCH), np.arange(PATCH)))
+    return PatchStatistics(PRIOR_S * SAMPLE_RATE / PATCH_HOP, PRIOR_VARIANCE * PRIOR_CORRELATION**lag)
+
+
+class SpokenStatistics:
     """Mean and variance of all that was spoken so far, and of :data:`PRIOR_S` seconds before it.
 
     They move by at most one part in ``1 + seconds / hop`` from window to window, so nothing jumps when they do.
@@ -61,7 +75,7 @@ class SpokenAudio:
         self._notices = Notices()
         self._pushed = 0
         self.tail = AudioTail()
-        self.statistics = RunningStatistics()
+        self.statistics: RunningStatistics = SpokenStatistics()
         self._leveller: Leveller | None = None
 
     def level(self) -> None:
@@ -95,6 +109,10 @@ class SpokenAudio:
         """Say that this was all; returns how many samples were still to come."""
         last = self._hear(self._mixer.flush()) + self._add(self._resampler.flush())
         return last + self._keep(self._leveller.flush()) if self._leveller is not None else last
+
+    def count(self, normalisation: Normalisation) -> None:
+        """Count, of what is pushed from now on, what a model of this normalisation takes as CLIP_STATS."""
+        self.statistics = spoken_statistics(normalisation)
 
     def _hear(self, mono: NDArray[np.float32]) -> int:
         if self._mixer.used_alone is not None:

@@ -261,8 +261,9 @@ class AsyncLiveSession:
         """Ask what the served model needs, and prepare what goes with every window."""
         try:
             recipe = await self._recipe(Deadline.after(self._settings.timeout_s))
-            self._inputs = await asyncio.to_thread(self._settings.inputs)
-            self._normalises = recipe.normalisation == "clip"
+            self._inputs = await asyncio.to_thread(self._settings.inputs, recipe)
+            self._normalises = recipe.normalisation != "none"
+            self._audio.count(recipe.normalisation)
             if recipe.levelled:
                 self._audio.level()
             self._layout = self._settings.layout(recipe)
