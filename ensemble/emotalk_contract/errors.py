@@ -15,6 +15,8 @@
     ├── InvalidWindow         a window that does not lie in its clip
     ├── InvalidStatistics     statistics that no clip has
     ├── InvalidTicket         a TICKET that the server did not give
+    ├── InvalidState          a STATE that no step of a live stream gave
+    ├── StaleState            a STATE of other weights than those that are served
     ├── UnknownOption         a parameter that is not an option
     ├── InvalidOption         an option's value of the wrong type or range
     ├── UnknownBlendshape     a name that is none of the 52
@@ -83,6 +85,14 @@ class InvalidStatistics(InvalidRequest):
 
 class InvalidTicket(InvalidRequest):
     """A TICKET, sent to an inner model, that the server did not give or that came back before."""
+
+
+class InvalidState(InvalidRequest):
+    """A STATE that no step of a live stream gave, or that does not fit this one."""
+
+
+class StaleState(InvalidRequest):
+    """A STATE of other weights than those that are served: the stream is to be started again."""
 
 
 class UnknownOption(InvalidRequest):

@@ -43,5 +43,9 @@ NORMALISATION_EPSILON = 1e-7
 
 MAX_BATCH = 8
 """Items of one batch, on every model."""
+MAX_STATE_BYTES = 65_536
+"""Of a live stream's state."""
+MAX_STEP_BATCH = 64
+"""Steps of live streams that are computed together."""
 QUEUE_SIZE = 100
 """Requests that compute and wait in the ensemble; one more is refused at once."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from emotalk_contract.limits import MAX_PERSONS, MIN_SAMPLES, PERSONS
+from emotalk_contract.live_steps import StepReach
 from emotalk_contract.quoting import quoted
 from emotalk_contract.timing import FrameGrid
 
@@ -71,6 +72,11 @@ class Recipe:
     meaning and are refused."""
     min_samples: int = MIN_SAMPLES
     """Samples of the shortest clip."""
+    step_lead: int = 0
+    """Samples around a feature's centre that it hears, where the network streams (:mod:`emotalk_contract.live_steps`);
+    0: it does not, and a live stream sends windows."""
+    step_ahead: int = 0
+    """Features that a frame of such a network looks ahead."""
 
     def __post_init__(self) -> None:
         if self.normalisation not in get_args(Normalisation):
@@ -99,16 +105,24 @@ class Recipe:
             frontend_context_s=float(parameters["frontend_context_s"]),
             live_context_s=float(parameters["live_context_s"]),
             live_look_ahead_s=float(parameters["live_look_ahead_s"]),
-            levelled=parameters.get("levelled") == "True",  # configs of before do not have it, nor the following
+            # Configs of before do not have these.
+            levelled=parameters.get("levelled") == "True",
             styles=int(parameters.get("styles", PERSONS)),
             emotional=parameters.get("emotional", "True") == "True",
             min_samples=int(parameters.get("min_samples", MIN_SAMPLES)),
+            step_lead=int(parameters.get("step_lead", 0)),
+            step_ahead=int(parameters.get("step_ahead", 0)),
         )
 
     @property
     def knows_its_clip(self) -> bool:
         """A face depends on its whole clip's length or loudness, which must then be known before it starts."""
         return self.normalisation != "none" or self.frame_grid == "align_corners"
+
+    @property
+    def steps(self) -> StepReach | None:
+        """The reach of a network that streams; None: it does not."""
+        return StepReach(self.step_lead, self.step_ahead) if self.step_lead else None
 
     def strings(self) -> dict[str, str]:
         """Return what :meth:`from_strings` reads."""

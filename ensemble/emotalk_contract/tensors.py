@@ -13,7 +13,7 @@ from typing import Literal
 from emotalk_contract.arkit import BLENDSHAPE_COUNT
 from emotalk_contract.limits import LEVELS
 
-DataType = Literal["FP32", "FP64", "INT32", "INT64"]
+DataType = Literal["FP32", "FP64", "INT32", "INT64", "UINT8"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,40 @@ BLENDSHAPES = Tensor(
 )
 TIMECODES = Tensor("TIMECODES", "FP64", ("frames",), "seconds: absolute frame / 30")
 
+# Tensors of a live stream's steps -----------------------------------------------------------------
+
+STEP_AUDIO = Tensor(
+    "AUDIO",
+    "FP32",
+    ("step_samples",),
+    "mono, 16 kHz, -1..1: the samples of the new features and `step_lead` (in the config) to either side of them",
+)
+STATE = Tensor(
+    "STATE", "UINT8", ("state",), "what the step before gave, unchanged; left out: a stream begins", optional=True
+)
+STREAM_START = Tensor(
+    "START_FRAME",
+    "INT64",
+    (1,),
+    "without STATE: absolute frame at which the stream begins, a multiple of 3; default 0",
+    optional=True,
+)
+STREAM_SAMPLES = Tensor(
+    "CLIP_SAMPLES",
+    "INT64",
+    (1,),
+    "with the last step: samples of the whole stream, from its START_FRAME on",
+    optional=True,
+)
+NEXT_STATE = Tensor("STATE", "UINT8", ("state",), "what the next step is to bring")
+STEP_BLENDSHAPES = Tensor(
+    "BLENDSHAPES",
+    "FP32",
+    ("step_frames", BLENDSHAPE_COUNT),
+    "weights of the frames that are final now; there may be none",
+)
+STEP_TIMECODES = Tensor("TIMECODES", "FP64", ("step_frames",), "seconds: absolute frame / 30")
+
 # Tensors between the models -----------------------------------------------------------------------
 
 NETWORK_AUDIO = Tensor(
@@ -143,6 +177,13 @@ EMOTION_ENCODER = Model("wav2vec_emotion", (EMOTION_FEATURES, EMOTION_POSITIONS,
 DECODER = Model("emotalk_decoder", (CONTENT, EMOTION, LEVEL_CODE, STYLE_CODE), (RAW_BLENDSHAPES,))
 POSTPROCESS = Model("emotalk_postprocess", (RAW_BLENDSHAPES, START_FRAME, TICKET), (BLENDSHAPES, TIMECODES))
 ENSEMBLE = Model("emotalk", PREPROCESS.inputs, POSTPROCESS.outputs)
+
+LIVE = Model(
+    "emotalk_live",
+    (STEP_AUDIO, STATE, LEVEL, PERSON, STYLE, STREAM_START, STREAM_SAMPLES),
+    (STEP_BLENDSHAPES, STEP_TIMECODES, NEXT_STATE),
+)
+"""A step of a live stream, of a network that streams: stateless as the rest, for the state travels with the caller."""
 
 GRAPHS: tuple[Model, ...] = (FRONTEND, CONTENT_ENCODER, EMOTION_ENCODER, DECODER)
 """The networks, which an export writes as ONNX."""
