@@ -83,6 +83,26 @@ class LamFrontend(nn.Module):
         return x
 
 
+class WholeClipFrontend(nn.Module):
+    """:class:`LamFrontend` as its authors run it, for clips in one piece: the group norm is computed from the clip."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__()
+        self.layers = [f"{ENCODER}feature_extractor.conv_layers.{i}" for i in range(len(CONV_STRIDES))]
+        self.state = state
+
+    def forward(self, audio: Tensor, statistics: Tensor) -> Tensor:  # noqa: ARG002  # the graph's inputs
+        """NETWORK_AUDIO [B, samples] to CONTENT_FEATURES [B, features, C]; STATISTICS are the clip's own anyway."""
+        x = audio.unsqueeze(1)
+        for layer, stride in zip(self.layers, CONV_STRIDES, strict=True):
+            x = F.conv1d(x, self.state[f"{layer}.conv.weight"], stride=stride)
+            if layer == self.layers[0]:
+                gain, bias = (self.state[f"{layer}.layer_norm.{name}"] for name in ("weight", "bias"))
+                x = F.group_norm(x, x.shape[1], gain, bias, EPSILON)
+            x = F.gelu(x)
+        return x.transpose(1, 2)
+
+
 class Scale(nn.Module):
     """``x * weight``, channel by channel: what int8 puts between a norm that others read too and what it evens out."""
 
