@@ -28,7 +28,7 @@ from emotalk_export.lam_checkpoint import (
     TRANSFORMER_HEADS,
     LamSize,
 )
-from emotalk_export.layers import EPSILON, Convolution, LayerNorm, Linear, State, attention, lerp, taps
+from emotalk_export.layers import EPSILON, ChannelConvolution, Convolution, LayerNorm, Linear, State, attention, lerp
 from emotalk_export.network import Embedding, scaled_query
 
 
@@ -36,7 +36,8 @@ class NormedConvolution(nn.Module):
     """The first convolution with its group norm folded in, then exact GELU.
 
     ``y_c = s_c w_c·(x - m) + b_c`` with ``s_c = g_c / sqrt(|Rᵀ w_c|² + 1e-5)``: the mean ``m`` and the root ``R`` of
-    the covariance are the clip's.
+    the covariance are the clip's. The bias is one more column of the kernel, for a patch of one: a sum apart would go
+    through the largest tensor of the network once more.
     """
 
     weight: Tensor
@@ -51,12 +52,16 @@ class NormedConvolution(nn.Module):
         self.register_buffer("bias", bias.float())
 
     def forward(self, audio: Tensor, statistics: Tensor) -> Tensor:
-        """Audio [B, samples] and CLIP_STATS [B, 110] to [B, T, C]."""
+        """Audio [B, samples] and CLIP_STATS [B, 110] to [B, C, T]."""
         root = statistics[:, PATCH:].reshape(-1, PATCH, PATCH)
         variance = torch.matmul(self.weight, root).square().sum(-1)
-        kernel = self.weight.T * (self.gain / torch.sqrt(variance + EPSILON)).unsqueeze(1)
-        patches = taps(audio.unsqueeze(-1), PATCH, PATCH_HOP) - statistics[:, :PATCH].unsqueeze(1)
-        return F.gelu(torch.matmul(patches, kernel) + self.bias)
+        scale = self.gain / torch.sqrt(variance + EPSILON)
+        bias = torch.zeros_like(scale) + self.bias
+        kernel = torch.cat([scale.unsqueeze(2) * self.weight, bias.unsqueeze(2)], 2)
+        ends = [tap - PATCH + 1 or None for tap in range(PATCH)]
+        patches = torch.stack([audio[:, tap:end:PATCH_HOP] for tap, end in enumerate(ends)], 1)
+        centred = patches - statistics[:, :PATCH].unsqueeze(2)
+        return F.gelu(torch.matmul(kernel, torch.cat([centred, torch.ones_like(centred[:, :1])], 1)))
 
 
 class LamFrontend(nn.Module):
@@ -71,7 +76,7 @@ class LamFrontend(nn.Module):
         )
         weights = [state[f"{layer}.conv.weight"] for layer in layers[1:]]
         self.convolutions = nn.ModuleList(
-            Convolution(weight, torch.zeros(len(weight)), stride)
+            ChannelConvolution(weight, torch.zeros(len(weight)), stride)
             for weight, stride in zip(weights, CONV_STRIDES[1:], strict=True)
         )
 
@@ -80,7 +85,7 @@ class LamFrontend(nn.Module):
         x: Tensor = self.first(audio, statistics)
         for convolution in self.convolutions:
             x = F.gelu(convolution(x))
-        return x
+        return x.transpose(1, 2)
 
 
 class WholeClipFrontend(nn.Module):

@@ -74,7 +74,9 @@ class Convolution(Half):
 
     def taps(self, x: Tensor) -> Tensor:
         """[B, T, C] to what each output of the product form is made of, [B, T', kernel * C]."""
-        return taps(x, self.kernel, self.stride)
+        # The last tap ends with x, each other one as many places before: constants, whatever T is.
+        ends = [tap - self.kernel + 1 or None for tap in range(self.kernel)]
+        return torch.cat([x[:, tap : end : self.stride] for tap, end in enumerate(ends)], -1)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, T, C] to [B, T', C'], computed in the type of the weights, given back as float32."""
@@ -84,6 +86,15 @@ class Convolution(Half):
         x = x.to(self.weight.dtype).transpose(1, 2)
         y = F.conv1d(x, self.weight, self.bias, self.stride, self.padding, groups=self.groups)
         return y.float().transpose(1, 2)
+
+
+class ChannelConvolution(Convolution):
+    """The same for channels first, [B, C, T] to [B, C', T'], for convolutions that follow each other without norms."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, T] to [B, C', T'], computed in the type of the weights, given back as float32."""
+        x = x.to(self.weight.dtype)
+        return F.conv1d(x, self.weight, self.bias, self.stride, self.padding, groups=self.groups).float()
 
 
 class LayerNorm(nn.Module):
@@ -105,13 +116,6 @@ class LayerNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[..., C] to the same, float32."""
         return F.layer_norm(x.float(), self.weight.shape, self.weight, self.bias, EPSILON)
-
-
-def taps(x: Tensor, kernel: int, stride: int) -> Tensor:
-    """The inputs of each output of a convolution without padding, side by side: [B, T, C] to [B, T', kernel * C]."""
-    # The last tap ends with x, each other one as many places before: constants, whatever T is.
-    ends = [tap - kernel + 1 or None for tap in range(kernel)]
-    return torch.cat([x[:, tap:end:stride] for tap, end in enumerate(ends)], -1)
 
 
 def lerp(sequence: Tensor, positions: Tensor) -> Tensor:

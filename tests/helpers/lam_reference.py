@@ -6,14 +6,25 @@ interpolation, attention torch's own function.
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from emotalk_contract.timing import frame_count
+
+logger = logging.getLogger(__name__)
+
+TOLERANCE = 1e-4
+"""Of a recorded output through a server; the right network is a hundredth of it away."""
+Ask = Callable[..., NDArray[np.float32]]
+"""Raw weights [B, F, 52] for the ensemble's inputs."""
 State = dict[str, torch.Tensor]
 GOLDEN = re.compile(r"(?P<clip>(voice|quiet)_(?P<samples>\d+)|gap)__style(?P<style>\d+)")
 
@@ -109,3 +120,21 @@ def goldens(folder: Path) -> list[tuple[str, int, NDArray[np.float32]]]:
     """Clip, style and raw weights of every golden of the bare network in ``folder``."""
     named = [(GOLDEN.fullmatch(path.stem), path) for path in sorted(folder.glob("*.npy"))]
     return [(match["clip"], int(match["style"]), np.load(path)) for match, path in named if match]
+
+
+def check_recorded(reference: Path | None, size: str, voice: NDArray[np.float32], ask: Ask) -> None:
+    """Compare what a served network of ``size`` gives with every recorded output."""
+    if reference is None:
+        pytest.skip("the recordings are not part of this project; set EMOTALK_REFERENCE to their folder")
+    found = {}
+    for name, style, expected in goldens(reference / "lam" / f"goldens_{size}"):
+        audio = clip(voice, name)
+        weights = ask(AUDIO=audio[None], PERSON=np.array([[style]], np.int32))[0]
+        assert len(weights) == frame_count(len(audio))
+        if len(expected) == len(weights) + 1:  # the authors' floats gave a phantom frame, and laid their grid over it
+            assert np.ceil(len(audio) / 16000 * 30) == len(expected)
+            continue
+        found[name, style] = float(np.abs(weights - expected).max())
+        logger.info("%s, style %d: largest difference %.1e", name, style, found[name, style])
+    assert len(found) >= 6
+    assert max(found.values()) <= TOLERANCE, found

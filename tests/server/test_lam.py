@@ -19,8 +19,6 @@ from emotalk_server import EmbeddedServer
 
 pytestmark = pytest.mark.server
 
-TOLERANCE = 1e-4
-"""Of a recorded output."""
 ALIKE = 1e-5
 """Of two ways to ask for the same face."""
 
@@ -48,24 +46,8 @@ def voice():
     return soundfile.read(sample_voice(), dtype="float32")[0]
 
 
-def check_recorded(reference, size, voice, ask):
-    if reference is None:
-        pytest.skip("the recordings are not part of this project; set EMOTALK_REFERENCE to their folder")
-    found = {}
-    for clip, style, expected in lam_reference.goldens(reference / "lam" / f"goldens_{size}"):
-        audio = lam_reference.clip(voice, clip)
-        weights = ask(AUDIO=audio[None], PERSON=person(style))[0]
-        assert len(weights) == frame_count(len(audio))
-        if len(expected) == len(weights) + 1:  # the authors' floats gave a phantom frame, and laid their grid over it
-            assert np.ceil(len(audio) / 16000 * 30) == len(expected)
-            continue
-        found[clip, style] = np.abs(weights - expected).max()
-    assert len(found) >= 6
-    assert max(found.values()) <= TOLERANCE, found
-
-
 def test_recorded_goldens(reference, voice, ask):
-    check_recorded(reference, "small", voice, ask)
+    lam_reference.check_recorded(reference, "small", voice, ask)
 
 
 def test_recorded_goldens_of_the_other_topology(reference, voice, tmp_path):
@@ -82,8 +64,8 @@ def test_recorded_goldens_of_the_other_topology(reference, voice, tmp_path):
 
         audio = seeded.speechlike(32_000)
         expected = lam_reference.weights(seeded_lam.torch_state("small_transformer"), audio, 19, 60, 4)
-        assert np.abs(ask(AUDIO=audio[None], PERSON=person(19))[0] - expected).max() <= TOLERANCE
-        check_recorded(reference, "small_transformer", voice, ask)
+        assert np.abs(ask(AUDIO=audio[None], PERSON=person(19))[0] - expected).max() <= lam_reference.TOLERANCE
+        lam_reference.check_recorded(reference, "small_transformer", voice, ask)
 
 
 @pytest.mark.parametrize(("samples", "gain"), [(400, 1), (534, 1), (84_801, 1), (48_000, 1e-3), (416_000, 1)])
@@ -91,7 +73,7 @@ def test_torchs_own_modules_agree(ask, samples, gain):
     audio = (seeded.speechlike(samples) * np.float32(gain)).astype(np.float32)
     expected = lam_reference.weights(seeded_lam.torch_state("small"), audio, 3, frame_count(samples), 4)
     found = ask(AUDIO=audio[None], PERSON=person(3))[0]
-    assert np.abs(found - expected).max() <= TOLERANCE
+    assert np.abs(found - expected).max() <= lam_reference.TOLERANCE
 
 
 def test_each_of_a_batch_gets_what_it_gets_alone(ask):
