@@ -69,7 +69,7 @@ docs: demo configs screenshot  ## Draw the README's pictures again
 screenshot: $(VENV)/.test  ## Take docs/viewer.png of the viewer (needs chromium and chromium-driver)
 	$(BIN)/python tools/viewer_screenshot.py $(SAMPLE) docs/viewer.png
 
-figures: $(VENV)/.test  ## Measure the tables and plots of docs/live.md and docs/gateway.md again (5 minutes, with nothing else running)
+figures: $(VENV)/.test  ## Measure the tables and plots of docs/live.md, docs/networks.md and docs/gateway.md again (5 minutes, with nothing else running)
 	$(BIN)/emotalk-perf streams $(SAMPLE) --page docs/live.md --block streams --plot docs/figures/streams.png
 	$(BIN)/emotalk-perf equivalence $(SAMPLE) --repeat 6 --smooth --page docs/live.md --block bundled
 	$(BIN)/emotalk-perf gateway $(SAMPLE) --page docs/gateway.md --block gateway
@@ -79,6 +79,9 @@ figures: $(VENV)/.test  ## Measure the tables and plots of docs/live.md and docs
 	$(BIN)/emotalk-perf equivalence $(SAMPLE) --repeat 6 --raw --repository $(OUT)/small --page docs/live.md --block emotalk \
 	  --live default,default --live 4,1 --live 8,2 --live 0,100 \
 	  --plot docs/figures/equivalence.png
+	$(BIN)/python tests/seeded_lam.py small 7 $(OUT)/lam.tar
+	$(BIN)/emotalk-export --lam $(OUT)/lam.tar --repository $(OUT)/lam --attention-heads 4
+	$(BIN)/emotalk-perf equivalence $(SAMPLE) --repeat 6 --raw --repository $(OUT)/lam --page docs/networks.md --block lam-windows
 
 bench: $(VENV)/.test  ## Measure the tables of README and docs/performance.md again (an hour, with nothing else running; 12 GB of disk, 12 GB of memory)
 	$(BIN)/emotalk-perf load $(SAMPLE) --page docs/performance.md --block load --plot docs/figures/load.png
@@ -93,6 +96,12 @@ bench: $(VENV)/.test  ## Measure the tables of README and docs/performance.md ag
 	  --repository $(OUT)/bench/full-fp32 --repository $(OUT)/bench/full-int8
 	$(BIN)/emotalk-perf compare $(SAMPLE) --checkpoint $(OUT)/bench/one.pth --page docs/performance.md --block one-frontend \
 	  --repository $(OUT)/bench/one-fp32 --repository $(OUT)/bench/one-int8 --seconds 25
+	$(BIN)/python tests/seeded_lam.py full 7 $(OUT)/bench/lam.tar
+	for precision in fp32 int8; do \
+	  $(BIN)/emotalk-export --lam $(OUT)/bench/lam.tar --repository $(OUT)/bench/lam-$$precision --precision $$precision || exit 1; \
+	done
+	$(BIN)/emotalk-perf compare $(SAMPLE) --checkpoint $(OUT)/bench/lam.tar --page docs/networks.md --block lam-speed --rounds 4 \
+	  --repository $(OUT)/bench/lam-fp32 --repository $(OUT)/bench/lam-int8 --seconds 25
 	$(BIN)/emotalk-perf lengths $(SAMPLE) --page docs/performance.md --block lengths --repository $(OUT)/bench/full-int8
 	$(BIN)/emotalk-perf lengths $(SAMPLE) --page docs/performance.md --block hours --seconds 1,10,60,600,3600 \
 	  --repository model_repository

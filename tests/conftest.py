@@ -14,6 +14,7 @@ import tritonclient.http  # noqa: E402
 from infer import infer  # noqa: E402
 
 import seeded  # noqa: E402
+import seeded_lam  # noqa: E402
 from emotalk_perf.bare import BareEnsemble  # noqa: E402
 from emotalk_server import EmbeddedServer  # noqa: E402
 
@@ -76,6 +77,18 @@ def int8_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("int8")
     checkpoint = seeded.checkpoint("small", SEED, folder / "outliers.pth", outliers=True)
     export(checkpoint, folder / "repository", attention_heads=4, precision="int8")
+    return folder / "repository"
+
+
+@pytest.fixture(scope="session")
+def lam_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model repository of the small seeded LAM-A2E; not to be changed."""
+    from emotalk_export.exporter import export
+
+    folder = tmp_path_factory.mktemp("lam")
+    checkpoint = seeded_lam.checkpoint("small", SEED, folder / "small.tar")
+    heads = seeded_lam.ATTENTION_HEADS["small"]
+    export(checkpoint, folder / "repository", layout="lam", attention_heads=heads, licence="Apache-2.0")
     return folder / "repository"
 
 

@@ -56,7 +56,9 @@ def animate(
         float | None, typer.Option(help=f"Frames a second of the files. Default: {FPS}, the network's own.")
     ] = None,
     level: Annotated[float, typer.Option(help="Emotion level, 0..1.")] = limits.DEFAULT_LEVEL,
-    person: Annotated[int, typer.Option(help=f"Speaking style, 0..{limits.PERSONS - 1}.")] = limits.DEFAULT_PERSON,
+    person: Annotated[
+        int, typer.Option(help="Speaking style, from 0; the served model has so many.")
+    ] = limits.DEFAULT_PERSON,
     seed: Annotated[int, typer.Option(help="Of the blinks.")] = limits.DEFAULT_SEED,
     raw: Annotated[bool, typer.Option("--raw", help="The network's own output, nothing applied.")] = False,
     smooth: Annotated[bool, typer.Option("--smooth/--no-smooth", help="Smooth over time.")] = True,

@@ -56,7 +56,9 @@ def live(
     channels: Annotated[int, typer.Option(min=1, help="Of raw PCM.")] = 1,
     pcm: Annotated[str, typer.Option("--format", help=f"Of raw PCM: {', '.join(PCM_TYPES)}.")] = "s16le",
     level: Annotated[float, typer.Option(help="Emotion level, 0..1.")] = limits.DEFAULT_LEVEL,
-    person: Annotated[int, typer.Option(help="Speaking style, 0..23.")] = limits.DEFAULT_PERSON,
+    person: Annotated[
+        int, typer.Option(help="Speaking style, from 0; the served model has so many.")
+    ] = limits.DEFAULT_PERSON,
     seed: Annotated[int, typer.Option(help="Of the blinks.")] = limits.DEFAULT_SEED,
     emotion: Annotated[
         list[str] | None, typer.Option(metavar="NAME=AMOUNT", help=f"0..1 of {', '.join(EMOTIONS)}; repeatable.")

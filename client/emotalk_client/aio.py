@@ -225,13 +225,13 @@ class AsyncEmoTalkClient:
         deadline = Deadline.after(self._timeout_s)
         clip = Clip(audio, sample_rate)
         expected = await clip.expected_samples()
-        inputs = await asyncio.to_thread(settings.inputs)
         parameters = settings.options().parameters()
         recipe = await self._recipe(deadline)
+        inputs = await asyncio.to_thread(settings.inputs, recipe)
         layout = settings.layout(recipe)
         facts: ClipFacts | None = None
         if recipe.knows_its_clip:
-            facts = await clip.facts(deadline)
+            facts = await clip.facts(deadline, recipe.normalisation)
             layout = balanced(facts.samples, layout)
             inputs[tensors.CLIP_SAMPLES.name] = np.array([[facts.samples]], np.int64)
             inputs[tensors.CLIP_STATS.name] = facts.statistics[None]

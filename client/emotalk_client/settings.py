@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 SMOOTHING_S = 2 / FPS
 """Seconds that smoothing looks back and ahead: Savitzky-Golay's window of 5 frames has two neighbours on each side."""
 
+_OF_STYLE = "a person of the style"
 _SEEDS = f"an integer in 0..{limits.MAX_SEED}"
 
 
@@ -43,9 +44,9 @@ class FaceOptions(TypedDict, total=False):
     level: float
     """Emotion level 0..1."""
     person: int
-    """Speaking style 0..23."""
+    """Speaking style, from 0 to one less than the served model has."""
     style: Sequence[float] | Mapping[int, float] | None
-    """A blend of persons instead: 24 weights, or person to weight, that sum to 1."""
+    """A blend of persons instead: a weight for each of them, or person to weight, that sum to 1."""
     emotion_audio: AudioSource | None
     """Another clip to take the emotion from."""
     emotion_sample_rate: int | None
@@ -104,24 +105,27 @@ class FaceSettings:
         if self.style is not None:
             if self.person != limits.DEFAULT_PERSON:
                 raise InvalidStyle("person and style are both given; accepted: one of them")
-            _style(self.style)
+            _check_style(self.style)
         self.options()
 
     def options(self) -> Options:
         """Return the post-processing options."""
         return Options(**{f.name: getattr(self, f.name) for f in fields(Options)})
 
-    def inputs(self) -> dict[str, NDArray[Any]]:
-        """Return the tensors that go with every window, each with its batch axis.
+    def inputs(self, recipe: Recipe) -> dict[str, NDArray[Any]]:
+        """Return the tensors that go with every window to a model of ``recipe``, each with its batch axis.
 
         Raises:
-            AudioError, InvalidRequest: the style is not one, or the emotion clip cannot be used.
+            AudioError, InvalidRequest: the model does not have that person or style, or the emotion clip cannot be
+                used.
         """
-        sent: dict[str, NDArray[Any]] = {tensors.LEVEL.name: np.array([[self.level]], np.float32)}
+        sent: dict[str, NDArray[Any]] = {}
+        if recipe.emotional or self.level != limits.DEFAULT_LEVEL:  # where it has no meaning, the server says so
+            sent[tensors.LEVEL.name] = np.array([[self.level]], np.float32)
         if self.style is None:
-            sent[tensors.PERSON.name] = np.array([[self.person]], np.int32)
+            sent[tensors.PERSON.name] = np.array([[_known(self.person, "person", recipe)]], np.int32)
         else:
-            sent[tensors.STYLE.name] = _style(self.style)[None]
+            sent[tensors.STYLE.name] = _style(self.style, recipe)[None]
         if self.emotion_audio is not None:
             clip = load(self.emotion_audio, self.emotion_sample_rate)
             check_length(clip, "the emotion clip")
@@ -178,24 +182,40 @@ def check_length(clip: NDArray[np.float32], name: str) -> None:
         )
 
 
-def _style(style: Sequence[float] | Mapping[int, float]) -> NDArray[np.float32]:
-    """[24]; whether they sum to 1 is for the server to say, which owns the tolerance."""
-    persons = style.items() if isinstance(style, Mapping) else enumerate(style)
-    if not isinstance(style, Mapping) and len(style) != limits.PERSONS:
-        raise InvalidStyle(f"style has {len(style)} weights; accepted: {limits.PERSONS}")
-    weights = np.zeros(limits.PERSONS, np.float32)
-    for person, weight in persons:
+def _weights(style: Sequence[float] | Mapping[int, float]) -> Iterable[tuple[int, float]]:
+    return style.items() if isinstance(style, Mapping) else enumerate(style)
+
+
+def _check_style(style: Sequence[float] | Mapping[int, float]) -> None:
+    """Raise for what is not a style of any model."""
+    for person, weight in _weights(style):
         if not (is_number(weight) and 0 <= weight <= 1):
             raise InvalidStyle(f"style gives person {quoted(person)} the weight {quoted(weight)}; accepted: 0..1")
-        weights[_person(person, "a person of the style")] = weight
+        _person(person, _OF_STYLE)
+
+
+def _style(style: Sequence[float] | Mapping[int, float], recipe: Recipe) -> NDArray[np.float32]:
+    """[styles]; whether they sum to 1 is for the server to say, which owns the tolerance."""
+    if not isinstance(style, Mapping) and len(style) != recipe.styles:
+        raise InvalidStyle(f"style has {len(style)} weights; accepted: {recipe.styles}, one for each of the model's")
+    weights = np.zeros(recipe.styles, np.float32)
+    for person, weight in _weights(style):
+        weights[_known(_person(person, _OF_STYLE), _OF_STYLE, recipe)] = weight
     return weights
 
 
 def _person(value: object, name: str) -> int:
-    said = f"{name} is {{}}; accepted: 0..{limits.PERSONS - 1}"
+    said = f"{name} is {{}}; accepted: an integer from 0 to one less than the served model has"
     person = _integer(value, PersonOutOfRange, said)
-    if not 0 <= person < limits.PERSONS:
+    if not 0 <= person < limits.MAX_PERSONS:
         raise PersonOutOfRange(said.format(quoted(person)))
+    return person
+
+
+def _known(person: int, name: str, recipe: Recipe) -> int:
+    """Return ``person`` if a model of ``recipe`` has it."""
+    if person >= recipe.styles:
+        raise PersonOutOfRange(f"{name} is {quoted(person)}; accepted: 0..{recipe.styles - 1}")
     return person
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 from emotalk_contract import tensors
 from emotalk_contract.limits import MAX_BATCH, MAX_FRAMES, MAX_SAMPLES, MAX_STEP_BATCH, QUEUE_SIZE
 from emotalk_contract.live_steps import samples_of
+from emotalk_contract.pipeline import pipeline
 from emotalk_contract.protobuf_text import Enum, dumps
 from emotalk_contract.recipe import (
     JOINED_PARAMETER,
@@ -85,7 +86,7 @@ deprecated but supported. It is the one that holds: where a config has any ``par
 backend (``src/onnxruntime.cc``) puts the defaults of exactly these settings over what the accelerator said.
 """
 
-ENCODERS = (tensors.CONTENT_ENCODER, tensors.EMOTION_ENCODER)
+ENCODERS = (tensors.CONTENT_ENCODER.name, tensors.EMOTION_ENCODER.name)
 """Triton runs these beside each other. Where both take as long, each gets half the cores: threads that share a core
 wait for one another."""
 
@@ -101,7 +102,7 @@ WARM_UP_FEATURES = 10
 GPU_QUEUE_DELAY_US = 2_000
 """Microseconds that a request waits for others to share a batch with, on a GPU (batches gain little on a CPU)."""
 
-CACHED = (tensors.FRONTEND, tensors.CONTENT_ENCODER, tensors.EMOTION_ENCODER)
+CACHED = (tensors.FRONTEND.name, tensors.CONTENT_ENCODER.name, tensors.EMOTION_ENCODER.name)
 """Models that know nothing of level, person and style: where the server has a response cache, the same speech in
 another style runs the decoder only (docs/performance.md has what that saves)."""
 
@@ -141,9 +142,10 @@ def shape(tensor: Tensor, sizes: dict[str, int]) -> tuple[int, ...]:
 def config_files(manifest: Manifest, queue_size: int = QUEUE_SIZE) -> dict[PurePosixPath, str]:
     """Return the relative path and text of every config file of the repository that ``manifest`` describes."""
     files: dict[PurePosixPath, Message] = {}
-    for model in (tensors.PREPROCESS, tensors.POSTPROCESS):
+    served = pipeline(manifest.recipe)
+    for model in (served.preprocess, tensors.POSTPROCESS):
         files[PurePosixPath(model.name, "config.pbtxt")] = _python_model(model, manifest, queue_size)
-    for model in tensors.GRAPHS:
+    for model in served.graphs:
         for profile, path in PROFILE_PATHS.items():
             if profile != "cpu" and manifest.precision == "int8":
                 continue  # its operators are the CPU's
@@ -206,7 +208,7 @@ def _python_model(model: Model, manifest: Manifest, queue_size: int) -> Message:
     message = _signature(model, manifest.widths, backend="python")
     message["instance_group"] = [{"count": 1, "kind": Enum("KIND_CPU")}]
     message["dynamic_batching"] = _batching()
-    if model is tensors.PREPROCESS:
+    if model.name == tensors.PREPROCESS.name:
         message["parameters"] = _parameters(manifest.recipe.strings() | {QUEUE_SIZE_PARAMETER: str(queue_size)})
     message["model_warmup"] = [_warm_up(model, manifest.widths)]
     return message
@@ -228,10 +230,10 @@ def _network(model: Model, manifest: Manifest, profile: Profile) -> Message:
         limit = {"gpu_mem_limit": str(GPU_ARENA_BYTES[model.name])}
         message["parameters"] = _parameters(GPU_SESSION | limit | bound)
     if profile == "cpu":
-        share = {SHARE_PARAMETER: "0.5"} if manifest.encoders_alike and model in ENCODERS else {}
+        share = {SHARE_PARAMETER: "0.5"} if manifest.encoders_alike and model.name in ENCODERS else {}
         message["parameters"] = _parameters(CPU_SESSION | share | bound)
     message["model_warmup"] = [_warm_up(model, manifest.widths)]
-    if model in CACHED:
+    if model.name in CACHED:
         message["response_cache"] = {"enable": True}
     return message
 
@@ -263,9 +265,9 @@ def _ensemble(manifest: Manifest) -> Message:
                 "input_map": [{"key": t.name, "value": t.name} for t in model.inputs],
                 "output_map": [{"key": t.name, "value": t.name} for t in model.outputs],
             }
-            for model in tensors.STEPS
+            for model in pipeline(manifest.recipe).steps
         ]
     }
-    about = {"model": manifest.model, "precision": manifest.precision}
+    about = {"model": manifest.model, "precision": manifest.precision, "licence": manifest.licence}
     message["parameters"] = _parameters(about | manifest.recipe.strings())
     return message

@@ -4,15 +4,16 @@
 
     InvalidRequest (ValueError)
     ├── InvalidShape          a tensor of the wrong rank or length
-    ├── AudioTooShort         fewer than 720 samples
+    ├── AudioTooShort         fewer than 720 samples (what the model's recipe says)
     ├── AudioTooLong          more than 5000 frames
     ├── AudioNotFinite        NaN or infinity
     ├── AudioOutOfRange       samples far outside -1..1
     ├── LevelOutOfRange       level outside 0..1
-    ├── PersonOutOfRange      person outside 0..23
-    ├── InvalidStyle          not a blend of the 24 persons
+    ├── PersonOutOfRange      a person that the model does not have
+    ├── InvalidStyle          not a blend of the model's persons
+    ├── InputWithoutMeaning   a level or an emotion clip for a model that has neither
     ├── InvalidWindow         a window that does not lie in its clip
-    ├── InvalidStatistics     a mean or variance that no clip has
+    ├── InvalidStatistics     statistics that no clip has
     ├── InvalidTicket         a TICKET that the server did not give
     ├── InvalidState          a STATE that no step of a live stream gave
     ├── StaleState            a STATE of other weights than those that are served
@@ -70,12 +71,16 @@ class InvalidStyle(InvalidRequest):
     """Weights that are not a blend of the persons."""
 
 
+class InputWithoutMeaning(InvalidRequest):
+    """An input that the served model has no use for: a level or an emotion clip where there are no emotions."""
+
+
 class InvalidWindow(InvalidRequest):
     """A window that does not lie in its clip or on the grid."""
 
 
 class InvalidStatistics(InvalidRequest):
-    """A mean or variance that no clip has."""
+    """Statistics that no clip has: not finite, or a negative variance."""
 
 
 class InvalidTicket(InvalidRequest):

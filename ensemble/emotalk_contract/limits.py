@@ -18,7 +18,9 @@ MAX_START_FRAME = MAX_CLIP_SAMPLES * FPS // SAMPLE_RATE
 """Last absolute frame at which a window may start."""
 
 PERSONS = 24
-"""Speaking styles, 0..23."""
+"""Speaking styles of a model whose recipe does not say."""
+MAX_PERSONS = 10_000
+"""Speaking styles of any model."""
 LEVELS = 2
 """Width of the emotion level's code: ``[1 - level, level]``."""
 

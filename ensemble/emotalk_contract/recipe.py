@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from emotalk_contract.limits import MAX_PERSONS, MIN_SAMPLES, PERSONS
 from emotalk_contract.live_steps import StepReach
 from emotalk_contract.quoting import quoted
 from emotalk_contract.timing import FrameGrid
@@ -34,8 +35,10 @@ LONGEST_PARAMETER = "longest_inputs"
 """Parameter of a network's config: JSON, input to the length that it may have (its axis after the batch). Read by this
 project's backend; Triton's own does not know it."""
 
-Normalisation = Literal["clip", "none"]
-"""``clip``: (x - mean) / sqrt(var + 1e-7) over the clip. ``none``: the audio as it is (the network sees to it)."""
+Normalisation = Literal["clip", "none", "patches"]
+"""``clip``: (x - mean) / sqrt(var + 1e-7) over the clip. ``none``: the audio as it is (the network sees to it).
+``patches``: the audio as it is, and the statistics of the patches that the first convolution reads, by which the
+network normalises that one's channels over the clip (:mod:`emotalk_contract.clip_statistics`)."""
 Precision = Literal["fp32", "fp16", "int8"]
 """Of a graph's large matrices; what goes in and comes out is float32. ``int8``: for CPUs."""
 
@@ -64,6 +67,13 @@ class Recipe:
     """Seconds of future for which a live stream should wait: less than ``look_ahead_s`` where that buys latency."""
     levelled: bool = False
     """True where the audio goes through :mod:`emotalk_contract.loudness` first, as a clip and not window by window."""
+    styles: int = PERSONS
+    """Speaking styles: PERSON is one of them, STYLE has a weight for each."""
+    emotional: bool = True
+    """False where there are no emotions in the network: without an emotion encoder, LEVEL and EMOTION_AUDIO have no
+    meaning and are refused."""
+    min_samples: int = MIN_SAMPLES
+    """Samples of the shortest clip."""
     step_lead: int = 0
     """Samples around a feature's centre that it hears, where the network streams (:mod:`emotalk_contract.live_steps`);
     0: it does not, and a live stream sends windows."""
@@ -79,6 +89,13 @@ class Recipe:
             )
         if self.frame_grid not in get_args(FrameGrid):
             raise ManifestError(f"frame_grid is {quoted(self.frame_grid)}; accepted: {', '.join(get_args(FrameGrid))}")
+        if self.normalisation == "patches" and self.emotional:
+            raise ManifestError(
+                "normalisation is 'patches' for an emotional model; accepted: 'clip' or 'none', for an emotion clip "
+                "goes through the same first convolution as the speech, with statistics of its own"
+            )
+        if not 1 <= self.styles <= MAX_PERSONS:
+            raise ManifestError(f"styles is {self.styles}; accepted: 1..{MAX_PERSONS}")
 
     @classmethod
     def from_strings(cls, parameters: Mapping[str, str]) -> Recipe:
@@ -94,6 +111,9 @@ class Recipe:
             live_look_ahead_s=float(parameters["live_look_ahead_s"]),
             # Configs of before do not have these.
             levelled=parameters.get("levelled") == "True",
+            styles=int(parameters.get("styles", PERSONS)),
+            emotional=parameters.get("emotional", "True") == "True",
+            min_samples=int(parameters.get("min_samples", MIN_SAMPLES)),
             step_lead=int(parameters.get("step_lead", 0)),
             step_ahead=int(parameters.get("step_ahead", 0)),
             step_emotion_ahead=int(parameters.get("step_emotion_ahead", 0)),
@@ -102,7 +122,7 @@ class Recipe:
     @property
     def knows_its_clip(self) -> bool:
         """A face depends on its whole clip's length or loudness, which must then be known before it starts."""
-        return self.normalisation == "clip" or self.frame_grid == "align_corners"
+        return self.normalisation != "none" or self.frame_grid == "align_corners"
 
     @property
     def steps(self) -> StepReach | None:
@@ -124,6 +144,9 @@ class Widths:
     emotion_features: int
     content: int
     emotion: int
+    styles: int = PERSONS
+    statistics: int = 2
+    """Of the clip: the length of CLIP_STATS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +160,16 @@ class Manifest:
     precision: Precision = "fp32"
     encoders_alike: bool = False
     """Both encoders take as long, so that each, beside the other, is best given half the cores."""
+    licence: str = ""
+    """Of the weights, as whoever exported them stated it; empty: not stated."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Checkpoint and graph digests, versions, measured differences: for people and audits, not read by the code."""
+
+    def __post_init__(self) -> None:
+        if self.recipe.styles != self.widths.styles:
+            raise ManifestError(
+                f"the recipe has {self.recipe.styles} styles, the widths say {self.widths.styles}; accepted: the same"
+            )
 
     @classmethod
     def load(cls, repository: Path) -> Manifest:
@@ -156,6 +187,7 @@ class Manifest:
                 widths=Widths(**content["widths"]),
                 precision=content["precision"],
                 encoders_alike=content.get("encoders_alike", False),
+                licence=content.get("licence", ""),
                 provenance=content.get("provenance", {}),
             )
         except FileNotFoundError:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from emotalk_contract.arkit import BLENDSHAPE_COUNT
-from emotalk_contract.limits import LEVELS, PERSONS
+from emotalk_contract.limits import LEVELS
 
 DataType = Literal["FP32", "FP64", "INT32", "INT64", "UINT8"]
 
@@ -45,13 +45,29 @@ class Model:
 # Tensors of the ensemble: sent and received by callers --------------------------------------------
 
 AUDIO = Tensor("AUDIO", "FP32", ("samples",), "mono, 16 kHz, -1..1")
-LEVEL = Tensor("LEVEL", "FP32", (1,), "emotion level 0..1, continuous; default 1", optional=True)
-PERSON = Tensor("PERSON", "INT32", (1,), "speaking style 0..23; default 0", optional=True)
+LEVEL = Tensor(
+    "LEVEL", "FP32", (1,), "emotion level 0..1, continuous; default 1; only where the model has levels", optional=True
+)
+PERSON = Tensor(
+    "PERSON",
+    "INT32",
+    (1,),
+    "speaking style, from 0 to one less than the model has (EmoTalk: 24); default 0",
+    optional=True,
+)
 STYLE = Tensor(
-    "STYLE", "FP32", (PERSONS,), "a blend of persons, instead of PERSON: 24 weights >= 0 that sum to 1", optional=True
+    "STYLE",
+    "FP32",
+    ("styles",),
+    "a blend of persons, instead of PERSON: a weight >= 0 for each, that sum to 1",
+    optional=True,
 )
 EMOTION_AUDIO = Tensor(
-    "EMOTION_AUDIO", "FP32", ("emotion_samples",), "another clip to take the emotion from, like AUDIO", optional=True
+    "EMOTION_AUDIO",
+    "FP32",
+    ("emotion_samples",),
+    "another clip to take the emotion from, like AUDIO; only where the model has emotions",
+    optional=True,
 )
 START_FRAME = Tensor(
     "START_FRAME",
@@ -70,8 +86,9 @@ CLIP_SAMPLES = Tensor(
 CLIP_STATS = Tensor(
     "CLIP_STATS",
     "FP32",
-    (2,),
-    "mean and population variance of the whole clip; default: this window's own",
+    ("statistics",),
+    "of the whole clip, as the recipe's normalisation says: mean and population variance, or mean and root of the "
+    "covariance of the first convolution's patches (emotalk_contract.clip_statistics); default: this window's own",
     optional=True,
 )
 
@@ -122,6 +139,7 @@ STEP_TIMECODES = Tensor("TIMECODES", "FP64", ("step_frames",), "seconds: absolut
 NETWORK_AUDIO = Tensor(
     "NETWORK_AUDIO", "FP32", ("network_samples",), "normalised audio; an emotion clip, if any, follows the speech"
 )
+STATISTICS = Tensor("STATISTICS", "FP32", ("statistics",), "of the clip: CLIP_STATS, or this window's own")
 TICKET = Tensor(
     "TICKET", "INT64", (1,), "number of the request, as emotalk_preprocess gave it: emotalk_postprocess takes each once"
 )
@@ -141,7 +159,7 @@ EMOTION_FRAME_POSITIONS = Tensor(
 CONTENT = Tensor("CONTENT", "FP32", ("frames", "content"), "what is said, a vector a frame")
 EMOTION = Tensor("EMOTION", "FP32", ("frames", "emotion"), "how it is felt, a vector a frame")
 LEVEL_CODE = Tensor("LEVEL_CODE", "FP32", (LEVELS,), "[1 - level, level]")
-STYLE_CODE = Tensor("STYLE_CODE", "FP32", (PERSONS,), "one-hot of the person, or the blend")
+STYLE_CODE = Tensor("STYLE_CODE", "FP32", ("styles",), "one-hot of the person, or the blend")
 RAW_BLENDSHAPES = Tensor(
     "RAW_BLENDSHAPES", "FP32", ("frames", BLENDSHAPE_COUNT), "the decoder's own weights, unclamped"
 )
@@ -169,7 +187,7 @@ STEP_EMOTION_POSITIONS = Tensor(
 STEP_ROWS = Tensor("STEP_ROWS", "FP32", ("rows", BLENDSHAPE_COUNT), "raw weights, the provisional ones last")
 NEXT_CACHE = Tensor("NEXT_CACHE", "FP32", ("cache",), "the CACHE of the next step")
 
-# The models ---------------------------------------------------------------------------------------
+# The models, as a recipe that asks for nothing else has them; emotalk_contract.pipeline has the others' --
 
 PREPROCESS = Model(
     "emotalk_preprocess",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from emotalk_contract.live_steps import (
 )
 from emotalk_contract.options import Options
 from emotalk_contract.quoting import quoted
+from emotalk_contract.recipe import Recipe
 from emotalk_contract.timing import FEATURE_HOP, GRID_FRAMES, frame_count, timecodes
 from emotalk_ensemble.exchange import Arrays, Refusal, guarded
 from emotalk_ensemble.live_state import HISTORY, StateCodec, StreamState
@@ -69,12 +71,14 @@ class LiveSteps:
 
     Args:
         run: the graph.
-        reach: of the network.
+        recipe: of the network.
+        reach: of the same.
         codec: of its states.
     """
 
-    def __init__(self, run: Run, reach: StepReach, codec: StateCodec) -> None:
+    def __init__(self, run: Run, recipe: Recipe, reach: StepReach, codec: StateCodec) -> None:
         self._run = run
+        self._recipe = recipe
         self._reach = reach
         self._codec = codec
 
@@ -103,21 +107,20 @@ class LiveSteps:
             if len(array) != 1:
                 raise InvalidShape(f"{name} has a batch of {len(array)}; accepted: one stream a request")
         options, prompt = _options(parameters)
-        audio = checked_audio(inputs[tensors.STEP_AUDIO.name], tensors.STEP_AUDIO)
-        state = self._state(inputs)
-        step = self._step(state, audio.shape[1], optional(inputs, tensors.STREAM_SAMPLES, 1), prompt=prompt)
-        level, person, style = (optional(inputs, t, 1) for t in (tensors.LEVEL, tensors.PERSON, tensors.STYLE))
+        given = partial(optional, inputs, batch=1, recipe=self._recipe)
+        audio = checked_audio(inputs[tensors.STEP_AUDIO.name], tensors.STEP_AUDIO, self._recipe)
+        state = self._state(given(tensors.STATE), given(tensors.STREAM_START))
+        step = self._step(state, audio.shape[1], given(tensors.STREAM_SAMPLES), prompt=prompt)
         graph: Arrays = {
             tensors.STEP_AUDIO.name: audio,
             tensors.CACHE.name: state.cache[None],
-            tensors.LEVEL_CODE.name: level_code(level, 1),
-            tensors.STYLE_CODE.name: style_code(person, style, 1),
+            tensors.LEVEL_CODE.name: level_code(given(tensors.LEVEL), 1),
+            tensors.STYLE_CODE.name: style_code(given(tensors.PERSON), given(tensors.STYLE), 1, self._recipe),
             **step.inputs(),
         }
         return Request(state, step, options, prompt, graph)
 
-    def _state(self, inputs: Mapping[str, NDArray[Any]]) -> StreamState:
-        content, start = (optional(inputs, t, 1) for t in (tensors.STATE, tensors.STREAM_START))
+    def _state(self, content: NDArray[Any] | None, start: NDArray[Any] | None) -> StreamState:
         if content is not None:
             if start is not None:
                 raise InvalidWindow("START_FRAME and STATE are both given; accepted: START_FRAME when a stream begins")

@@ -30,7 +30,8 @@ def load(config: Mapping[str, Any], instance: Instance) -> LiveSteps:
     """
     path = instance.folder / "model.onnx"
     parameters = {key: str(value["string_value"]) for key, value in config["parameters"].items()}
-    reach = Recipe.from_strings(parameters).steps
+    recipe = Recipe.from_strings(parameters)
+    reach = recipe.steps
     if reach is None:
         raise BackendError(f"{config['name']}: the config has no step_lead; `emotalk-export` writes it")
     if instance.kind == "GPU" and not has_cuda():
@@ -44,4 +45,4 @@ def load(config: Mapping[str, Any], instance: Instance) -> LiveSteps:
         return dict(zip(outputs, session.run(outputs, inputs), strict=True))
 
     cache = next(entry.shape[1] for entry in session.get_inputs() if entry.name == tensors.CACHE.name)
-    return LiveSteps(run, reach, StateCodec(digest(path)[:SIGN_BYTES], cache))
+    return LiveSteps(run, recipe, reach, StateCodec(digest(path)[:SIGN_BYTES], cache))

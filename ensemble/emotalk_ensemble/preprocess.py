@@ -8,18 +8,21 @@ encoder's positions simply point there. Without an emotion clip this costs nothi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emotalk_contract import limits, tensors
+from emotalk_contract.clip_statistics import statistics_of, statistics_width
 from emotalk_contract.errors import (
     AudioNotFinite,
     AudioOutOfRange,
     AudioTooLong,
     AudioTooShort,
+    InputWithoutMeaning,
     InvalidShape,
     InvalidStatistics,
     InvalidStyle,
@@ -61,21 +64,21 @@ def preprocess(inputs: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any]
         InvalidRequest: the subclass that names what is wrong.
     """
     Options.parse(parameters)
-    audio = checked_audio(inputs[tensors.AUDIO.name], tensors.AUDIO)
+    audio = checked_audio(inputs[tensors.AUDIO.name], tensors.AUDIO, recipe)
     batch = len(audio)
-    emotion = optional(inputs, tensors.EMOTION_AUDIO, batch)
+    given = partial(optional, inputs, batch=batch, recipe=recipe)
+    if not recipe.emotional:
+        _refuse(inputs, (tensors.LEVEL, tensors.EMOTION_AUDIO))
+    emotion = given(tensors.EMOTION_AUDIO)
     if emotion is not None:
-        emotion = checked_audio(emotion, tensors.EMOTION_AUDIO)
-    statistics = _statistics(optional(inputs, tensors.CLIP_STATS, batch))
-    windows = _windows(
-        audio.shape[1],
-        batch,
-        optional(inputs, tensors.START_FRAME, batch),
-        optional(inputs, tensors.CLIP_SAMPLES, batch),
-    )
+        emotion = checked_audio(emotion, tensors.EMOTION_AUDIO, recipe)
+    statistics = _statistics(given(tensors.CLIP_STATS), recipe)
+    windows = _windows(audio.shape[1], batch, given(tensors.START_FRAME), given(tensors.CLIP_SAMPLES))
 
     if tensors.START_FRAME.name not in inputs:  # a whole clip; who cuts one into windows levels it before
         audio = _levelled(audio, recipe)
+    if statistics is None and recipe.normalisation != "none":
+        statistics = statistics_of(audio, recipe.normalisation)
     signal = _normalised(audio, statistics, recipe)
     emotion_samples = first_feature = None
     if emotion is not None:
@@ -84,41 +87,47 @@ def preprocess(inputs: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any]
         )
         emotion_samples = emotion.shape[1]
         gap = np.zeros((batch, first_feature * FEATURE_HOP - audio.shape[1]), np.float32)
-        signal = np.concatenate([signal, gap, _normalised(_levelled(emotion, recipe), None, recipe)], axis=1)
+        emotion = _levelled(emotion, recipe)
+        signal = np.concatenate([signal, gap, _normalised(emotion, statistics_of(emotion), recipe)], axis=1)
     grids = [_positions(window, recipe.frame_grid, emotion_samples, first_feature) for window in windows]
-    return {
+    outputs = {
         tensors.NETWORK_AUDIO.name: signal,
         tensors.CONTENT_POSITIONS.name: _stack([grid.content for grid in grids]),
-        tensors.EMOTION_POSITIONS.name: _stack([grid.emotion for grid in grids]),
-        tensors.EMOTION_FRAME_POSITIONS.name: _stack([grid.emotion_frame for grid in grids]),
-        tensors.LEVEL_CODE.name: level_code(optional(inputs, tensors.LEVEL, batch), batch),
-        tensors.STYLE_CODE.name: style_code(
-            optional(inputs, tensors.PERSON, batch), optional(inputs, tensors.STYLE, batch), batch
-        ),
+        tensors.STYLE_CODE.name: style_code(given(tensors.PERSON), given(tensors.STYLE), batch, recipe),
     }
+    if recipe.normalisation == "patches" and statistics is not None:
+        outputs[tensors.STATISTICS.name] = statistics
+    if recipe.emotional:
+        outputs[tensors.EMOTION_POSITIONS.name] = _stack([grid.emotion for grid in grids])
+        outputs[tensors.EMOTION_FRAME_POSITIONS.name] = _stack([grid.emotion_frame for grid in grids])
+        outputs[tensors.LEVEL_CODE.name] = level_code(given(tensors.LEVEL), batch)
+    return outputs
 
 
-def statistics_of(audio: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return mean and population variance of each clip in ``audio`` [..., samples] -> [..., 2], summed in float64."""
-    wide = audio.astype(np.float64)
-    both: NDArray[np.float64] = np.stack([wide.mean(axis=-1), wide.var(axis=-1)], axis=-1)
-    return both.astype(np.float32)
+def _refuse(inputs: Mapping[str, NDArray[Any]], without_meaning: Iterable[Tensor]) -> None:
+    for tensor in without_meaning:
+        if tensor.name in inputs:
+            raise InputWithoutMeaning(
+                f"{tensor.name} is given, and the served model has no emotions in its network; accepted: a request "
+                "without it (the request parameter `emotions` acts on every model's face)"
+            )
 
 
-def optional(inputs: Mapping[str, NDArray[Any]], tensor: Tensor, batch: int) -> NDArray[Any] | None:
+def optional(inputs: Mapping[str, NDArray[Any]], tensor: Tensor, batch: int, recipe: Recipe) -> NDArray[Any] | None:
     """Return the tensor if the request has it, with as many items as the audio."""
     array = inputs.get(tensor.name)
     if array is None:
         return None
-    expected = tuple(axis if isinstance(axis, int) else -1 for axis in tensor.axes)
-    fits = array.ndim == 1 + len(expected) and len(array) == batch
-    if not fits or any(e not in (-1, n) for e, n in zip(expected, array.shape[1:], strict=True)):
-        accepted = ", ".join(str(axis) for axis in (batch, *tensor.axes))
+    sizes: dict[int | str, int] = {"styles": recipe.styles, "statistics": statistics_width(recipe.normalisation)}
+    axes = [sizes.get(axis, axis) for axis in tensor.axes]
+    fits = array.ndim == 1 + len(axes) and len(array) == batch
+    if not fits or any(isinstance(e, int) and e != n for e, n in zip(axes, array.shape[1:], strict=True)):
+        accepted = ", ".join(str(axis) for axis in (batch, *axes))
         raise InvalidShape(f"{tensor.name} has shape {list(array.shape)}; accepted: [{accepted}]")
     return array
 
 
-def checked_audio(audio: NDArray[Any], tensor: Tensor) -> NDArray[np.float32]:
+def checked_audio(audio: NDArray[Any], tensor: Tensor, recipe: Recipe) -> NDArray[np.float32]:
     """Return ``audio`` [B, samples] as float32.
 
     Raises:
@@ -127,10 +136,10 @@ def checked_audio(audio: NDArray[Any], tensor: Tensor) -> NDArray[np.float32]:
     if audio.ndim != 2:
         raise InvalidShape(f"{tensor.name} has shape {list(audio.shape)}; accepted: [batch, samples]")
     samples = audio.shape[1]
-    if samples < limits.MIN_SAMPLES:
+    if samples < recipe.min_samples:
         raise AudioTooShort(
-            f"{tensor.name} has {samples} samples; accepted: at least {limits.MIN_SAMPLES} "
-            f"({limits.MIN_SAMPLES / SAMPLE_RATE:.3f} s at {SAMPLE_RATE} Hz)"
+            f"{tensor.name} has {samples} samples; accepted: at least {recipe.min_samples} "
+            f"({recipe.min_samples / SAMPLE_RATE:.3f} s at {SAMPLE_RATE} Hz)"
         )
     if frame_count(samples) > limits.MAX_FRAMES:
         raise AudioTooLong(
@@ -149,9 +158,14 @@ def checked_audio(audio: NDArray[Any], tensor: Tensor) -> NDArray[np.float32]:
     return np.ascontiguousarray(audio, dtype=np.float32)
 
 
-def _statistics(statistics: NDArray[Any] | None) -> NDArray[np.float32] | None:
+def _statistics(statistics: NDArray[Any] | None, recipe: Recipe) -> NDArray[np.float32] | None:
     if statistics is None:
         return None
+    if recipe.normalisation == "patches":
+        if not np.isfinite(statistics).all():
+            bad = statistics[~np.isfinite(statistics)][0]
+            raise InvalidStatistics(f"CLIP_STATS has {bad} in it; accepted: {statistics.shape[1]} finite numbers")
+        return np.ascontiguousarray(statistics, np.float32)
     for mean, variance in statistics:
         if not (math.isfinite(mean) and math.isfinite(variance) and variance >= 0):
             raise InvalidStatistics(
@@ -167,10 +181,8 @@ def _levelled(audio: NDArray[np.float32], recipe: Recipe) -> NDArray[np.float32]
 def _normalised(
     audio: NDArray[np.float32], statistics: NDArray[np.float32] | None, recipe: Recipe
 ) -> NDArray[np.float32]:
-    if recipe.normalisation == "none":
+    if recipe.normalisation != "clip" or statistics is None:
         return audio
-    if statistics is None:
-        statistics = statistics_of(audio)
     mean, variance = statistics[:, :1], statistics[:, 1:]
     normalised: NDArray[np.float32] = (audio - mean) / np.sqrt(variance + np.float32(limits.NORMALISATION_EPSILON))
     return normalised
@@ -233,8 +245,10 @@ def level_code(level: NDArray[Any] | None, batch: int) -> NDArray[np.float32]:
     return code.astype(np.float32)
 
 
-def style_code(person: NDArray[Any] | None, style: NDArray[Any] | None, batch: int) -> NDArray[np.float32]:
-    """Return STYLE_CODE [B, 24] of ``person`` [B, 1] or ``style`` [B, 24]; neither: the default person.
+def style_code(
+    person: NDArray[Any] | None, style: NDArray[Any] | None, batch: int, recipe: Recipe
+) -> NDArray[np.float32]:
+    """Return STYLE_CODE [B, styles] of ``person`` [B, 1] or ``style`` [B, styles]; neither: the default person.
 
     Raises:
         InvalidStyle: both are given, or a blend that is none.
@@ -247,14 +261,14 @@ def style_code(person: NDArray[Any] | None, style: NDArray[Any] | None, batch: i
             if not (np.isfinite(row).all() and (row >= 0).all() and abs(row.sum() - 1) <= STYLE_SUM_TOLERANCE):
                 raise InvalidStyle(
                     f"STYLE sums to {row.sum():g} with a smallest weight of {row.min():g}; "
-                    f"accepted: {limits.PERSONS} weights >= 0 that sum to 1"
+                    f"accepted: {recipe.styles} weights >= 0 that sum to 1"
                 )
         return np.ascontiguousarray(style, np.float32)
     if person is None:
         person = np.full((batch, 1), limits.DEFAULT_PERSON)
-    code = np.zeros((batch, limits.PERSONS), np.float32)
+    code = np.zeros((batch, recipe.styles), np.float32)
     for row, value in zip(code, person[:, 0], strict=True):
-        if not 0 <= value < limits.PERSONS:
-            raise PersonOutOfRange(f"PERSON is {value}; accepted: 0..{limits.PERSONS - 1}")
+        if not 0 <= value < recipe.styles:
+            raise PersonOutOfRange(f"PERSON is {value}; accepted: 0..{recipe.styles - 1}")
         row[value] = 1.0
     return code

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from emotalk_contract.pipeline import pipeline
 from emotalk_contract.recipe import MANIFEST_NAME, Manifest, ManifestError
 from emotalk_contract.repository import VERSION
-from emotalk_contract.tensors import GRAPHS, LIVE
+from emotalk_contract.tensors import LIVE
 from emotalk_server.errors import CorruptRepository, InvalidRepository
 
 logger = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ def check_manifest(repository: Path, suffix: str) -> Manifest:
         logger.info("checking %.1f GB of graphs against %s", size / 1e9, repository / MANIFEST_NAME)
     for file in described:
         check_file(file)
-    for model in GRAPHS:
+    for model in pipeline(manifest.recipe).graphs:
         path = repository / model.name / VERSION / f"model{suffix}"
         if path not in {file.path for file in described}:
             logger.warning("%s is served unchecked: %s does not name it", path, repository / MANIFEST_NAME)

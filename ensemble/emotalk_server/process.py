@@ -16,6 +16,8 @@ from pathlib import Path
 from emotalk_contract import tensors
 from emotalk_contract.configs import PROFILE_PATHS, Profile
 from emotalk_contract.launch import SERVER_FOLDER
+from emotalk_contract.pipeline import Pipeline, pipeline
+from emotalk_contract.recipe import Manifest, ManifestError, Recipe
 from emotalk_contract.repository import VERSION
 from emotalk_server import restrictions
 from emotalk_server.errors import (
@@ -237,18 +239,19 @@ def check_repository(repository: Path, profile: Profile) -> None:
         MissingGraph: a network's file is missing.
         CorruptRepository: a file is not the one that the manifest describes.
     """
-    for model in (*tensors.STEPS, tensors.ENSEMBLE):
+    served = _pipeline(repository)
+    for model in (*served.steps, tensors.ENSEMBLE):
         if not (repository / model.name / "config.pbtxt").is_file():
             raise InvalidRepository(
                 f"{repository} is not an EmoTalk model repository: {model.name}/config.pbtxt is missing. "
                 "`emotalk-export --repository DIR` writes one"
             )
-    if not all((repository / model.name / PROFILE_PATHS[profile]).is_file() for model in tensors.GRAPHS):
+    if not all((repository / model.name / PROFILE_PATHS[profile]).is_file() for model in served.graphs):
         raise UnsupportedProfile(
             f"{repository} has no configs for the profile {profile}: int8 graphs are for CPUs; accepted: --profile cpu"
         )
     suffix = ".plan" if profile == "tensorrt" else ".onnx"
-    for model in tensors.GRAPHS:
+    for model in served.graphs:
         path = repository / model.name / VERSION / f"model{suffix}"
         if not path.is_file():
             option = " --tensorrt" if profile == "tensorrt" else ""
@@ -257,3 +260,11 @@ def check_repository(repository: Path, profile: Profile) -> None:
         for path in (LIVE_CONFIG, LIVE_FILE):
             if not (repository / path).is_file():
                 raise MissingGraph(f"{repository / path} is missing; `emotalk-export` writes it")
+
+
+def _pipeline(repository: Path) -> Pipeline:
+    """The steps that ``repository`` should have; all of them where its manifest cannot say (which is refused later)."""
+    try:
+        return pipeline(Manifest.load(repository).recipe)
+    except ManifestError:
+        return pipeline(Recipe())

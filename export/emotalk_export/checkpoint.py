@@ -25,11 +25,11 @@ from emotalk_contract.timing import CONV_KERNELS
 from emotalk_export.errors import (
     CheckpointMismatch,
     CheckpointNotFinite,
-    CheckpointNotFound,
     CheckpointUnreadable,
     InvalidAttentionHeads,
     NotACheckpoint,
 )
+from emotalk_export.unpacking import unpacked
 
 CONTENT_PREFIX = "audio_encoder_cont."
 EMOTION_PREFIX = "audio_encoder_emo.wav2vec2."
@@ -117,16 +117,15 @@ class NetworkSize:
 
 
 def open_checkpoint(path: Path) -> CheckpointFile:
-    """Open ``path`` without running any code in it (``weights_only``).
+    """Open ``path``, or the torch file in the archive ``path``, without running any code in it (``weights_only``).
 
     Raises:
         CheckpointNotFound: the file does not exist.
-        CheckpointUnreadable: torch cannot load it.
+        CheckpointUnreadable: torch cannot load it; its subclasses say more where the first bytes do.
         NotACheckpoint: it holds something else than a mapping.
     """
-    if not path.is_file():
-        raise CheckpointNotFound(f"{path} is not a file; accepted: a checkpoint such as EmoTalk.pth")
-    content = _load(path)
+    with unpacked(path) as inner:
+        content = _load(inner, path)
     if not isinstance(content, Mapping) or not content:
         raise NotACheckpoint(
             f"{path} holds {_describe(content)}; accepted: a state_dict (a mapping of names to tensors)"
@@ -144,14 +143,15 @@ def _digest(file: Any) -> Any:
     return digest
 
 
-def _load(path: Path) -> Any:
+def _load(inner: Path, path: Path) -> Any:
+    """The content of the torch file ``inner``, which messages call ``path``."""
     # Only torch's zip layout (since 1.6) can be mapped into memory; the older one has to be read.
-    mappable = zipfile.is_zipfile(path)
+    mappable = zipfile.is_zipfile(inner)
     try:
         with warnings.catch_warnings():
             # About files that torch did not write; those that cannot be read are errors below.
             warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mappable)
+            return torch.load(inner, map_location="cpu", weights_only=True, mmap=mappable)
     except (RuntimeError, ValueError, EOFError, OSError, LookupError, pickle.UnpicklingError) as error:
         raise CheckpointUnreadable(
             f"{path} ({path.stat().st_size} bytes) is not a checkpoint that can be loaded: {_reason(error)}"
@@ -174,6 +174,15 @@ def _describe(content: Any) -> str:
     return f"a {type(content).__name__}"
 
 
+def unwrapped(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The state_dict in ``content``: itself, or what a training script kept beside its optimiser's."""
+    for wrapper in _WRAPPERS:
+        inner = content.get(wrapper)
+        if isinstance(inner, Mapping):
+            return inner
+    return content
+
+
 def released_state(file: CheckpointFile) -> dict[str, Tensor]:
     """The tensors of ``file`` under the released layout's names.
 
@@ -183,12 +192,7 @@ def released_state(file: CheckpointFile) -> dict[str, Tensor]:
     Raises:
         NotACheckpoint: a value is not a tensor of floats.
     """
-    content = file.content
-    for wrapper in _WRAPPERS:
-        inner = content.get(wrapper)
-        if isinstance(inner, Mapping):
-            content = inner
-            break
+    content = unwrapped(file.content)
     state: dict[str, Tensor] = {}
     parallel = all(str(key).startswith(_PARALLEL) for key in content)
     for key, value in content.items():

@@ -1,4 +1,4 @@
-"""``emotalk-export``: from ``EmoTalk.pth`` to a model repository that Triton serves."""
+"""``emotalk-export``: from a downloaded checkpoint to a model repository that Triton serves."""
 
 from __future__ import annotations
 
@@ -40,9 +40,25 @@ def _precision(value: str) -> str:
 
 @application.command()
 def run(
-    checkpoint: Annotated[Path, typer.Option(help="EmoTalk.pth, or a compact face of this project.")],
     repository: Annotated[Path, typer.Option(help="Folder of the model repository; replaced in one step.")],
-    attention_heads: Annotated[int, typer.Option(help="Heads of EmoTalk's encoders.")] = 16,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="EmoTalk.pth, or a compact face of this project.", show_default=False)
+    ] = None,
+    lam: Annotated[
+        Path | None,
+        typer.Option(help="LAM-A2E's checkpoint instead: LAM_audio2exp_streaming.tar as it comes.", show_default=False),
+    ] = None,
+    attention_heads: Annotated[
+        int | None,
+        typer.Option(
+            help="Heads of the encoders, which no checkpoint tells. Default: the released network's (EmoTalk 16, "
+            "LAM-A2E 12).",
+            show_default=False,
+        ),
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="The weights' licence in your words; the served model's config tells it.")
+    ] = None,
     precision: Annotated[str, typer.Option(help="fp32, fp16, or int8 for CPUs.", callback=_precision)] = "fp32",
     calibration: Annotated[
         list[Path] | None,
@@ -53,6 +69,9 @@ def run(
     ] = False,
 ) -> None:
     """Write the model repository of a checkpoint, and prove that its graphs give what torch gives."""
+    if (checkpoint is None) == (lam is None):
+        given = "neither" if lam is None else "both"
+        raise typer.BadParameter(f"{given} of --checkpoint and --lam are given; accepted: one of them")
     # torch takes seconds to load: not for --help, nor for a wrong option.
     from emotalk_export.errors import ExportError
     from emotalk_export.exporter import export
@@ -66,9 +85,11 @@ def run(
                 bar.update(task, description=what, completed=done, total=total)
 
             manifest = export(
-                checkpoint,
+                checkpoint or lam,  # type: ignore[arg-type]  # one of them is given
                 repository,
+                layout="emotalk" if lam is None else "lam",
                 attention_heads=attention_heads,
+                licence=licence or "",
                 precision=precision,  # type: ignore[arg-type]  # checked by _precision
                 tensorrt=tensorrt,
                 calibration=calibration or (),

@@ -1,11 +1,11 @@
 """The network in eager PyTorch, as its authors run it, in a process of its own: what a served one is compared with.
 
-    python -m emotalk_export.eager CHECKPOINT ATTENTION_HEADS
+    python -m emotalk_export.eager CHECKPOINT [ATTENTION_HEADS]
 
 Answers every line on standard input with one on standard output, both JSON:
 
-- ``{"audio": "in.npy", "output": "out.npy"}``: samples [n] at 16 kHz in, raw weights [F, 52] out, at level 1 and
-  person 0; answered by ``{"seconds": …, "peak_bytes": …}``, of this process so far.
+- ``{"audio": "in.npy", "output": "out.npy"}``: samples [n] at 16 kHz in, raw weights [F, 52] out, of person 0 (at
+  level 1 where there are levels); answered by ``{"seconds": …, "peak_bytes": …}``, of this process so far.
 - ``{"flops": "in.npy"}``: ``{"flops": …}`` of the same.
 - ``{"gemm": [m, k, n]}``: ``{"flops_per_s": …}``, the fastest of some float32 products of that size, by PyTorch or by
   ONNX Runtime (on some processors the one has better kernels, on some the other).
@@ -30,10 +30,13 @@ from onnxruntime import InferenceSession
 from torch.utils.flop_counter import FlopCounterMode
 
 from emotalk_contract import tensors
-from emotalk_contract.limits import PERSONS
+from emotalk_contract.pipeline import pipeline
 from emotalk_contract.timing import Window
-from emotalk_export.face import EmoTalkFace, open_face
-from emotalk_export.network import Content, Decoder, Emotion, Frontend
+from emotalk_export.checkpoint import open_checkpoint
+from emotalk_export.errors import CheckpointError
+from emotalk_export.face import EmoTalkFace, LamFace, Layout, open_face, told_apart
+from emotalk_export.lam import WholeClipFrontend
+from emotalk_export.network import Frontend
 from emotalk_export.onnx_export import OPSET
 from emotalk_export.validate import clip_inputs
 
@@ -42,22 +45,21 @@ PRODUCTS = 10
 
 
 class Eager:
-    """The four modules one after the other, with both frontends, whether they are identical or not."""
+    """The modules of a face one after the other, with nothing shared or folded that its authors do not."""
 
-    def __init__(self, face: EmoTalkFace) -> None:
-        state, size = face.checkpoint.state, face.checkpoint.size
+    def __init__(self, face: EmoTalkFace | LamFace) -> None:
         self._recipe = face.recipe
-        self._modules = {
-            tensors.FRONTEND: Frontend(state, identical=False),
-            tensors.CONTENT_ENCODER: Content(state, size),
-            tensors.EMOTION_ENCODER: Emotion(state, size),
-            tensors.DECODER: Decoder(state),
-        }
+        self._modules = {model: face.graph(model) for model in pipeline(face.recipe).graphs}
+        frontend = next(iter(self._modules))
+        if isinstance(face, EmoTalkFace):
+            self._modules[frontend] = Frontend(face.checkpoint.state, identical=False)
+        else:
+            self._modules[frontend] = WholeClipFrontend(face.checkpoint.state)
 
     def __call__(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
         """Raw weights [F, 52] of ``audio`` [n]."""
         window = Window.whole(len(audio))
-        given = clip_inputs(audio[None], window, self._recipe, np.ones((1, 1)), np.eye(1, PERSONS))
+        given = clip_inputs(audio[None], window, self._recipe, np.ones((1, 1)), np.eye(1, self._recipe.styles))
         known = {name: torch.from_numpy(array) for name, array in given.items()}
         with torch.inference_mode():
             for model, module in self._modules.items():
@@ -110,9 +112,15 @@ def _product(b: NDArray[np.float32]) -> onnx.ModelProto:
 
 def main() -> None:
     """Answer until there is nothing more."""
-    face = open_face(Path(sys.argv[1]), int(sys.argv[2]))
-    if not isinstance(face, EmoTalkFace):
-        sys.exit(f"{sys.argv[1]} is not a checkpoint in EmoTalk's released layout")
+    checkpoint = Path(sys.argv[1])
+    heads = int(sys.argv[2]) if len(sys.argv) > 2 else None
+    try:
+        layout: Layout = "lam" if told_apart(open_checkpoint(checkpoint)) == "lam" else "emotalk"
+        face = open_face(checkpoint, heads, layout)
+    except CheckpointError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    if not isinstance(face, (EmoTalkFace, LamFace)):
+        sys.exit(f"{checkpoint} is not a checkpoint in a released layout")
     network = Eager(face)
     for line in sys.stdin:
         sys.stdout.write(json.dumps(answer(network, json.loads(line))) + "\n")

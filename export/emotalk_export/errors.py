@@ -5,8 +5,12 @@
     ExportError
     ├── CheckpointError
     │   ├── CheckpointNotFound       no file of that name
-    │   ├── CheckpointUnreadable     a file that torch cannot load (truncated, corrupt, something else)
+    │   ├── CheckpointUnreadable     a file that torch cannot load (corrupt, something else)
+    │   │   ├── CheckpointTruncated      a download that was cut off
+    │   │   ├── CheckpointUnpacked       a torch file that was itself unpacked: once too often
+    │   │   └── WebPage                  a page or a pointer in place of the file
     │   ├── NotACheckpoint           it loads, but is not a mapping of names to tensors
+    │   ├── AnotherNetwork           the weights of another network than was said
     │   ├── CheckpointMismatch       missing, unexpected or misshapen keys, every one of them named
     │   ├── CheckpointNotFinite      weights that are NaN or infinite
     │   └── InvalidAttentionHeads    a number of heads that does not divide the hidden size
@@ -44,6 +48,22 @@ class CheckpointUnreadable(CheckpointError):
     """torch cannot load the file."""
 
 
+class CheckpointTruncated(CheckpointUnreadable):
+    """The file, or the archive around it, ends too soon."""
+
+
+class CheckpointUnpacked(CheckpointUnreadable):
+    """A part of a torch file, which was unpacked once too often."""
+
+
+class WebPage(CheckpointUnreadable):
+    """A failed download's leavings: a page, or a pointer to the file."""
+
+
+class AnotherNetwork(CheckpointError):
+    """A checkpoint of another network than the one that was named."""
+
+
 class NotACheckpoint(CheckpointError):
     """The file loads, but holds no mapping of names to tensors."""
 
@@ -51,7 +71,9 @@ class NotACheckpoint(CheckpointError):
 class CheckpointMismatch(CheckpointError):
     """Keys that are missing, unexpected or misshapen."""
 
-    def __init__(self, missing: list[str], unexpected: list[str], misshapen: list[str]) -> None:
+    def __init__(
+        self, missing: list[str], unexpected: list[str], misshapen: list[str], layout: str = "EmoTalk"
+    ) -> None:
         self.missing = missing
         """Names that the network needs and the checkpoint lacks."""
         self.unexpected = unexpected
@@ -63,7 +85,7 @@ class CheckpointMismatch(CheckpointError):
             for kind, keys in (("missing", missing), ("unexpected", unexpected), ("misshapen", misshapen))
             if keys
         ]
-        super().__init__("the checkpoint does not fit EmoTalk's layout. " + ". ".join(parts))
+        super().__init__(f"the checkpoint does not fit {layout}'s layout. " + ". ".join(parts))
 
 
 class CheckpointNotFinite(CheckpointError):

@@ -17,13 +17,14 @@ from typing import Any, TypeAlias
 
 from emotalk_contract import tensors
 from emotalk_contract.arkit import BLENDSHAPES
+from emotalk_contract.pipeline import pipeline
 from emotalk_contract.recipe import MANIFEST_NAME, Manifest, Precision
 from emotalk_contract.repository import VERSION, bundled, write_configs
 from emotalk_contract.tensors import Model
 from emotalk_contract.timing import SAMPLE_RATE
 from emotalk_export import int8, tensorrt
 from emotalk_export.errors import NotARepository, RepositoryNotWritable, UnsupportedPrecision
-from emotalk_export.face import Face, open_face
+from emotalk_export.face import Face, Layout, open_face
 from emotalk_export.onnx_export import INLINE_LIMIT, OPSET, GraphFiles, export_graph
 from emotalk_export.precision import halve
 from emotalk_export.shared_weights import share_weights
@@ -67,7 +68,9 @@ def export(
     checkpoint: Path,
     repository: Path,
     *,
-    attention_heads: int = 16,
+    layout: Layout = "emotalk",
+    attention_heads: int | None = None,
+    licence: str = "",
     precision: Precision = "fp32",
     tensorrt: bool = False,
     calibration: Sequence[Path] = (),
@@ -77,10 +80,12 @@ def export(
     """Write the model repository of ``checkpoint`` into the folder ``repository``, which is replaced in one step.
 
     Args:
-        checkpoint: a file in EmoTalk's released layout, or one of this project's compact faces.
+        checkpoint: a file in the released layout, or, where that is EmoTalk's, one of this project's compact faces.
         repository: a folder that is not there, is empty, or holds a model repository.
-        attention_heads: heads of EmoTalk's encoders (16 in the released network).
-        precision: ``fp16`` halves the size of EmoTalk's matrices, ``int8`` quarters it, for CPUs; inputs and outputs
+        layout: whose released weights they are.
+        attention_heads: heads of the encoders; None: as in the released network (EmoTalk's 16, LAM-A2E's 12).
+        licence: of the weights, in words; it is written into the manifest and the served model's config.
+        precision: ``fp16`` halves the size of the large matrices, ``int8`` quarters it, for CPUs; inputs and outputs
             stay float32.
         tensorrt: also build a ``model.plan`` of every graph, for the GPU of this machine; not of int8.
         calibration: audio files of speech, by which ``int8`` is fitted and judged; none: the sample voice.
@@ -98,11 +103,11 @@ def export(
     if precision != "int8" and calibration:
         raise UnsupportedPrecision(f"speech was given for {precision}, which needs none; only int8 is calibrated")
     tool = _tool() if tensorrt else None
-    steps = _Steps(progress, 2 + (3 if tool else 2) * len(tensors.GRAPHS))
+    steps = _Steps(progress, _step_count(tensors.GRAPHS, tool))
     extras = _foreign_files(repository)
     steps.begin(f"reading {checkpoint.name}")
-    face = open_face(checkpoint, attention_heads)
-    steps.more(face.recipe.steps is not None)
+    face = open_face(checkpoint, attention_heads, layout)
+    steps.total = _step_count(pipeline(face.recipe).graphs, tool) + (face.recipe.steps is not None)
     if precision not in face.precisions:
         raise UnsupportedPrecision(
             f"{face.description} cannot be exported as {precision}; accepted: {', '.join(face.precisions)}"
@@ -114,7 +119,7 @@ def export(
         with replacing(repository) as folder:
             for path in extras:
                 shutil.copy2(path, folder / path.name)
-            manifest = _write(face, folder, precision, tool, spoken, steps, inline_limit)
+            manifest = _write(face, folder, precision, licence, tool, spoken, steps, inline_limit)
             steps.begin(f"replacing {repository}")
     except OSError as error:
         raise RepositoryNotWritable(f"{repository} cannot be written: {error}") from error
@@ -127,25 +132,28 @@ def _tool() -> str:
     return tensorrt.find_tool()
 
 
+def _step_count(graphs: Sequence[Model], tool: str | None) -> int:
+    """Reading, replacing, and what is done with each graph."""
+    return 2 + (3 if tool else 2) * len(graphs)
+
+
 class _Steps:
     """Counts the steps of an export."""
 
     def __init__(self, progress: Progress | None, total: int) -> None:
         self._progress = progress or (lambda *_: None)
-        self._done, self._total = -1, total
+        self._done = -1
+        self.total = total
+        """May become less once it is known what the weights need."""
 
     def begin(self, what: str) -> None:
         """The step before is done."""
         self._done += 1
-        self._progress(what, self._done, self._total)
-
-    def more(self, steps: int) -> None:
-        """There are ``steps`` more than it seemed."""
-        self._total += steps
+        self._progress(what, self._done, self.total)
 
     def end(self) -> None:
         """All are done."""
-        self._progress("done", self._total, self._total)
+        self._progress("done", self.total, self.total)
 
 
 def _foreign_files(repository: Path) -> list[Path]:
@@ -174,15 +182,17 @@ def _write(
     face: Face,
     folder: Path,
     precision: Precision,
+    licence: str,
     tool: str | None,
     spoken: list[Trial],
     steps: _Steps,
     inline_limit: int,
 ) -> Manifest:
     running = [*trials(face.widths, face.recipe), *spoken]
+    graphs = pipeline(face.recipe).graphs
     proof = _Proof()
     files: dict[str, tuple[Path, ...]] = {}
-    for model in tensors.GRAPHS:
+    for model in graphs:
         version_folder = folder / model.name / VERSION
         version_folder.mkdir(parents=True)
         steps.begin(f"exporting {model.name}")
@@ -195,15 +205,15 @@ def _write(
     if spoken:
         proof.speech = _speech_report(spoken)
     if tool:
-        for model in tensors.GRAPHS:
+        for model in graphs:
             steps.begin(f"building the TensorRT plan of {model.name}")
             tensorrt.build_plan(tool, files[model.name][0], model, face.widths, precision)
     python_models = PYTHON_MODELS
     if face.recipe.steps is not None:
         steps.begin(f"exporting {tensors.LIVE.name}, and checking its streams against whole clips")
     if written := face.write_step(folder / tensors.LIVE.name / VERSION):
-        graphs = {model.name: files[model.name][0] for model in tensors.GRAPHS}
-        files[tensors.LIVE.name] = share_weights(written[0].graph, graphs)
+        sources = {model.name: files[model.name][0] for model in graphs}
+        files[tensors.LIVE.name] = share_weights(written[0].graph, sources)
         proof.graphs[tensors.LIVE.name] = {tensors.STEP_ROWS.name: written[1]}
         python_models = (*python_models, tensors.LIVE)
     manifest = Manifest(
@@ -212,6 +222,7 @@ def _write(
         widths=face.widths,
         precision=precision,
         encoders_alike=face.encoders_alike,
+        licence=licence,
         provenance=_provenance(face, precision, proof, files),
     )
     for model in python_models:

@@ -1,33 +1,46 @@
-"""The start of an export: four graph modules and what surrounds them, whoever trained them.
+"""The start of an export: graph modules and what surrounds them, whoever trained them.
 
-:func:`open_face` tells the layouts of checkpoints apart: the released EmoTalk, and this project's own compact face.
+:func:`open_face` tells the layouts of checkpoints apart: the released EmoTalk, the released LAM-A2E, and this project's
+own compact face.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from torch import nn
 
 from emotalk_contract import tensors
+from emotalk_contract.clip_statistics import statistics_width
 from emotalk_contract.live_steps import StepReach
 from emotalk_contract.recipe import ManifestError, Precision, Recipe, Widths
 from emotalk_contract.tensors import Model
-from emotalk_contract.timing import SAMPLE_RATE
-from emotalk_export.checkpoint import CheckpointFile, open_checkpoint, read_emotalk
-from emotalk_export.errors import NotACheckpoint
+from emotalk_contract.timing import FEATURE_SPAN, SAMPLE_RATE
+from emotalk_export.checkpoint import CONTENT_PREFIX, CheckpointFile, open_checkpoint, read_emotalk, unwrapped
+from emotalk_export.errors import AnotherNetwork, NotACheckpoint
+from emotalk_export.lam import LamContent, LamDecoder, LamFrontend
+from emotalk_export.lam_checkpoint import ENCODER as LAM_ENCODER
+from emotalk_export.lam_checkpoint import PREFIX as LAM_PREFIX
+from emotalk_export.lam_checkpoint import read_lam
 from emotalk_export.network import Content, Decoder, Emotion, Frontend
 from emotalk_export.onnx_export import GraphFiles
 
+Layout: TypeAlias = Literal["emotalk", "lam"]
+"""Whose released weights are exported."""
+HEADS = 16
+"""Of each encoder of the released EmoTalk."""
+LAM_WINDOW_S = 40.0
+"""Seconds of a window of LAM-A2E: its attention reaches as far as there is sound, so the longer the better."""
 COMPACT_FORMAT = "emotalk-compact-1"
 """Layout of the bundled face model's checkpoints (:mod:`emotalk_export.compact`)."""
 
 
 class Face(Protocol):
-    """A set of weights that fits the contract's four graphs."""
+    """A set of weights that fits the contract's graphs."""
 
     @property
     def description(self) -> str:
@@ -187,17 +200,101 @@ def _step_fields(reach: StepReach) -> dict[str, Any]:
     return {f"step_{name}": value for name, value in asdict(reach).items()}
 
 
-def open_face(path: Path, attention_heads: int = 16) -> Face:
-    """The weights in the checkpoint ``path``, whichever layout it has.
+class LamFace:
+    """Weights in LAM-A2E's released layout: Apache-2.0, as their authors say."""
 
-    ``attention_heads`` is the number of heads of EmoTalk's encoders, which its tensors do not show.
+    precisions: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+    encoders_alike = False
+
+    def __init__(self, file: CheckpointFile, attention_heads: int | None) -> None:
+        """Check ``file``; see :func:`emotalk_export.lam_checkpoint.read_lam` for the errors."""
+        self.file = file
+        self.checkpoint = read_lam(file, attention_heads)
+        size = self.checkpoint.size
+        self.recipe = Recipe(
+            normalisation="patches",
+            frame_grid="align_corners",
+            styles=size.styles,
+            emotional=False,
+            min_samples=FEATURE_SPAN,
+            window_s=LAM_WINDOW_S,
+        )
+        self.description = f"LAM-A2E (user's checkpoint {file.sha256[:12]})"
+        self.widths = Widths(
+            content_features=size.encoder.conv,
+            emotion_features=0,
+            content=size.encoder.hidden,
+            emotion=0,
+            styles=size.styles,
+            statistics=statistics_width(self.recipe.normalisation),
+        )
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Sizes, and what was left out."""
+        return {"dimensions": asdict(self.checkpoint.size), "unneeded_keys": list(self.checkpoint.unneeded)}
+
+    def graph(self, model: Model) -> nn.Module:
+        """The module of ``model``."""
+        state, size = self.checkpoint.state, self.checkpoint.size
+        modules: dict[str, Callable[[], nn.Module]] = {
+            tensors.FRONTEND.name: lambda: LamFrontend(state),
+            tensors.CONTENT_ENCODER.name: lambda: LamContent(state, size),
+            tensors.DECODER.name: lambda: LamDecoder(state, size),
+        }
+        return modules[model.name]().eval()
+
+    def write_step(self, folder: Path) -> None:  # noqa: ARG002  # the protocol's
+        """Do nothing: every frame of LAM-A2E sees its whole clip."""
+        return
+
+
+def open_face(path: Path, attention_heads: int | None = None, layout: Layout = "emotalk") -> Face:
+    """The weights in the checkpoint ``path``.
+
+    Args:
+        path: a checkpoint file, or the archive that it came in.
+        attention_heads: heads of the encoders, which no tensor shows; None: as in the released network.
+        layout: whose released weights they are; ``emotalk`` may be one of this project's compact faces, too.
 
     Raises:
         CheckpointError: the subclass that says what is wrong with the file.
     """
     file = open_checkpoint(path)
-    if file.format is None:
-        return EmoTalkFace(file, attention_heads)
-    if file.format == COMPACT_FORMAT:
+    if layout == "emotalk" and file.format == COMPACT_FORMAT:
         return CompactFaceModel(file)
-    raise NotACheckpoint(f"{path} has format {file.format!r}; accepted: {COMPACT_FORMAT!r} or a plain state_dict")
+    if file.format not in (None, COMPACT_FORMAT):
+        raise NotACheckpoint(f"{path} has format {file.format!r}; accepted: {COMPACT_FORMAT!r} or a plain state_dict")
+    found = told_apart(file)
+    if found not in (None, layout):
+        raise AnotherNetwork(f"{path} holds {_FOUND[found]}; accepted: {_WANTED[layout]}")
+    if layout == "lam":
+        return LamFace(file, attention_heads)
+    return EmoTalkFace(file, HEADS if attention_heads is None else attention_heads)
+
+
+def told_apart(file: CheckpointFile) -> Layout | Literal["compact", "wav2vec2"] | None:
+    """Whose weights these are, by names that only they have; None: nobody's that is known here."""
+    if file.format == COMPACT_FORMAT:
+        return "compact"
+    keys = [key.removeprefix("module.") for key in unwrapped(file.content)]
+    if any(key.startswith(CONTENT_PREFIX) for key in keys):
+        return "emotalk"
+    bare = [key.removeprefix(LAM_PREFIX) for key in keys]
+    if any(key.startswith(LAM_ENCODER) for key in bare):
+        return "lam"
+    if any(re.match(r"(wav2vec2\.)?(feature_extractor\.conv_layers|encoder\.pos_conv_embed)\.", key) for key in keys):
+        return "wav2vec2"
+    return None
+
+
+_FOUND = {
+    "emotalk": "EmoTalk's weights (`--checkpoint` takes them)",
+    "lam": "LAM-A2E's weights (`--lam` takes them)",
+    "compact": "one of this project's compact faces (`--checkpoint` takes it)",
+    "wav2vec2": "a wav2vec 2.0 encoder by itself, from which a face network is trained, and which gives no face",
+}
+_WANTED: Mapping[Layout, str] = {
+    "emotalk": "EmoTalk.pth, or a compact face of this project",
+    "lam": "LAM-A2E's checkpoint, such as LAM_audio2exp_streaming.tar",
+}

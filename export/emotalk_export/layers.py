@@ -88,6 +88,15 @@ class Convolution(Half):
         return y.float().transpose(1, 2)
 
 
+class ChannelConvolution(Convolution):
+    """The same for channels first, [B, C, T] to [B, C', T'], for convolutions that follow each other without norms."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, T] to [B, C', T'], computed in the type of the weights, given back as float32."""
+        x = x.to(self.weight.dtype)
+        return F.conv1d(x, self.weight, self.bias, self.stride, self.padding, groups=self.groups).float()
+
+
 class LayerNorm(nn.Module):
     """Layer norm over the last axis, in and out float32 whatever comes in."""
 

@@ -17,6 +17,7 @@ inputs and outputs. What is linear and fixed is folded when the weights are read
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -84,7 +85,7 @@ class TransformerLayer(nn.Module):
         super().__init__()
         self.heads = heads
         self.norm = LayerNorm.of(state, f"{name}.layer_norm")
-        self.q = _scaled_query(state[f"{name}.attention.q_proj.weight"], state[f"{name}.attention.q_proj.bias"], heads)
+        self.q = scaled_query(state[f"{name}.attention.q_proj.weight"], state[f"{name}.attention.q_proj.bias"], heads)
         self.k = Linear.of(state, f"{name}.attention.k_proj")
         self.v = Linear.of(state, f"{name}.attention.v_proj")
         self.out = Linear.of(state, f"{name}.attention.out_proj")
@@ -99,16 +100,25 @@ class TransformerLayer(nn.Module):
         result: Tensor = x + self.output(F.gelu(self.intermediate(self.final_norm(x)))).float()
         return result
 
+    def makers(self) -> Iterator[tuple[nn.Module, list[nn.Module]]]:
+        """Yield what makes channels, and all that takes them."""
+        yield self.norm, [self.q, self.k, self.v]
+        yield self.v, [self.out]
+        yield self.final_norm, [self.intermediate]
 
-class Trunk(nn.Module):
-    """wav2vec 2.0's feature projection and transformer: features [B, F, conv] to [B, F, hidden], any frame rate."""
 
-    def __init__(self, state: State, prefix: str, size: TrunkSize, heads: int) -> None:
+class Embedding(nn.Module):
+    """wav2vec 2.0 before its transformer: ``y = project(norm(x)); y + gelu(position convolution(y))``.
+
+    Features [B, F, conv] to [B, F, hidden], any frame rate.
+    """
+
+    def __init__(self, state: State, prefix: str, size: TrunkSize) -> None:
         super().__init__()
         self.projection_norm = LayerNorm.of(state, f"{prefix}feature_projection.layer_norm")
         self.projection = Linear.of(state, f"{prefix}feature_projection.projection")
         self.position = Convolution(
-            _normed_weight(
+            normed_weight(
                 state[f"{prefix}encoder.pos_conv_embed.conv.weight_g"],
                 state[f"{prefix}encoder.pos_conv_embed.conv.weight_v"],
             ),
@@ -118,6 +128,22 @@ class Trunk(nn.Module):
         )
         # An even kernel padded by half of it on both sides gives one output too many: the last is dropped.
         self.surplus = 1 - size.position_kernel % 2
+
+    def embedded(self, features: Tensor) -> Tensor:
+        """Features [B, F, conv] to [B, F, hidden]."""
+        x = self.projection(self.projection_norm(features)).float()
+        position = self.position(x)
+        if self.surplus:
+            position = position[:, : -self.surplus]
+        result: Tensor = x + F.gelu(position)
+        return result
+
+
+class Trunk(Embedding):
+    """wav2vec 2.0's feature projection and transformer in its "stable layer norm" form, any frame rate."""
+
+    def __init__(self, state: State, prefix: str, size: TrunkSize, heads: int) -> None:
+        super().__init__(state, prefix, size)
         self.layers = nn.ModuleList(
             TransformerLayer(state, f"{prefix}encoder.layers.{i}", heads) for i in range(size.layers)
         )
@@ -125,15 +151,17 @@ class Trunk(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features [B, F, conv] to [B, F, hidden]."""
-        x = self.projection(self.projection_norm(features)).float()
-        position = self.position(x)
-        if self.surplus:
-            position = position[:, : -self.surplus]
-        x = x + F.gelu(position)
+        x = self.embedded(features)
         for layer in self.layers:
             x = layer(x)
         result: Tensor = self.norm(x)
         return result
+
+    def makers(self) -> Iterator[tuple[nn.Module, list[nn.Module]]]:
+        """Yield what makes channels, and all that takes them: one may divide by what the others multiply with."""
+        yield self.projection_norm, [self.projection]
+        for layer in self.layers:
+            yield from layer.makers()  # type: ignore[operator]  # torch says Tensor | Module of a list's items
 
 
 class Content(nn.Module):
@@ -176,7 +204,7 @@ class Decoder(nn.Module):
         self.person_map = Linear.of(state, "obj_vector_person")
         weights = state[f"{layer}self_attn.in_proj_weight"].chunk(3)
         biases = state[f"{layer}self_attn.in_proj_bias"].chunk(3)
-        self.q = _scaled_query(weights[0], biases[0], DECODER_HEADS)
+        self.q = scaled_query(weights[0], biases[0], DECODER_HEADS)
         self.k, self.v = Linear(weights[1], biases[1]), Linear(weights[2], biases[2])
         self.out = Linear.of(state, f"{layer}self_attn.out_proj")
         value = (
@@ -228,12 +256,13 @@ def _folded(*maps: tuple[Tensor, Tensor]) -> Linear:
     return Linear(weight, bias)
 
 
-def _scaled_query(weight: Tensor, bias: Tensor, heads: int) -> Linear:
+def scaled_query(weight: Tensor, bias: Tensor, heads: int) -> Linear:
+    """A query projection with 1/sqrt(head width) in it, as :func:`emotalk_export.layers.attention` wants it."""
     scale = 1 / math.sqrt(weight.shape[0] // heads)
     return Linear(weight.double() * scale, bias.double() * scale)
 
 
-def _normed_weight(g: Tensor, v: Tensor) -> Tensor:
+def normed_weight(g: Tensor, v: Tensor) -> Tensor:
     """Weight norm over all axes but the last: ``g v / |v|``."""
     wide = v.double()
     return g.double() * wide / wide.pow(2).sum(dim=(0, 1), keepdim=True).sqrt()

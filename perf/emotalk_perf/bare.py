@@ -11,7 +11,7 @@ from google.protobuf import json_format, text_format
 from numpy.typing import NDArray
 from tritonclient.grpc import model_config_pb2
 
-from emotalk_contract import tensors
+from emotalk_contract.pipeline import pipeline
 from emotalk_contract.recipe import SHARE_PARAMETER, Manifest
 from emotalk_contract.repository import VERSION
 from emotalk_ensemble.backend.session import Instance, Network
@@ -26,7 +26,7 @@ class BareEnsemble:
 
     def __init__(self, repository: Path) -> None:
         self._recipe = Manifest.load(repository).recipe
-        self._networks = [network(repository, model.name) for model in tensors.GRAPHS]
+        self._networks = [network(repository, model.name) for model in pipeline(self._recipe).graphs]
 
     def __call__(self, parameters: Mapping[str, Any] | None = None, **inputs: NDArray[Any]) -> Arrays:
         """The ensemble's outputs, by name, for its inputs [1, ...], by name, and its request parameters."""

@@ -164,9 +164,12 @@ def gateway(
 @app.command("compare")
 def against_eager(
     audio: Audio,
-    checkpoint: Annotated[Path, typer.Option(help="EmoTalk.pth, for eager PyTorch.")],
+    checkpoint: Annotated[Path, typer.Option(help="The exported checkpoint, for eager PyTorch.")],
     repository: Annotated[list[Path], typer.Option(help="What was exported from it; several times: all of them.")],
-    attention_heads: Annotated[int, typer.Option(help="Heads of the checkpoint's encoders.")] = 16,
+    attention_heads: Annotated[
+        int | None,
+        typer.Option(help="Heads of the checkpoint's encoders. Default: the released network's.", show_default=False),
+    ] = None,
     seconds: Annotated[str, typer.Option(metavar="S,S…", help="Of speech.")] = "1,5,25",
     rounds: Annotated[int, typer.Option(min=1, help="How often every way is run.")] = 5,
     page: Page = None,

@@ -64,7 +64,7 @@ class Comparison:
 
 def run(
     checkpoint: Path,
-    attention_heads: int,
+    attention_heads: int | None,
     repositories: Sequence[Path],
     speech: NDArray[np.float32],
     lengths: Sequence[float],

@@ -27,8 +27,9 @@ class EagerNetwork:
         EagerFailed: by whatever is asked of it.
     """
 
-    def __init__(self, checkpoint: Path, attention_heads: int) -> None:
-        command = [sys.executable, "-m", "emotalk_export.eager", str(checkpoint), str(attention_heads)]
+    def __init__(self, checkpoint: Path, attention_heads: int | None = None) -> None:
+        command = [sys.executable, "-m", "emotalk_export.eager", str(checkpoint)]
+        command += [] if attention_heads is None else [str(attention_heads)]
         self._folder = tempfile.TemporaryDirectory(prefix="emotalk-eager-")
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.peak_bytes = 0

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from emotalk_client.errors import ServerError
 from emotalk_client.faces.formats import writing
 from emotalk_contract import tensors
+from emotalk_contract.pipeline import OPTIONAL_STEPS
 from emotalk_perf import windows
 from emotalk_perf.analyzer import NAME, Analyzer
 from emotalk_perf.endpoint import Endpoint
@@ -240,10 +241,16 @@ def read(report: Path, said: str) -> Figures:
             windows_per_s=whole["Inferences/Second"],
             average=whole["Avg latency"] / 1000,
             percentiles=tuple(whole[f"p{share} latency"] / 1000 for share in PERCENTILES),
-            steps={model.name: _step(report, model.name) for model in tensors.STEPS},
+            steps=_steps(report),
         )
     except KeyError as error:
         raise UnexpectedReport(f"{report.name} has no column {error}; it has {', '.join(whole)}") from error
+
+
+def _steps(report: Path) -> dict[str, Step]:
+    names = [model.name for model in tensors.STEPS]
+    seen = {path.name.partition("_v")[0] for path in _step_reports(report)}
+    return {name: _step(report, name) for name in names if name in seen or name not in OPTIONAL_STEPS}
 
 
 def _step(report: Path, model: str) -> Step:

@@ -29,7 +29,7 @@ def markdown(rows: Sequence[Row], remark: str) -> str:
     ]
     if failures := [f"- {_name(row)}: {row.failure}" for row in rows if row.failure]:
         parts.append("Without figures:\n\n" + "\n".join(failures))
-    steps = [model.name for model in tensors.STEPS]
+    steps = _seen(rows)
     parts += [
         "Milliseconds of one request in each step, waiting + computing, by Triton's own clock. The two encoders run "
         "side by side, and a step begins while the one before still hands out its result, so that the sum may be more "
@@ -72,8 +72,14 @@ def _line(row: Row) -> list[str]:
 
 def _steps(row: Row, names: Iterable[str]) -> list[str]:
     assert row.figures is not None  # noqa: S101  # the caller's filter
-    steps = (row.figures.steps[name] for name in names)
-    return [*_head(row), *(f"{step.queue:.1f} + {step.compute:.1f}" for step in steps)]
+    steps = (row.figures.steps.get(name) for name in names)
+    return [*_head(row), *(f"{step.queue:.1f} + {step.compute:.1f}" if step else "" for step in steps)]
+
+
+def _seen(rows: Sequence[Row]) -> list[str]:
+    """Names of the steps that ran in any row, in the order in which they run; all where nothing did."""
+    seen = {name for row in rows if row.figures for name in row.figures.steps}
+    return [model.name for model in tensors.STEPS if model.name in seen or not seen]
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:
@@ -82,7 +88,7 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
     Raises:
         UnwritableFile: ``path`` cannot be written.
     """
-    steps = [model.name for model in tensors.STEPS]
+    steps = _seen(rows)
     head = ["model", "precision", "protocol", "window_s", "concurrency", "requests", "errors"]
     head += ["windows_per_s", "speech_s_per_s", "average_ms", *(f"p{share}_ms" for share in PERCENTILES)]
     head += [f"{name}_{part}_ms" for name in steps for part in PARTS]

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from tritonclient.grpc import model_config_pb2
 
 from emotalk_client import EmoTalkClient
-from emotalk_contract import tensors
+from emotalk_contract.pipeline import pipeline
 from emotalk_contract.recipe import SHARE_PARAMETER, Manifest
 from emotalk_perf.clips import excerpt, in_one, patient
 from emotalk_perf.process_tree import tree_bytes
@@ -113,7 +113,7 @@ def alternative(repository: Path, wanted: Alternative) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="emotalk-settings-") as name:
         folder = Path(name, "repository")
         shutil.copytree(repository, folder, copy_function=_link)
-        for model in tensors.GRAPHS:
+        for model in pipeline(Manifest.load(folder).recipe).graphs:
             path = folder / model.name / "config.pbtxt"
             config = text_format.Parse(path.read_text("utf-8"), model_config_pb2.ModelConfig())
             for key, value in wanted.parameters.items():

@@ -12,6 +12,7 @@ from emotalk_client.audio.resampler import Resampler
 from emotalk_client.errors import InvalidAudio, TruncatedAudio, UnreadableAudio
 from emotalk_client.windows.clip import Clip
 from emotalk_client.wire.retry import Deadline
+from emotalk_contract.clip_statistics import statistics_of
 from emotalk_contract.errors import AudioNotFinite, AudioOutOfRange
 
 pytestmark = pytest.mark.unit
@@ -139,9 +140,11 @@ def test_a_files_rate_is_its_own():
 
 async def test_statistics_are_the_whole_clips():
     clip = noise(3_000_000)[:, 0] + 0.25
-    facts = await Clip(clip, 16_000).facts(Deadline.after(60))
+    facts = await Clip(clip, 16_000).facts(Deadline.after(60), "clip")
     assert facts.samples == len(clip)
     np.testing.assert_allclose(facts.statistics, [clip.astype(float).mean(), clip.astype(float).var()], rtol=1e-6)
+    patches = await Clip(clip, 16_000).facts(Deadline.after(60), "patches")
+    np.testing.assert_allclose(patches.statistics, statistics_of(clip, "patches"), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "ogg"])

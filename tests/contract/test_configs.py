@@ -1,7 +1,7 @@
 """The generated config.pbtxt files, read back with the real protocol buffers."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -12,6 +12,7 @@ from tritonclient.grpc import model_config_pb2
 from emotalk_contract import repository, tensors
 from emotalk_contract.configs import config_files, longest_axes
 from emotalk_contract.limits import MAX_CLIP_SAMPLES, MAX_FRAMES, MAX_SAMPLES
+from emotalk_contract.pipeline import pipeline
 from emotalk_contract.protobuf_text import Enum, dumps
 from emotalk_contract.recipe import Manifest, Recipe, Widths
 from emotalk_contract.timing import FEATURE_HOP, feature_count
@@ -19,24 +20,39 @@ from emotalk_ensemble.preprocess import preprocess
 
 pytestmark = pytest.mark.unit
 
-MANIFEST = Manifest('a "quoted" name', Recipe(normalisation="none"), Widths(5, 6, 7, 8))
-CONFIGS = {
-    path: text_format.Parse(text, model_config_pb2.ModelConfig())
-    for path, text in config_files(MANIFEST, queue_size=17).items()
-}
+MANIFEST = Manifest('a "quoted" name', Recipe(normalisation="none"), Widths(5, 6, 7, 8), licence="mine")
+WITHOUT_EMOTIONS = Manifest(
+    "no emotions", Recipe(normalisation="patches", emotional=False, styles=12), Widths(5, 0, 7, 0, 12, 110)
+)
+
+
+def parsed_configs(manifest):
+    files = config_files(manifest, queue_size=17)
+    return {path: text_format.Parse(text, model_config_pb2.ModelConfig()) for path, text in files.items()}
+
+
+CONFIGS = parsed_configs(MANIFEST)
 PATHS = sorted(str(path) for path in CONFIGS)
+
+
+GRAPHS = pipeline(MANIFEST.recipe).graphs
 
 
 def config(path):
     return CONFIGS[PurePosixPath(path)]
 
 
+@pytest.mark.parametrize("manifest", [MANIFEST, WITHOUT_EMOTIONS], ids=["emotions", "none"])
 @pytest.mark.parametrize("path", PATHS)
-def test_tensors_are_the_contracts(path):
-    parsed = config(path)
-    model = next(m for m in (*tensors.STEPS, tensors.ENSEMBLE) if m.name == PurePosixPath(path).parts[0])
+def test_tensors_are_the_contracts(path, manifest):
+    served = pipeline(manifest.recipe)
+    parsed = parsed_configs(manifest).get(PurePosixPath(path))
+    model = next((m for m in (*served.steps, tensors.ENSEMBLE) if m.name == PurePosixPath(path).parts[0]), None)
+    if model is None:
+        assert parsed is None
+        return
     assert parsed.name == model.name
-    widths = {"content_features": 5, "emotion_features": 6, "content": 7, "emotion": 8}
+    widths = asdict(manifest.widths)
     for entries, expected in ((parsed.input, model.inputs), (parsed.output, model.outputs)):
         assert [e.name for e in entries] == [t.name for t in expected]
         for entry, tensor in zip(entries, expected, strict=True):
@@ -66,11 +82,26 @@ def test_profiles(model):
     assert gpu.dynamic_batching.max_queue_delay_microseconds > 0
 
 
-@pytest.mark.parametrize("model", tensors.GRAPHS, ids=[m.name for m in tensors.GRAPHS])
+def test_a_model_without_emotions_has_no_emotion_encoder_and_its_ensemble_takes_the_same():
+    configs = parsed_configs(WITHOUT_EMOTIONS)
+    assert not [path for path in configs if path.parts[0] == "wav2vec_emotion"]
+    ensemble = configs[PurePosixPath("emotalk", "config.pbtxt")]
+    assert [i.name for i in ensemble.input] == [t.name for t in tensors.ENSEMBLE.inputs]
+    assert {i.name: list(i.dims) for i in ensemble.input}["STYLE"] == [12]
+    steps = [step.model_name for step in ensemble.ensemble_scheduling.step]
+    assert steps == [model.name for model in pipeline(WITHOUT_EMOTIONS.recipe).steps]
+    known = {i.name for i in ensemble.input}
+    for step in ensemble.ensemble_scheduling.step:
+        assert set(step.input_map.values()) <= known
+        known |= set(step.output_map.values())
+    assert {o.name for o in ensemble.output} <= known
+
+
+@pytest.mark.parametrize("model", GRAPHS, ids=[m.name for m in GRAPHS])
 @pytest.mark.parametrize("profile", ["config", "configs/gpu"])
 def test_each_input_of_a_network_has_its_greatest_length(model, profile):
     lengths = json.loads(config(f"{model.name}/{profile}.pbtxt").parameters["longest_inputs"].string_value)
-    assert set(lengths) == {t.name for t in model.inputs if isinstance(t.axes[0], str)}
+    assert set(lengths) == {t.name for t in model.inputs if t.axes[0] in longest_axes(MANIFEST.recipe)}
     assert lengths.get("CONTENT_POSITIONS", MAX_FRAMES) == MAX_FRAMES
 
 
@@ -128,7 +159,8 @@ def test_the_recipe_travels_in_the_parameters():
     for path in ("emotalk_preprocess/config.pbtxt", "emotalk/config.pbtxt"):
         strings = {key: value.string_value for key, value in config(path).parameters.items()}
         assert Recipe.from_strings(strings) == MANIFEST.recipe
-    assert config("emotalk/config.pbtxt").parameters["model"].string_value == 'a "quoted" name'
+    about = config("emotalk/config.pbtxt").parameters
+    assert (about["model"].string_value, about["licence"].string_value) == ('a "quoted" name', "mine")
 
 
 def test_the_committed_configs_are_what_the_contract_generates():

@@ -6,6 +6,7 @@ import pytest
 
 from emotalk_contract import arkit, errors, tensors
 from emotalk_contract.options import Options
+from emotalk_contract.pipeline import OPTIONAL_STEPS, pipeline
 from emotalk_contract.recipe import Manifest, ManifestError, Recipe, Widths
 
 pytestmark = pytest.mark.unit
@@ -36,12 +37,29 @@ def test_other_orders_are_permutations_and_live_link_swaps_left_and_right():
     assert arkit.columns(apple)[:7] == [8, 10, 12, 14, 16, 18, 20]
 
 
-def test_steps_hand_on_what_the_next_ones_take():
+@pytest.mark.parametrize("recipe", [Recipe(), Recipe(normalisation="patches", emotional=False)])
+def test_steps_hand_on_what_the_next_ones_take(recipe):
     known = {t.name for t in tensors.ENSEMBLE.inputs}
-    for model in tensors.STEPS:
+    for model in pipeline(recipe).steps:
         assert {t.name for t in model.inputs} <= known
         known |= {t.name for t in model.outputs}
     assert {t.name for t in tensors.ENSEMBLE.outputs} <= known
+
+
+def test_only_the_optional_steps_are_ever_missing():
+    usual = {model.name for model in pipeline(Recipe()).steps}
+    least = {model.name for model in pipeline(Recipe(normalisation="none", emotional=False)).steps}
+    assert usual == {model.name for model in tensors.STEPS}
+    assert usual - least == OPTIONAL_STEPS
+
+
+def test_an_emotion_clip_cannot_share_a_normalised_first_convolution():
+    with pytest.raises(ManifestError, match=r"'patches' for an emotional model; accepted: 'clip' or 'none'"):
+        Recipe(normalisation="patches")
+    with pytest.raises(ManifestError, match="12 styles, the widths say 24"):
+        Manifest("two opinions", Recipe(styles=12), Widths(1, 1, 1, 1))
+    with pytest.raises(ManifestError, match="styles is 0"):
+        Recipe(styles=0)
 
 
 def test_options_survive_the_journey_as_parameters():

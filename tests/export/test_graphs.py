@@ -37,7 +37,7 @@ def operators(path: Path) -> Counter[str]:
 @pytest.mark.parametrize("model", tensors.GRAPHS, ids=lambda model: model.name)
 def test_names_types_and_axes_are_the_contract_s(small_repository: Path, model: Model) -> None:
     graph = onnx.load(graph_path(small_repository, model)).graph
-    widths = {"content_features": 32, "emotion_features": 32, "content": 64, "emotion": 64}
+    widths = {"content_features": 32, "emotion_features": 32, "content": 64, "emotion": 64, "styles": 24}
     for values, contract in ((graph.input, model.inputs), (graph.output, model.outputs)):
         found = [
             (

@@ -15,7 +15,8 @@ from types import ModuleType
 import pytest
 
 from emotalk_contract import tensors
-from emotalk_contract.recipe import Precision, Widths
+from emotalk_contract.pipeline import pipeline
+from emotalk_contract.recipe import Manifest, Precision, Widths
 from emotalk_contract.tensors import Model
 from emotalk_contract.timing import Window, frame_grid
 from emotalk_export.errors import PlanBuildFailed, TensorRTMissing
@@ -122,21 +123,32 @@ def library() -> ModuleType:
     pytest.skip("no TensorRT library here (see the head of this file)")
 
 
-@pytest.mark.parametrize("model", tensors.GRAPHS, ids=lambda model: model.name)
-def test_tensorrt_s_parser_takes_the_graphs(library: ModuleType, small_repository: Path, model: Model) -> None:
+def _parsed(library: ModuleType, repository: Path, model: Model, widths: Widths) -> None:
     logger = library.Logger(library.Logger.ERROR)
     builder = library.Builder(logger)
     network = builder.create_network(0)
     parser = library.OnnxParser(network, logger)
-    taken = parser.parse_from_file(str(small_repository / model.name / "1" / "model.onnx"))
+    taken = parser.parse_from_file(str(repository / model.name / "1" / "model.onnx"))
     assert taken, [parser.get_error(i).desc() for i in range(parser.num_errors)]
     assert [network.get_input(i).name for i in range(network.num_inputs)] == [t.name for t in model.inputs]
     assert [network.get_output(i).name for i in range(network.num_outputs)] == [t.name for t in model.outputs]
     # The shapes of the profiles fit the network that the parser understood.
     profile = builder.create_optimization_profile()
-    widths = Widths(32, 32, 64, 64)
     for wanted in profiles(model, widths):
         assert not network.get_input([t.name for t in model.inputs].index(wanted.name)).is_shape_tensor
         profile.set_shape(wanted.name, wanted.smallest, wanted.best, wanted.largest)
     config = builder.create_builder_config()
     assert config.add_optimization_profile(profile) == 0
+
+
+@pytest.mark.parametrize("model", tensors.GRAPHS, ids=lambda model: model.name)
+def test_tensorrt_s_parser_takes_the_graphs(library: ModuleType, small_repository: Path, model: Model) -> None:
+    _parsed(library, small_repository, model, Widths(32, 32, 64, 64))
+
+
+def test_tensorrt_s_parser_takes_the_graphs_of_lam(library: ModuleType, lam_repository: Path) -> None:
+    manifest = Manifest.load(lam_repository)
+    graphs = pipeline(manifest.recipe).graphs
+    assert len(graphs) == 3
+    for model in graphs:
+        _parsed(library, lam_repository, model, manifest.widths)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import seeded_lam
 from emotalk_perf import compare, lengths
 from emotalk_perf.compare import BARE, EAGER, SERVED, Comparison, Way
 from emotalk_perf.eager import EagerFailed, EagerNetwork
@@ -75,6 +76,18 @@ def test_cost_by_length(small_repository, speech):
     assert [len(seconds) for seconds in found] == [2, 2]
     text = lengths.markdown([small_repository], [1.0, 3.0], [[[0.5, 0.7, 0.6], [0.9, 0.3, 0.6]]])
     assert text.splitlines()[-1].endswith(", fp32 | 0.600 | 0.200 |")
+
+
+def test_a_network_without_emotions_is_compared_and_measured_like_any_other(lam_repository, speech):
+    checkpoint = lam_repository.parent / "small.tar"
+    heads = seeded_lam.ATTENTION_HEADS["small"]
+    measured = compare.run(checkpoint, heads, [lam_repository], speech, [1.0], 1, told=lambda _: None)
+    ((eager, served, bare),) = measured.ways
+    assert (eager.name, served.name, bare.name) == (EAGER, SERVED, BARE)
+    assert 0 < served.largest_error < 1e-5
+    assert served.largest_error == pytest.approx(bare.largest_error, abs=1e-6)
+    found = lengths.run(lam_repository, speech, [1.0], 1, told=lambda _: None)
+    assert "1 s" in lengths.markdown([lam_repository], [1.0], [found])
 
 
 def test_an_eager_network_that_cannot_be_is_a_typed_error(tmp_path, capfd):

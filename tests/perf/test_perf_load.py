@@ -420,7 +420,7 @@ def test_a_report_is_read(tmp_path):
         (lambda folder: (folder / "r.csv").unlink(), "not a report"),
         (lambda folder: (folder / "r.csv").write_text("Concurrency\n"), "not a report"),
         (lambda folder: (folder / "r.csv").write_text("Concurrency\n1\n"), "no column 'Inferences/Second'"),
-        (lambda folder: (folder / f"{STEPS[3]}_v1.r.csv").unlink(), STEPS[3]),
+        (lambda folder: (folder / f"{STEPS[2]}_v1.r.csv").unlink(), STEPS[2]),
     ],
 )
 def test_a_report_that_lacks_something_is_said_to(tmp_path, spoil, words):

@@ -22,7 +22,7 @@ def caching():
 def computed(server) -> list[int]:
     """Return the runs of each of the encoders' steps."""
     with tritonclient.grpc.InferenceServerClient(server.grpc_url) as client:
-        models = [client.get_inference_statistics(model.name).model_stats[0] for model in CACHED]
+        models = [client.get_inference_statistics(name).model_stats[0] for name in CACHED]
     return [model.execution_count for model in models]
 
 

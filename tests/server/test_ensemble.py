@@ -9,7 +9,7 @@ import pytest
 
 from emotalk_contract import limits, tensors, timing
 from emotalk_contract.arkit import INDEX
-from emotalk_ensemble.preprocess import statistics_of
+from emotalk_contract.clip_statistics import statistics_of
 
 pytestmark = pytest.mark.server
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.server
 
 CLIP = np.random.default_rng(2).normal(0, 0.1, (1, 1600)).astype(np.float32)
 FACE = np.zeros((1, 3, 52), np.float32)
-WIDTHS = {"content_features": 32, "emotion_features": 32, "content": 64, "emotion": 64}
+WIDTHS = {"content_features": 32, "emotion_features": 32, "content": 64, "emotion": 64, "styles": 24, "statistics": 2}
 GIVE_UP_S = 30.0
 
 

@@ -14,7 +14,9 @@ from emotalk_client.audio.notices import Notices
 from emotalk_client.audio.resampler import Resampler
 from emotalk_client.audio.tail import AudioTail
 from emotalk_client.errors import InvalidAudio
+from emotalk_contract.clip_statistics import PATCH, PATCH_HOP, PatchStatistics, RunningStatistics
 from emotalk_contract.loudness import Leveller
+from emotalk_contract.recipe import Normalisation
 from emotalk_contract.timing import SAMPLE_RATE
 
 PRIOR_S = 2.0
@@ -24,7 +26,19 @@ PRIOR_VARIANCE = 0.1**2
 """Variance of average speech: 20 dB below full scale."""
 
 
-class RunningStatistics:
+PRIOR_CORRELATION = 0.9
+"""Of neighbouring samples of average speech at 16 kHz; of those k apart, its k-th power."""
+
+
+def spoken_statistics(normalisation: Normalisation) -> RunningStatistics:
+    """Return a new counter of a stream's statistics, with :data:`PRIOR_S` seconds of average speech before it."""
+    if normalisation != "patches":
+        return SpokenStatistics()
+    lag = np.abs(np.subtract.outer(np.arange(PATCH), np.arange(PATCH)))
+    return PatchStatistics(PRIOR_S * SAMPLE_RATE / PATCH_HOP, PRIOR_VARIANCE * PRIOR_CORRELATION**lag)
+
+
+class SpokenStatistics:
     """Mean and variance of all that was spoken so far, and of :data:`PRIOR_S` seconds before it.
 
     They move by at most one part in ``1 + seconds / hop`` from window to window, so nothing jumps when they do.
@@ -73,9 +87,9 @@ class SpokenAudio:
         """From now on, level what is pushed, as the served model wants it: before the first push."""
         self._leveller = Leveller(held=1)
 
-    def measure(self) -> None:
-        """Keep :attr:`statistics` from now on, for a model that wants to know them: before the first push."""
-        self.statistics = RunningStatistics()
+    def count(self, normalisation: Normalisation) -> None:
+        """Keep :attr:`statistics` from now on, for a model of this normalisation: before the first push."""
+        self.statistics = None if normalisation == "none" else spoken_statistics(normalisation)
 
     def checked(self, block: NDArray[Any]) -> NDArray[np.float32]:
         """Return ``block`` [n] or [n, channels] as :meth:`push` takes it.

@@ -252,9 +252,8 @@ class AsyncLiveSession:
         """Ask what the served model needs, and prepare what goes with every request."""
         try:
             recipe = await self._recipe(Deadline.after(self._settings.timeout_s))
-            inputs = await asyncio.to_thread(self._settings.inputs)
-            if recipe.normalisation == "clip":
-                self._audio.measure()
+            inputs = await asyncio.to_thread(self._settings.inputs, recipe)
+            self._audio.count(recipe.normalisation)
             if recipe.levelled:
                 self._audio.level()
             self._way = self._settings.way(recipe, self._audio, inputs)

@@ -21,7 +21,9 @@ from emotalk_client.audio.tail import AudioTail
 from emotalk_client.threads import in_thread
 from emotalk_client.windows.planner import PlannedWindow, Planner
 from emotalk_client.wire.retry import Deadline
+from emotalk_contract.clip_statistics import running_statistics
 from emotalk_contract.loudness import Leveller
+from emotalk_contract.recipe import Normalisation
 from emotalk_contract.timing import SAMPLE_RATE
 
 STILL_S = 1.0
@@ -35,7 +37,7 @@ class ClipFacts:
     samples: int
     """At 16 kHz."""
     statistics: NDArray[np.float32]
-    """Mean and population variance, [2]."""
+    """CLIP_STATS, of the kind that the served model takes."""
 
 
 class Clip:
@@ -75,28 +77,22 @@ class Clip:
                 f"Its loudest sample is {self._peak:.4f} of full scale"
             )
 
-    async def facts(self, deadline: Deadline) -> ClipFacts:
-        """Read all of it once.
-
-        Blocks are merged as Chan, Golub & LeVeque do (The American Statistician 37 (1983) 242), in float64.
+    async def facts(self, deadline: Deadline, normalisation: Normalisation) -> ClipFacts:
+        """Read all of it once, for a model that normalises as ``normalisation`` says.
 
         Raises:
             the errors of :func:`emotalk_client.audio.loading.load`, and DeadlineExceeded.
         """
-        count, mean, squares = 0, 0.0, 0.0
+        count, statistics = 0, running_statistics(normalisation)
         reader = await self._blocks()
         try:
             while (block := await in_thread(next, reader, None)) is not None:
                 deadline.remaining()
-                wide = block.astype(np.float64)
-                new, new_mean = len(wide), float(wide.mean())
-                gap = new_mean - mean
-                squares += float(np.square(wide - new_mean).sum()) + gap * gap * count * new / (count + new)
-                count += new
-                mean += gap * new / count
+                count += len(block)
+                await in_thread(statistics.push, block)
         finally:
             reader.close()
-        return ClipFacts(count, np.array([mean, squares / count if count else 0.0], np.float32))
+        return ClipFacts(count, statistics.value())
 
     async def windows(
         self, planner: Planner, levelled: bool = False

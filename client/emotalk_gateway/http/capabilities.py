@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import FastAPI
 
-from emotalk_client.errors import MissingExtra
+from emotalk_client.errors import EmoTalkError, MissingExtra
 from emotalk_client.faces.formats import FORMATS
 from emotalk_contract.arkit import BLENDSHAPES
 from emotalk_contract.emotions import EMOTIONS
-from emotalk_contract.limits import PERSONS
+from emotalk_contract.recipe import Recipe
 from emotalk_contract.timing import FPS
 from emotalk_gateway.service.options import CLIP_OPTIONS
 from emotalk_gateway.service.service import Service
 
+ASKING_S = 1.0
+"""Seconds that the answer waits for the server."""
 PATH = "/api/v1/capabilities"
 
 
@@ -24,7 +27,6 @@ def add_capabilities(app: FastAPI, service: Service) -> None:
     facts: dict[str, Any] = {
         "names": BLENDSHAPES,
         "fps": FPS,
-        "persons": PERSONS,
         "emotions": list(EMOTIONS),
         "options": CLIP_OPTIONS,
         "formats": sorted(suffix.removeprefix(".") for suffix in FORMATS if _writable(suffix)),
@@ -34,9 +36,18 @@ def add_capabilities(app: FastAPI, service: Service) -> None:
     }
 
     @app.get(PATH, tags=["faces"])
-    def capabilities() -> dict[str, Any]:
-        """Names in the order of the frames, the rate, options, formats and limits; needs no token."""
-        return facts
+    async def capabilities() -> dict[str, Any]:
+        """Names in the order of the frames, the rate, persons, options, formats and limits; needs no token."""
+        recipe = await _recipe(service)
+        return facts | {"persons": recipe.styles, "levels": recipe.emotional}
+
+
+async def _recipe(service: Service) -> Recipe:
+    """The served model's; while the server does not say, the usual one, for a page must open all the same."""
+    try:
+        return Recipe.from_strings(await asyncio.wait_for(service.client.describe(), ASKING_S))
+    except (asyncio.TimeoutError, EmoTalkError, KeyError, ValueError):
+        return Recipe()
 
 
 def _writable(suffix: str) -> bool:

@@ -26,7 +26,7 @@ from emotalk_contract.options import DESCRIPTIONS, Options
 
 FACE_OPTIONS = {
     "level": f"emotion level 0..1; default {limits.DEFAULT_LEVEL:g}",
-    "person": f"speaking style 0..{limits.PERSONS - 1}; default {limits.DEFAULT_PERSON}",
+    "person": f"speaking style, as many as the served model has; default {limits.DEFAULT_PERSON}",
     **DESCRIPTIONS,
     **dict.fromkeys(EMOTIONS, "amount 0..1 of this emotion, instead of one in `emotions`"),
 }
@@ -75,7 +75,7 @@ def _options(given: Mapping[str, Any], accepted: Mapping[str, str], wrong: type[
     if "level" in given:
         options["level"] = _number("level", given["level"], LevelOutOfRange, "0..1")
     if "person" in given:
-        person = _number("person", given["person"], PersonOutOfRange, f"0..{limits.PERSONS - 1}")
+        person = _number("person", given["person"], PersonOutOfRange, "the number of a speaking style")
         options["person"] = int(person) if person.is_integer() else person
     parsed = Options.parse({name: value for name, value in given.items() if name in DESCRIPTIONS})
     options |= {f.name: getattr(parsed, f.name) for f in fields(Options)}

@@ -15,6 +15,7 @@ export class OptionControls {
   // facts: of the gateway; level and person: where they start.
   fill(facts, { level, person }) {
     this.level = this.slider(this.expression, "level", level);
+    if (facts.levels === false) this.level.parentElement.remove(); // the served model has none
     this.person = this.persons(facts.persons, person);
     for (const name of facts.emotions) this.amounts.set(name, this.slider(this.emotions, name, 0));
     this.reset = document.createElement("button");
