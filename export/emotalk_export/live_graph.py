@@ -45,7 +45,11 @@ def export_live_graph(face: CompactFace, reach: StepReach, folder: Path) -> tupl
     """
     module = LiveStep(face).eval()
     files = export_graph(
-        module, tensors.LIVE_GRAPH, {"cache": module.cache_size, "styles": PERSONS}, folder, arguments=_arguments(module, reach)
+        module,
+        tensors.LIVE_GRAPH,
+        {"cache": module.cache_size, "styles": PERSONS},
+        folder,
+        arguments=_arguments(module, reach),
     )
     return files, _prove(files.graph, face, reach, module.cache_size)
 
