@@ -33,7 +33,7 @@ EDGE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be run."""
+    """A run of several streams."""
 
     hours: float
     """Of speech in each stream."""
@@ -46,7 +46,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Soak:
-    """What came of it."""
+    """Measurements of the run."""
 
     plan: Plan
     load: Load

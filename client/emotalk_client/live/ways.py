@@ -23,7 +23,7 @@ Blocks = list[tuple[int, NDArray[np.float32]]]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be sent."""
+    """A message to a model, to be sent."""
 
     model: Model
     inputs: dict[str, NDArray[Any]]
