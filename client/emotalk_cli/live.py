@@ -67,11 +67,15 @@ def live(
         str | None, typer.Option(metavar="HOST[:PORT]", help="Also send to Unreal's Live Link Face.")
     ] = None,
     vmc: Annotated[str | None, typer.Option(metavar="HOST[:PORT]", help="Also send by VMC (OSC).")] = None,
-    hop: Annotated[float, typer.Option(help="Seconds between two windows.")] = DEFAULTS.hop,
+    hop: Annotated[float, typer.Option(help="Seconds between two requests.")] = DEFAULTS.hop,
     context: Annotated[float | None, typer.Option(help="Seconds of past. Default: what the model needs.")] = None,
     look_ahead: Annotated[float | None, typer.Option(help="Seconds to wait. Default: what the model needs.")] = None,
+    prompt: Annotated[
+        bool | None,
+        typer.Option(help="Frames 33 ms sooner, off by up to 0.03. Default: where --hop is longer than two frames."),
+    ] = DEFAULTS.prompt,
     min_fps: Annotated[float, typer.Option(help="Rate to fall to while the server is late.")] = DEFAULTS.min_fps,
-    timeout: Annotated[float, typer.Option(help="Seconds that one window may take.")] = DEFAULTS.timeout_s,
+    timeout: Annotated[float, typer.Option(help="Seconds that one request may take.")] = DEFAULTS.timeout_s,
 ) -> None:
     """Animate speech while it is spoken; Ctrl-C ends it."""
     del microphone_  # the context has it
@@ -92,6 +96,7 @@ def live(
                 hop=hop,
                 context=context,
                 look_ahead=look_ahead,
+                prompt=prompt,
                 min_fps=min_fps,
                 timeout_s=timeout,
             )

@@ -29,7 +29,7 @@ Told = Callable[[Load], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A measurement: each hop on each path."""
+    """Measurements to make: each hop on each path."""
 
     hops: Sequence[int]
     """Frames between two requests."""

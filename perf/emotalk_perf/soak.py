@@ -33,7 +33,7 @@ EDGE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run that is asked for."""
+    """A run of several streams."""
 
     hours: float
     """Of speech in each stream."""
@@ -46,7 +46,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Soak:
-    """Outcome of a run."""
+    """Measurements of the run."""
 
     plan: Plan
     load: Load

@@ -54,7 +54,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """Outcome of one stream."""
+    """Measurements of one stream."""
 
     latencies: NDArray[np.float64]
     """Seconds, of each frame."""

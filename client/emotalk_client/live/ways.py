@@ -23,7 +23,7 @@ Blocks = list[tuple[int, NDArray[np.float32]]]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Content of one request."""
+    """A message to a model, to be sent."""
 
     model: Model
     inputs: dict[str, NDArray[Any]]

@@ -40,9 +40,10 @@ CLIP_OPTIONS = {
 _PACE = LiveSettings()
 LIVE_OPTIONS = {
     **FACE_OPTIONS,
-    "hop": f"seconds between two windows; default {_PACE.hop:.3g}",
+    "hop": f"seconds between two requests; default {_PACE.hop:.3g}",
     "context": "seconds of the past in each window; default: what the model needs",
     "look_ahead": "seconds of the future that a frame waits for; default: what the model needs",
+    "prompt": "frames 33 ms sooner, off by up to 0.03; default: where hop is longer than two frames",
     "min_fps": f"frames per second down to which the rate may fall while the server is late; default {_PACE.min_fps:g}",
 }
 """Of a live stream, likewise."""
@@ -61,7 +62,8 @@ def animate_options(given: Mapping[str, Any]) -> AnimateOptions:
 
 def live_options(given: Mapping[str, Any]) -> LiveOptions:
     """Keywords of ``live`` from the values of JSON; errors as of :func:`animate_options`."""
-    options = _options(given, LIVE_OPTIONS, InvalidOption)
+    options = _options({name: value for name, value in given.items() if name != "prompt"}, LIVE_OPTIONS, InvalidOption)
+    options |= {name: value for name, value in given.items() if name == "prompt"}
     LiveSettings(**options)
     return options  # type: ignore[return-value]  # named as its keys are
 
