@@ -4,8 +4,8 @@ It keeps its records in memory: a broker that is stopped has lost them, one that
 has not. Seen of Tansu 0.6, and not of Apache Kafka, which does otherwise:
 
 - A topic that is asked for is made, with four partitions.
-- ``read_committed`` holds back what is not decided yet, but hands out aborted records too: a Fetch never lists them. The
-  markers in the log are right, so :mod:`emotalk_perf.queue.fates` reads those.
+- ``read_committed`` holds back what is not decided yet, but hands out aborted records too: a Fetch never lists them.
+  The markers in the log are right, so :mod:`emotalk_perf.queue.fates` reads those.
 - A transaction that nobody ends is not timed out; it ends when the next producer with its ``transactional.id`` begins.
 - Offsets in a transaction that overlaps an earlier one *in the same partition* are seen only when that one has ended.
 
