@@ -120,7 +120,7 @@ class Broker:
     def create(self, topics: Mapping[str, int]) -> None:
         """Make ``topics`` (partitions by name)."""
         try:
-            from confluent_kafka.admin import AdminClient, NewTopic
+            from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
         except ImportError as error:
             raise MissingExtra("the broker's topics need confluent_kafka; install `emotalk-triton[kafka]`") from error
         admin = AdminClient({"bootstrap.servers": self.address})
