@@ -160,11 +160,14 @@ def fault(error: KafkaError, topic: str) -> QueueError:
         return NotAccepted(
             f"a record is larger than the topic {quoted(topic)} takes (its max.message.bytes); send a reference instead"
         )
+    if code in FENCED:
+        return NotAccepted("another one like this began after it, and has taken its place")
     if code in _REFUSED:
         return NotAccepted(f"the broker refused: {error.str()} ({error.name()})")
     return BrokerUnavailable(f"no broker answered: {error.str()} ({error.name()})")
 
 
+FENCED = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
 _REFUSED = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,

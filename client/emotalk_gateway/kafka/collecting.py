@@ -53,7 +53,7 @@ class Collector:
     Args:
         brokers: ``host:port`` with commas.
         topic: of the answers.
-        dead: topic of the dead letters; None: those are not read.
+        dead: topic of the dead letters; None: those are not read. One that is not there has none.
         given: settings of librdkafka.
         isolation: ``read_committed``, or ``read_uncommitted``.
         new: from now on only; else from the beginning.
@@ -82,7 +82,10 @@ class Collector:
         try:
             places = [TopicPartition(topic, one) for one in clients.partitions_of(self._reader, topic)]
             if dead is not None:
-                places += [TopicPartition(dead, one) for one in clients.partitions_of(self._reader, dead)]
+                try:
+                    places += [TopicPartition(dead, one) for one in clients.partitions_of(self._reader, dead)]
+                except clients.UnknownTopic as error:
+                    logger.warning("no dead letters are read: %s", error)
             for place in places:
                 first, last = clients.ends_of(self._reader, place.topic, [place.partition])[place.partition]
                 place.offset = last if new else first
