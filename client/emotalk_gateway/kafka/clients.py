@@ -123,6 +123,32 @@ def reader(brokers: str, given: Mapping[str, str], *, group: str, isolation: str
     return _made(Consumer, settings)
 
 
+def member(brokers: str, given: Mapping[str, str], *, group: str, fetched: int, queued_kbytes: int) -> Consumer:
+    """Return a member of ``group``, which commits nothing by itself.
+
+    Args:
+        fetched: bytes that it asks for at once.
+        queued_kbytes: that it holds of each partition ahead of whoever polls.
+
+    Raises:
+        InvalidBrokers: one of these cannot be.
+    """
+    settings = _common(brokers, given) | {
+        "group.id": group,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_committed",
+        "partition.assignment.strategy": "cooperative-sticky",
+        "allow.auto.create.topics": True,
+        "fetch.max.bytes": fetched,
+        "max.partition.fetch.bytes": fetched,
+        "queued.max.messages.kbytes": queued_kbytes,
+        "receive.message.max.bytes": RECEIVED_BYTES,
+    }
+    return _made(Consumer, settings)
+
+
 def partitions_of(client: Producer | Consumer, topic: str, timeout_s: float = ANSWER_S) -> list[int]:
     """Return the partitions of ``topic``.
 
