@@ -1,8 +1,8 @@
 """Sound that a request only names.
 
-Rule that this module guards: **a request fetches nothing that the operator did not name.** Files lie below a folder that
-was named, after links are followed; addresses have a host, or a bucket, that was named, and so have those that they
-lead on to. Nothing is read beyond its limit.
+Rule that this module guards: **a request fetches nothing that the operator did not name.** Files lie below a folder
+that was named, after links are followed; addresses have a host, or a bucket, that was named, and so have those that
+they lead on to. Nothing is read beyond its limit.
 """
 
 from __future__ import annotations

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 
 from emotalk_client import EmoTalkClient
 from emotalk_gateway.kafka.clients import QueueError
-from emotalk_gateway.kafka.enqueueing import Enqueuer
 from emotalk_perf.attacked.interrupts import interrupts
 from emotalk_perf.attacked.usage import PeakMemory
 from emotalk_perf.queue import work
 from emotalk_perf.queue.judge import Verdict, judge
-from emotalk_perf.queue.stage import DEAD, FRAMES, REQUESTS, Stage
+from emotalk_perf.queue.stage import DEAD, FRAMES, Stage
 
 POLL_S = 0.5
 CALL_S = 300.0
@@ -99,7 +98,7 @@ def run(
         peaks = [PeakMemory(lambda worker=worker: worker.pid) for worker in stage.workers]  # type: ignore[misc]
         for peak in peaks:
             peak.__enter__()
-        enqueue(stage.broker.address, sent)
+        stage.enqueue(sent)
         _attack(stage, plan, outcome, choice, tell)
         outcome.seconds = time.monotonic() - began
         for peak in peaks:
@@ -110,15 +109,6 @@ def run(
     outcome.left = stage.left
     outcome.tracebacks = stage.tracebacks
     return outcome
-
-
-def enqueue(address: str, sent: list[work.Request]) -> None:
-    """Put all requests into the queue, in their order."""
-    with Enqueuer(address, REQUESTS) as way:
-        for one in sent:
-            way.send(one.value, request_id=one.request_id, key=one.key.encode())
-        for _ in way.acknowledged():
-            pass
 
 
 def _attack(stage: Stage, plan: Plan, outcome: Outcome, choice: random.Random, tell: Callable[[str], None]) -> None:

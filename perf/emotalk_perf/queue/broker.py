@@ -6,6 +6,7 @@ has not. Seen of Tansu 0.6, and not of Apache Kafka, which does otherwise:
 - A topic that is asked for is made, with four partitions.
 - ``read_committed`` holds back what is not decided yet, but hands out aborted records too: a Fetch never lists them.
   The markers in the log are right, so :mod:`emotalk_perf.queue.fates` reads those.
+- Asked for the end of a partition, it says where its last batch begins; what Fetch says is right.
 - A transaction that nobody ends is not timed out; it ends when the next producer with its ``transactional.id`` begins.
 - Offsets in a transaction that overlaps an earlier one *in the same partition* are seen only when that one has ended.
 

@@ -14,12 +14,10 @@ from emotalk_perf.attacked.interrupts import interrupts
 from emotalk_perf.attacked.usage import PeakMemory
 from emotalk_perf.errors import ServiceNotStarted
 from emotalk_perf.queue import work
-from emotalk_perf.queue.attack import enqueue
+from emotalk_perf.queue.report import MAX_BYTES, MIB
 from emotalk_perf.queue.stage import Stage
 from emotalk_perf.report import table
 
-MIB = 1 << 20
-MAX_BYTES = 250 * MIB
 GROWTH_BYTES = 16 * MIB
 """That the last quarter's peak may lie above the second's."""
 POLL_S = 0.2
@@ -64,7 +62,7 @@ def run(
             for quarter in range(4):
                 numbers = range(quarter * count // 4, (quarter + 1) * count // 4)
                 clips = [work.Request(f"{n}", f"key-{n % 8}", work.sound(speech, clip_s, from_s=n)) for n in numbers]
-                enqueue(stage.broker.address, clips)
+                stage.enqueue(clips)
                 _await(stage, began)
                 quarters.append(peak.renew())
                 tell(f"{numbers.stop} of {count} clips: {quarters[-1] / MIB:.0f} MiB at most")

@@ -16,6 +16,7 @@ from types import TracebackType
 from confluent_kafka import KafkaException, Message, TopicPartition
 
 from emotalk_gateway.kafka import clients
+from emotalk_gateway.kafka.enqueueing import Enqueuer
 from emotalk_perf.attacked.kept import Kept
 from emotalk_perf.attacked.leftovers import files, left_behind
 from emotalk_perf.attacked.prober import ready_of
@@ -24,6 +25,7 @@ from emotalk_perf.attacked.service import HOST, tracebacks
 from emotalk_perf.errors import ServiceNotStarted
 from emotalk_perf.queue.broker import Broker, free_port
 from emotalk_perf.queue.fates import read_fates
+from emotalk_perf.queue.work import Request
 
 REQUESTS, FRAMES, DEAD, GROUP = "requests", "frames", "dead", "workers"
 """Topics, and the workers' group."""
@@ -58,6 +60,7 @@ class Stage:
         self._repository = repository
         self._stack = ExitStack()
         self._health: list[int] = []
+        self._sent = 0
         grpc, http, metrics, health = (free_port() for _ in range(4))
         self.url = f"{HOST}:{grpc}"
         self._server = [sys.executable, "-m", "emotalk_server.cli", "--http-port", f"{http}", "--grpc-port", f"{grpc}"]
@@ -120,18 +123,24 @@ class Stage:
         """Kill the server's Triton by SIGKILL; False where there was none."""
         return any(one.send(signal.SIGKILL) for one in of_run(self.mark) if one.kind == TRITON)
 
+    def enqueue(self, requests: Sequence[Request]) -> None:
+        """Put ``requests`` into the queue, in their order."""
+        with Enqueuer(self.broker.address, REQUESTS) as way:
+            for one in requests:
+                way.send(one.value, request_id=one.request_id, key=one.key.encode())
+            self._sent += len(list(way.acknowledged()))
+
     def committed(self) -> tuple[int, int]:
-        """Return (offsets that the group has committed, records that there are) of the requests."""
+        """Return (requests that the group has done with, requests that were sent)."""
         reader = clients.reader(self.broker.address, {}, group=GROUP, isolation="read_uncommitted")
         try:
             places = [TopicPartition(REQUESTS, one) for one in range(self.partitions)]
-            ends = clients.ends_of(reader, REQUESTS, range(self.partitions))
             done = reader.committed(places, timeout=clients.ANSWER_S)
         except KafkaException as error:
             raise clients.fault(error.args[0], REQUESTS) from error
         finally:
             reader.close()
-        return sum(max(0, one.offset) for one in done), sum(last for _, last in ends.values())
+        return sum(max(0, one.offset) for one in done), self._sent
 
     def records(self, topic: str) -> list[Message]:
         """Return the committed records of ``topic``, in the order of each partition."""

@@ -21,7 +21,7 @@ from emotalk_client import EmoTalkClient
 from emotalk_perf.attacked.interrupts import interrupts
 from emotalk_perf.errors import ServiceNotStarted
 from emotalk_perf.queue import work
-from emotalk_perf.queue.attack import CALL_S, enqueue
+from emotalk_perf.queue.attack import CALL_S
 from emotalk_perf.queue.stage import Stage
 from emotalk_perf.report import table
 
@@ -78,7 +78,7 @@ def run(
                 client.animate(io.BytesIO(value))
             alone.append(time.perf_counter() - began)
             began = time.perf_counter()
-            enqueue(stage.broker.address, sent)
+            stage.enqueue(sent)
             _await(stage)
             queued.append(time.perf_counter() - began)
             if one >= 0:
