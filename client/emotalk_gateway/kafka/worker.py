@@ -82,7 +82,7 @@ class Worker:
         self._producer: Producer | None = None
         self._transactions: Transactions | None = None
         if settings.transactions:
-            self._transactions = Transactions(settings.brokers, dict(settings.given), settings.group, self._consumer)
+            self._transactions = Transactions(settings.brokers, dict(settings.given), settings.group)
         else:
             self._producer = clients.producer(
                 settings.brokers, settings.given, linger_ms=5, delivery_timeout_ms=120_000
@@ -145,6 +145,8 @@ class Worker:
             if self._full():
                 break
         self._settle()
+        if self._transactions is not None:
+            self._transactions.membership = self._consumer.consumer_group_metadata()
         for work in self._lanes.begin():
             self._begin(work)
         self._pause_or_resume()

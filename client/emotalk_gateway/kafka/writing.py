@@ -10,9 +10,9 @@ import asyncio
 import logging
 import threading
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from emotalk_client.threads import in_thread
 from emotalk_gateway.kafka import clients
@@ -100,9 +100,10 @@ class Plain:
 class Transactions:
     """A transactional producer for each partition that is ours; whoever gets a partition later fences ours."""
 
-    def __init__(self, brokers: str, given: dict[str, str], group: str, consumer: Consumer) -> None:
+    def __init__(self, brokers: str, given: dict[str, str], group: str) -> None:
         self._brokers, self._given, self._group = brokers, given, group
-        self._consumer = consumer
+        self.membership: Any = None
+        """The consumer's, as its own thread saw it last: asked for beside a poll, confluent-kafka never answers."""
         self._producers: dict[tuple[str, int], Producer] = {}
         self._lock = threading.Lock()
 
@@ -147,7 +148,7 @@ class Transactions:
                 _produce(producer, topic, value, key, headers, targets.get(topic))
             producer.send_offsets_to_transaction(
                 [TopicPartition(place.topic, place.partition, place.offset + 1)],
-                self._consumer.consumer_group_metadata(),
+                self.membership,
                 TRANSACTION_S,
             )
             producer.commit_transaction(TRANSACTION_S)
