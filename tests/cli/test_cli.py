@@ -142,7 +142,7 @@ def test_the_url_is_the_options_then_the_variables(monkeypatch):
 
 def test_a_named_server_that_is_not_there_is_an_error_and_starts_none(monkeypatch, speech, tmp_path, capsys):
     monkeypatch.setattr(connection, "_embedded", lambda: pytest.fail("a server was started"))
-    monkeypatch.setattr("emotalk_client.wire.retry.random.uniform", lambda low, high: 0.0)  # between tries
+    monkeypatch.setattr("emotalk_client.wire.retry.JITTER.uniform", lambda low, high: 0.0)  # between tries
     monkeypatch.setenv(connection.URL_VARIABLE, "127.0.0.1:1")
     monkeypatch.setattr(sys, "argv", ["emotalk", "animate", str(speech), "-o", str(tmp_path / "x.npy")])
     with pytest.raises(SystemExit) as caught:

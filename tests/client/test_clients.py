@@ -155,7 +155,7 @@ async def test_pauses_double_up_to_a_bound(monkeypatch):
         slept.append(seconds)
 
     monkeypatch.setattr("emotalk_client.wire.retry.asyncio.sleep", sleep)
-    monkeypatch.setattr("emotalk_client.wire.retry.random.uniform", lambda low, high: high)
+    monkeypatch.setattr("emotalk_client.wire.retry.JITTER.uniform", lambda low, high: high)
     maker, _ = client({n: ServerBusy("full") for n in range(99)}, retries=6)
     with pytest.raises(ServerBusy):
         await maker.animate(clip(SECOND), sample_rate=SECOND)

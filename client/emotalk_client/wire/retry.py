@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+JITTER = random.Random()  # noqa: S311  # no secret; a generator of its own, for the program's belongs to the program
 PASSING = (ServerUnavailable, ServerBusy, ModelUnavailable)
 
 
@@ -66,7 +67,7 @@ class Retry:
                 return await attempt(deadline.remaining())
             except PASSING as error:
                 longest = min(self.first_s * 2 ** min(number, 32), self.longest_s)  # 32: far beyond, and no overflow
-                pause = longest * random.uniform(0.5, 1)  # noqa: S311  # no secret
+                pause = longest * JITTER.uniform(0.5, 1)
                 if number == self.attempts - 1 or pause >= deadline.at - asyncio.get_running_loop().time():
                     raise
                 logger.info("trying again in %.2f s: %s", pause, error)
