@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from functools import partial
 from pathlib import Path
@@ -65,6 +66,8 @@ def worker(
         one = Worker(settings, partial(AsyncEmoTalkClient, triton, timeout_s=timeout))
 
         def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signature of handlers
+            if one.stopping:  # what was begun begins again elsewhere, as after a kill
+                os._exit(128 + number)
             one.stop()
 
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -123,12 +123,15 @@ def reader(brokers: str, given: Mapping[str, str], *, group: str, isolation: str
     return _made(Consumer, settings)
 
 
-def member(brokers: str, given: Mapping[str, str], *, group: str, fetched: int, queued_kbytes: int) -> Consumer:
+def member(
+    brokers: str, given: Mapping[str, str], *, group: str, fetched: int, queued_kbytes: int, **own: Any
+) -> Consumer:
     """Return a member of ``group``, which commits nothing by itself.
 
     Args:
         fetched: bytes that it asks for at once.
         queued_kbytes: that it holds of each partition ahead of whoever polls.
+        own: more settings, with ``_`` for ``.``; ``on_commit`` is called as commits are answered.
 
     Raises:
         InvalidBrokers: one of these cannot be.
@@ -146,7 +149,8 @@ def member(brokers: str, given: Mapping[str, str], *, group: str, fetched: int, 
         "queued.max.messages.kbytes": queued_kbytes,
         "receive.message.max.bytes": RECEIVED_BYTES,
     }
-    return _made(Consumer, settings)
+    callbacks = {name: own.pop(name) for name in ("on_commit",) if name in own}
+    return _made(Consumer, settings | _dotted(own) | callbacks)
 
 
 def partitions_of(client: Producer | Consumer, topic: str, timeout_s: float = ANSWER_S) -> list[int]:

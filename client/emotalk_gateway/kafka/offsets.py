@@ -20,16 +20,32 @@ class Watermark:
         self._done: set[int] = set()
         self._next: int | None = None
         self._committed: int | None = None
+        self._last = -1
 
     @property
     def position(self) -> int | None:
         """The offset to commit, where it is not committed yet."""
         return None if self._next == self._committed else self._next
 
+    @property
+    def first_open(self) -> int | None:
+        """The first offset that is not done with, as far as it is known."""
+        return self._open[0] if self._open else self._next
+
+    @property
+    def last(self) -> int:
+        """The last offset that was begun; -1: none."""
+        return self._last
+
     def begin(self, offset: int) -> None:
-        """A record was taken."""
-        if self._open and offset <= self._open[-1]:
-            raise ValueError(f"offset {offset} after {self._open[-1]}; accepted: larger ones")
+        """A record was taken.
+
+        Raises:
+            ValueError: it stands before one that was taken.
+        """
+        if offset <= self._last:
+            raise ValueError(f"offset {offset} after {self._last}; accepted: larger ones")
+        self._last = offset
         self._open.append(offset)
 
     def done(self, offset: int) -> None:

@@ -29,6 +29,12 @@ OVERHEAD = 8192
 """Bytes that a record may take beside its rows: headers, key, and the batch around it."""
 MAX_ID, MAX_HEADER = 512, 65_536
 """Characters of a request's id, and bytes of its options."""
+MAX_BESIDE = 65_536
+"""Bytes of a request's key and headers, which its answers and its dead letter carry too."""
+MAX_KEPT_HEADER = 4096
+"""Bytes of a header that a dead letter keeps where all of them together are too many."""
+MAX_KEPT_HEADERS = 100
+"""Of a dead letter."""
 MAX_BRACKETS = 100
 """Opening brackets of options: what nests deeper than a parser can follow is refused before it is parsed."""
 
@@ -66,6 +72,17 @@ class Asked:
 def text_of(headers: Iterable[tuple[str, Any]]) -> dict[str, bytes]:
     """Return the headers by name; of those that come twice the last."""
     return {name: value if isinstance(value, bytes) else str(value or "").encode() for name, value in headers}
+
+
+def beside(key: bytes | None, headers: Iterable[tuple[str, Any]]) -> int:
+    """Return the bytes of a request's key and headers."""
+    return len(key or b"") + sum(len(name) + len(value or b"") for name, value in headers)
+
+
+def check_beside(key: bytes | None, headers: Iterable[tuple[str, Any]]) -> None:
+    """Raise :class:`InvalidHeaders` for more bytes of key and headers than every answer can carry."""
+    if (size := beside(key, headers)) > MAX_BESIDE:
+        raise InvalidHeaders(f"key and headers have {size} bytes; accepted: at most {MAX_BESIDE}")
 
 
 def request_id_of(headers: Iterable[tuple[str, Any]], place: Place) -> str:
@@ -119,18 +136,25 @@ class Answer:
         asked: of it.
         attempt: id of this try.
         max_bytes: of a record.
+        key_bytes: of its key.
     """
 
-    def __init__(self, asked: Asked, attempt: str, max_bytes: int) -> None:
+    def __init__(self, asked: Asked, attempt: str, max_bytes: int, key_bytes: int = 0) -> None:
         self._asked = asked
         self._common: Headers = [("request_id", asked.request_id.encode()), ("attempt", attempt.encode())]
         if asked.traceparent is not None:
             self._common.append(("traceparent", asked.traceparent))
-        self._rows = max(1, (max_bytes - OVERHEAD - len(asked.request_id)) // ROW_BYTES[asked.answer])
+        carried = key_bytes + sum(len(value) for _, value in self._common)
+        self._rows = max(1, (max_bytes - OVERHEAD - carried) // ROW_BYTES[asked.answer])
         self._digest = hashlib.sha256()
         self._blocks = 0
         self._fps = 0
         self.frames = 0
+
+    @property
+    def seconds(self) -> float:
+        """Of speech, so far."""
+        return self.frames / self._fps if self._fps else 0.0
 
     def blocks(self, weights: NDArray[np.float32], fps: int) -> Iterator[tuple[bytes, Headers]]:
         """Yield (value, headers) of the records for the next rows [F, 52]."""
@@ -157,7 +181,7 @@ class Answer:
             "blocks": self._blocks,
             "fps": self._fps,
             "sha256": self._digest.hexdigest(),
-            "duration_s": self.frames / self._fps if self._fps else 0.0,
+            "duration_s": self.seconds,
         }
         return json.dumps(said).encode(), [*self._common, ("final", b"true"), ("frames", str(self.frames).encode())]
 
@@ -177,7 +201,12 @@ def dead_letter(
     value_kept: bool,
 ) -> Headers:
     """Return the headers of the dead letter for the request at ``place``, whose value has ``size`` bytes."""
-    kept = [(name, value) for name, value in headers if name not in ("attempts", *_OF_DEATH)]
+    longest = MAX_KEPT_HEADER if beside(None, headers) > MAX_BESIDE else MAX_BESIDE
+    kept = [
+        (name, value)
+        for name, value in headers[:MAX_KEPT_HEADERS]
+        if name not in ("attempts", *_OF_DEATH) and len(name) + len(value or b"") <= longest
+    ]
     said = {
         "error_class": error_class,
         "error": error[:LONGEST_MESSAGE],

@@ -8,23 +8,27 @@ they lead on to. Nothing is read beyond its limit.
 from __future__ import annotations
 
 import io
+import math
 import re
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPException, InvalidURL
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from emotalk_client.errors import MissingExtra
 from emotalk_contract.quoting import quoted
-from emotalk_gateway.service.errors import GatewayError, UploadTooLarge
+from emotalk_gateway.service.errors import GatewayError, PassesByItself, UploadTooLarge
 
 REFERENCE = re.compile(rb"(?:s3|https|file)://[^\s\x00-\x1f]{1,2000}\s{0,2}")
 BLOCK = 1 << 20
+LONGEST_KEY = 1024
+"""Bytes of an object's name, which is the protocol's limit."""
 MAX_REDIRECTS = 5
 PASSING = (408, 429, 500, 502, 503, 504)
 """Statuses that may be better the next time."""
@@ -34,7 +38,7 @@ class InvalidReference(GatewayError):
     """A reference to what was not named, or to nothing."""
 
 
-class ReferenceUnavailable(GatewayError):
+class ReferenceUnavailable(PassesByItself):
     """A host that does not answer now, or says that it cannot."""
 
 
@@ -48,6 +52,8 @@ class Allowed:
     buckets: frozenset[str] = frozenset()
     timeout_s: float = 30.0
     """Of a connection, and of each read."""
+    whole_s: float = 300.0
+    """Of all reads: a host that gives a byte now and then holds nobody for ever."""
     ca_file: str | None = None
     """Certificates of hosts beside the system's."""
 
@@ -129,11 +135,16 @@ def _page(url: str, allowed: Allowed, max_bytes: int) -> BinaryIO:
     opener = urllib.request.build_opener(_Redirects(allowed), urllib.request.HTTPSHandler(context=context))
     try:
         with closing(opener.open(url, timeout=allowed.timeout_s)) as answer:
-            return _within(iter(lambda: answer.read(BLOCK), b""), url, max_bytes)
+            found = _within(iter(lambda: answer.read1(BLOCK), b""), url, max_bytes, allowed.whole_s)
+            if answer.length:  # the library takes a body that was cut off for a whole one
+                raise ReferenceUnavailable(f"{quoted(url)} was cut off {answer.length} bytes before its end")
+            return found
     except urllib.error.HTTPError as error:
         error.close()
         kind = ReferenceUnavailable if error.code in PASSING else InvalidReference
         raise kind(f"{quoted(url)} was answered with {error.code}") from error
+    except (InvalidURL, ValueError) as error:
+        raise InvalidReference(f"{quoted(url)} is not an address") from error
     except (OSError, HTTPException) as error:
         raise ReferenceUnavailable(f"{quoted(url)} cannot be fetched now: {error}") from error
 
@@ -142,26 +153,45 @@ def _object(parts: SplitResult, url: str, allowed: Allowed, max_bytes: int) -> B
     if parts.netloc not in allowed.buckets:
         named = ", ".join(sorted(allowed.buckets)) or "none, for no bucket was named"
         raise InvalidReference(f"{quoted(url)} is in {quoted(parts.netloc)}; accepted buckets: {named}")
+    key = unquote(parts.path.lstrip("/"))
+    if not 0 < len(key.encode("utf-8", "replace")) <= LONGEST_KEY:
+        raise InvalidReference(f"{quoted(url)} names no object; accepted: s3://BUCKET/KEY, {LONGEST_KEY} bytes of key")
+    boto3 = buckets_library()
+    from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+
     try:
-        import boto3
-        from botocore.exceptions import BotoCoreError, ClientError
-    except ImportError as error:
-        raise MissingExtra("references to buckets need boto3; install `emotalk-triton[s3]`") from error
-    try:
-        answer = boto3.client("s3").get_object(Bucket=parts.netloc, Key=unquote(parts.path.lstrip("/")))
-        return _within(answer["Body"].iter_chunks(BLOCK), url, max_bytes)
+        answer = boto3.client("s3").get_object(Bucket=parts.netloc, Key=key)
+        return _within(answer["Body"].iter_chunks(BLOCK), url, max_bytes, allowed.whole_s)
     except ClientError as error:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
         kind = ReferenceUnavailable if status in PASSING else InvalidReference
         raise kind(f"{quoted(url)} was answered with {status}") from error
+    except ParamValidationError as error:
+        raise InvalidReference(f"{quoted(url)} is not an address") from error
     except BotoCoreError as error:
         raise ReferenceUnavailable(f"{quoted(url)} cannot be fetched now: {error}") from error
 
 
-def _within(pieces: Iterator[bytes], url: str, max_bytes: int) -> BinaryIO:
+def buckets_library() -> Any:
+    """Return boto3.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        import boto3
+    except ImportError as error:
+        raise MissingExtra("references to buckets need boto3; install `emotalk-triton[s3]`") from error
+    return boto3
+
+
+def _within(pieces: Iterator[bytes], url: str, max_bytes: int, whole_s: float = math.inf) -> BinaryIO:
     found = io.BytesIO()
+    deadline = time.monotonic() + whole_s
     for piece in pieces:
         found.write(piece)
+        if time.monotonic() > deadline:
+            raise ReferenceUnavailable(f"{quoted(url)} did not come within {whole_s:g} s")
         if found.tell() > max_bytes:
             raise UploadTooLarge(f"{quoted(url)} has more than {max_bytes} bytes; accepted: {max_bytes}")
     found.seek(0)

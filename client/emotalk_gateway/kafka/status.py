@@ -1,8 +1,8 @@
 """A worker's health and figures over HTTP, on a port of its own.
 
 ====================  ===========================================================  =====================
-``/health/live``      its threads run                                              may cause a restart
-``/health/ready``     the group has let it in, and Triton is ready                 for people and alarms
+``/health/live``      its threads run: one polls, one runs the event loop          may cause a restart
+``/health/ready``     the group has let it in, broker and Triton answer            for people and alarms
 ``/health``           an inference gave a face                                     for people and alarms
 ``/metrics``          Prometheus' text format
 ====================  ===========================================================  =====================
@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import json
 import logging
 import threading
@@ -21,8 +22,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from emotalk_gateway.kafka.metrics import CONTENT_TYPE
-from emotalk_gateway.kafka.worker import Worker
-from emotalk_gateway.service.errors import AddressInUse, CannotListen
+from emotalk_gateway.kafka.worker import STILL_S, Worker
+from emotalk_gateway.service.errors import AddressInUse, CannotListen, GatewayError
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ READ_S = 5.0
 READY_S, DEEP_S = 1.0, 10.0
 """Seconds in which Triton must answer."""
 ASKED_S = 15.0
+LOOP_S = 5.0
+"""Seconds in which the event loop must come to a question."""
 
 
 @contextmanager
@@ -82,7 +85,15 @@ def answer(worker: Worker, path: str) -> tuple[int, str, bytes]:
 
 
 def _live(worker: Worker) -> str:
-    return "" if worker.loop.is_running() else "the event loop does not run"
+    if worker.still_s > STILL_S:
+        return f"nothing was polled for {worker.still_s:.0f} s"
+    if not worker.loop.is_running():
+        return "the event loop does not run"
+    try:
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), worker.loop).result(LOOP_S)
+    except (TimeoutError, concurrent.futures.TimeoutError):  # two classes until Python 3.11
+        return f"the event loop stood still for {LOOP_S:g} s"
+    return ""
 
 
 def _ready(worker: Worker) -> str:
@@ -90,6 +101,10 @@ def _ready(worker: Worker) -> str:
         return "it stops"
     if not worker.assigned.is_set():
         return "the group has not let it in yet"
+    try:
+        worker.ask_broker()
+    except (GatewayError, RuntimeError) as error:  # a consumer that was closed raises the latter
+        return f"{type(error).__name__}: {error}"
     return _asked(worker, lambda client: client.ready(READY_S))
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import logging
 import queue
 import threading
@@ -20,7 +21,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from emotalk_client.aio import AsyncEmoTalkClient
 from emotalk_gateway.kafka import clients
@@ -28,15 +29,17 @@ from emotalk_gateway.kafka.lanes import Lanes
 from emotalk_gateway.kafka.metrics import Metrics
 from emotalk_gateway.kafka.offsets import Watermark
 from emotalk_gateway.kafka.records import Place
+from emotalk_gateway.kafka.references import buckets_library
 from emotalk_gateway.kafka.settings import WorkerSettings
 from emotalk_gateway.kafka.trying import Trier, Work
-from emotalk_gateway.kafka.writing import InTransaction, Plain, Transactions, WriteFailed, Writer
+from emotalk_gateway.kafka.writing import InTransaction, Plain, Producers, Transactions, WriteFailed, Writer
 from emotalk_gateway.service.service import Service
 from emotalk_gateway.service.settings import load_settings
 
 logger = logging.getLogger(__name__)
 
-POLL_S = 0.05
+POLL_S, IDLE_S = 0.01, 0.1
+"""Seconds of one poll: while something runs, and while nothing does."""
 AT_ONCE = 64
 """Records that are taken between two looks at what is over."""
 MAX_RECORDS, MAX_BYTES = 256, 48 << 20
@@ -47,6 +50,13 @@ LAG_S = 5.0
 FETCHED_BYTES = 1 << 20
 QUEUED_KBYTES = 1024
 START_S = 30.0
+COMMITTED_S = 5.0
+"""Seconds in which the broker must answer a commit that somebody waits for."""
+CLOSE_S = 5.0
+STILL_S = 150.0
+"""Seconds after which a thread that polls no more is dead; a producer of transactions may take a minute to begin."""
+ANSWER_S = 2.0
+"""Seconds in which a broker must answer whoever asks if the worker is ready."""
 
 
 class WorkerFailed(clients.QueueError):
@@ -61,9 +71,12 @@ class Worker:
 
     Raises:
         InvalidBrokers: the settings cannot be.
+        MissingExtra: requests may name buckets, and the library for these is not installed.
     """
 
     def __init__(self, settings: WorkerSettings, client: Callable[[], AsyncEmoTalkClient]) -> None:
+        if settings.limits.allowed.buckets:
+            buckets_library()
         self._settings = settings
         self._client = client
         self.metrics = Metrics()
@@ -72,30 +85,46 @@ class Worker:
         self._stopping = threading.Event()
         self._at_once = threading.Event()
         self._over: queue.SimpleQueue[tuple[Work, concurrent.futures.Future[None]]] = queue.SimpleQueue()
-        self._lanes: Lanes[Work] = Lanes(settings.concurrency)
+        self._lanes: Lanes[Work] = Lanes(MAX_RECORDS)
         self._marks: dict[int, Watermark] = {}
         self._running: dict[Work, concurrent.futures.Future[None]] = {}
         self._bytes = 0
         self._paused = self._stale = False
-        self._committed_at = self._looked_at = 0.0
+        self._committed_at = self._looked_at = self._turned_at = 0.0
+        self._commits = 0
         self._consumer = self._make_consumer()
-        self._producer: Producer | None = None
+        self._producers: Producers | None = None
         self._transactions: Transactions | None = None
         if settings.transactions:
             self._transactions = Transactions(settings.brokers, dict(settings.given), settings.group)
         else:
-            self._producer = clients.producer(
-                settings.brokers, settings.given, linger_ms=5, delivery_timeout_ms=120_000
-            )
+            self._producers = Producers(
+                lambda: clients.producer(
+                    settings.brokers, settings.given, linger_ms=5, delivery_timeout_ms=120_000,
+                    batch_size=min(1_000_000, settings.max_record_bytes),
+                )
+            )  # fmt: skip
         self.loop = asyncio.new_event_loop()
         self.service: Service | None = None
         self._trier: Trier | None = None
-        self._targets: dict[str, int] = {}
 
     @property
     def stopping(self) -> bool:
         """True once it was asked to end."""
         return self._stopping.is_set()
+
+    @property
+    def still_s(self) -> float:
+        """Seconds since its thread last polled; 0 before it begins."""
+        return time.monotonic() - self._turned_at if self._turned_at else 0.0
+
+    def ask_broker(self) -> None:
+        """Ask for the topic of requests.
+
+        Raises:
+            BrokerUnavailable, UnknownTopic: it cannot be read now.
+        """
+        clients.partitions_of(self._consumer, self._settings.topic, ANSWER_S)
 
     def stop(self) -> None:
         """Ask it to end: what was begun may be finished. The second time, at once."""
@@ -115,9 +144,7 @@ class Worker:
         thread = threading.Thread(target=self._serve, name="emotalk-faces", daemon=True)
         thread.start()
         asyncio.run_coroutine_threadsafe(self._make_service(), self.loop).result(START_S)
-        self._consumer.subscribe(
-            [self._settings.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
-        )
+        self._subscribe()
         told = False
         try:
             while not self._stopping.is_set():
@@ -127,18 +154,34 @@ class Worker:
                     ready()
             self._drain()
         finally:
+            for future in list(self._running.values()):
+                future.cancel()
+            if self._transactions is not None:
+                self._transactions.close()
             self._consumer.close()
-            if self._producer is not None:
-                self._producer.flush(1.0)
-            asyncio.run_coroutine_threadsafe(self._close(), self.loop).result(START_S)
+            if self._producers is not None:
+                self._producers.now.flush(1.0)
+            with contextlib.suppress(TimeoutError, concurrent.futures.TimeoutError):
+                asyncio.run_coroutine_threadsafe(self._close(), self.loop).result(CLOSE_S)
             self.loop.call_soon_threadsafe(self.loop.stop)
-            thread.join(START_S)
+            thread.join(CLOSE_S)
 
     # On the thread that polls.
 
+    def _subscribe(self) -> None:
+        self._consumer.subscribe(
+            [self._settings.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
     def _turn(self) -> None:
+        self._turned_at = time.monotonic()
+        if self._transactions is not None and self._transactions.fenced.is_set():
+            logger.warning("another worker has taken a partition of ours; the group is joined anew")
+            self._transactions.fenced.clear()
+            self._consumer.unsubscribe()
+            self._subscribe()
         for number in range(AT_ONCE):
-            message = self._consumer.poll(0 if number else POLL_S)
+            message = self._consumer.poll(0 if number else POLL_S if self._running else IDLE_S)
             if message is None:
                 break
             self._take(message)
@@ -158,12 +201,18 @@ class Worker:
         if error is not None:
             if error.fatal():
                 raise WorkerFailed(f"the consumer failed: {error.str()}")
-            (logger.warning if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART else logger.debug)("%s", error.str())
+            (logger.debug if error.code() == KafkaError._PARTITION_EOF else logger.warning)("%s", error.str())
             return
         place = Place(message.topic() or "", message.partition() or 0, message.offset() or 0)
         mark = self._marks.get(place.partition)
         if mark is None:  # it was taken away
             return
+        if place.offset <= mark.last:
+            logger.warning("%s begins anew at %d, for its records are others now", self._settings.topic, place.offset)
+            self._let_go({place.partition}, commit=False)
+            mark = self._marks[place.partition] = Watermark()
+            if self._transactions is not None:
+                self._transactions.take(place.topic, place.partition)
         value: bytes | str = message.value() or b""
         key: bytes | str | None = message.key()
         value = value.encode() if isinstance(value, str) else value
@@ -187,8 +236,8 @@ class Worker:
         future.add_done_callback(lambda done: self._over.put((work, done)))
 
     def _settle(self) -> None:
-        if self._producer is not None:
-            self._producer.poll(0)
+        if self._producers is not None:
+            self._producers.now.poll(0)
         while True:
             try:
                 work, future = self._over.get_nowait()
@@ -234,12 +283,27 @@ class Worker:
             return
         offsets = [TopicPartition(self._settings.topic, one, position) for one, position in due.items()]
         try:
-            self._consumer.commit(offsets=offsets, asynchronous=False)
+            self._consumer.commit(offsets=offsets, asynchronous=True)  # a broker that is away must not stop the polling
         except KafkaException as error:  # it is tried again; a reader of whole answers may see one twice
-            logger.info("offsets are not committed yet: %s", error.args[0].str())
-            return
-        for one, position in due.items():
-            self._marks[one].committed(position)
+            logger.warning("offsets are not committed yet: %s", error.args[0].str())
+        else:
+            self._commits += 1
+
+    def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
+        self._commits = max(0, self._commits - 1)
+        for place in places:
+            why = error or place.error
+            if why is not None:
+                logger.warning("offsets are not committed yet: %s", why.str())
+            elif (mark := self._marks.get(place.partition)) is not None:
+                mark.committed(place.offset)
+
+    def _commit_now(self) -> None:
+        """Commit, and wait for the broker's word, which may not come."""
+        self._commit(now=True)
+        deadline = time.monotonic() + COMMITTED_S
+        while self._commits and time.monotonic() < deadline and not self._at_once.is_set():
+            self._consumer.poll(POLL_S)
 
     def _look(self) -> None:
         if time.monotonic() < self._looked_at + LAG_S:
@@ -248,13 +312,8 @@ class Worker:
         lags = {}
         for one, mark in self._marks.items():
             _, last = self._consumer.get_watermark_offsets(TopicPartition(self._settings.topic, one), cached=True)
-            done = mark.position if mark.position is not None else None
-            if last >= 0:
-                lags[one] = (
-                    max(0, last - (done or 0))
-                    if done is not None
-                    else sum(work.place.partition == one for work in self._running)
-                )
+            if last >= 0 and mark.first_open is not None:
+                lags[one] = max(0, last - mark.first_open)
         self.metrics.lags(lags)
 
     def _on_assign(self, _consumer: Consumer, places: list[TopicPartition]) -> None:
@@ -262,8 +321,8 @@ class Worker:
             if self._transactions is not None:
                 try:  # before its offset is asked for: what a predecessor left open is ended
                     self._transactions.take(place.topic, place.partition)
-                except WriteFailed as error:
-                    logger.warning("%s", error)
+                except WriteFailed as error:  # without it, an answer of the predecessor might be given again
+                    raise WorkerFailed(f"{place.topic}-{place.partition} cannot be taken: {error}") from error
             self._marks[place.partition] = Watermark()
         self._stale = True  # what comes new is not paused
         self.assigned.set()
@@ -294,20 +353,27 @@ class Worker:
         """Finish what was begun, within its time."""
         deadline = time.monotonic() + self._settings.drain_s
         self._lanes.drop(lambda _: True)
-        while self._running and time.monotonic() < deadline and not self._at_once.is_set():
+        while time.monotonic() < deadline and not self._at_once.is_set():
+            trying = self._trier.trying if self._trier is not None else set()
+            for work, future in list(self._running.items()):
+                if work not in trying:  # it waits for its turn, or for what may take long to come back
+                    future.cancel()
+            self._settle()
+            if not self._running:
+                break
             self._consumer.pause(self._consumer.assignment())
             self._consumer.poll(POLL_S)
-            self._settle()
             self._commit()
-        for future in self._running.values():
+        for future in list(self._running.values()):
             future.cancel()
-        self._commit(now=True)
+        self._commit_now()
 
     def _make_consumer(self) -> Consumer:
         settings = self._settings
         return clients.member(
-            settings.brokers, settings.given, group=settings.group, fetched=FETCHED_BYTES, queued_kbytes=QUEUED_KBYTES
-        )
+            settings.brokers, settings.given, group=settings.group, fetched=FETCHED_BYTES, queued_kbytes=QUEUED_KBYTES,
+            on_commit=self._on_commit,
+        )  # fmt: skip
 
     # On the event loop.
 
@@ -326,20 +392,6 @@ class Worker:
 
     def _writer(self, work: Work) -> Writer:
         if self._transactions is not None:
-            return InTransaction(self._transactions, work.key, self._own_partition(work.place.partition))
-        assert self._producer is not None  # noqa: S101  # one of the two is
-        return Plain(self._producer, work.key)
-
-    def _own_partition(self, partition: int) -> dict[str, int]:
-        """Answers go to the partition of the request's number: transactions then never stand in each other's way."""
-        count = self._counts()
-        return {self._settings.results: partition % count} if count else {}
-
-    def _counts(self) -> int:
-        if self._settings.results not in self._targets:
-            try:
-                found = clients.partitions_of(self._consumer, self._settings.results)
-            except clients.QueueError:
-                return 0
-            self._targets[self._settings.results] = len(found)
-        return self._targets[self._settings.results]
+            return InTransaction(self._transactions, work.key)
+        assert self._producers is not None  # noqa: S101  # one of the two is
+        return Plain(self._producers, work.key)
