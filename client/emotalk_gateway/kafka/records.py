@@ -47,7 +47,7 @@ class InvalidHeaders(GatewayError):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a record stands."""
+    """The place of a record."""
 
     topic: str
     partition: int

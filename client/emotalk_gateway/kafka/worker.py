@@ -96,7 +96,7 @@ class Worker:
         self._producers: Producers | None = None
         self._transactions: Transactions | None = None
         if settings.transactions:
-            self._transactions = Transactions(settings.brokers, dict(settings.given), settings.group)
+            self._transactions = Transactions(settings.brokers, dict(settings.given), settings.group, self._consumer)
         else:
             self._producers = Producers(
                 lambda: clients.producer(

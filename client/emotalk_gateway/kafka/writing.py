@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from emotalk_client.threads import in_thread
 from emotalk_gateway.kafka import clients
@@ -139,6 +139,8 @@ class Transactions:
     def __init__(self, brokers: str, given: Mapping[str, str], group: str, consumer: Consumer) -> None:
         self._brokers, self._given, self._group = brokers, given, group
         self._consumer = consumer
+        self.membership: Any = None
+        """The consumer's, as its own thread saw it last: asked for beside a poll, confluent-kafka never answers."""
         self._producers: dict[tuple[str, int], Producer | None] = {}
         self._counts: dict[str, int] = {}
         self._doubtful: set[tuple[str, int]] = set()
