@@ -16,7 +16,7 @@ AXE     := tests/page
 THREE   := client/emotalk_gateway/page/static/vendor/three
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint configs docs figures bench gpu chaos hostile head screenshot vendor parity clean
+.PHONY: help demo check test lint configs docs figures bench gpu chaos hostile queue head screenshot vendor parity clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -30,7 +30,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e '.[server,export,formats,gateway,plot,vmc,train,test]'
+	$(PIP) -e '.[server,export,formats,gateway,kafka,plot,vmc,train,test]'
 	@# TensorRT's parser, which needs no GPU: the check that the graphs stay acceptable to it.
 	$(PIP) --no-deps tensorrt-rtx-cu12-libs tensorrt-rtx-cu12-bindings nvidia-cuda-runtime-cu12
 	@touch $@ $(VENV)/.demo
@@ -122,6 +122,11 @@ chaos: $(VENV)/.test  ## Kill every process under load, and renew that table of 
 
 hostile: $(VENV)/.test  ## Send what has killed it before, and renew that table of docs/reliability.md
 	$(BIN)/emotalk-perf hostile $(SAMPLE) --page docs/reliability.md
+
+queue: $(VENV)/.test  ## Kill the workers of a queue under load, judge every answer, and renew the tables of docs/kafka.md (an hour)
+	$(BIN)/emotalk-perf queue $(SAMPLE) --page docs/kafka.md
+	$(BIN)/emotalk-perf queue $(SAMPLE) --throughput --clips 40 --longest 30 --page docs/kafka.md
+	$(BIN)/emotalk-perf queue $(SAMPLE) --memory --page docs/kafka.md
 
 head: $(VENV)/.demo  ## Build the client's head again from MakeHuman's CC0 data (fetches 48 MB)
 	PYTHONPATH=tools $(BIN)/python -m head_builder

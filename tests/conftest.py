@@ -11,6 +11,7 @@ sys.path[:0] = [str(TESTS), str(TESTS / "helpers")]  # `import seeded`, `from fa
 
 import tritonclient.grpc  # noqa: E402
 import tritonclient.http  # noqa: E402
+from broker import Broker  # noqa: E402
 from infer import infer  # noqa: E402
 
 import seeded  # noqa: E402
@@ -24,7 +25,7 @@ SEED = 7
 
 MARKS = {"unit", "torch", "server", "browser", "network", "full"}
 """Exactly one of them at the top of each test module: what it needs, so that the quick ones can be asked for."""
-NEED_A_SERVER = {"server", "bundled_server", "grpc", "http"}
+NEED_A_SERVER = {"server", "bundled_server", "grpc", "http", "broker"}
 """Fixtures that no quick test may ask for."""
 
 
@@ -103,6 +104,13 @@ def server(small_repository):
 def bundled_server():
     """Triton serving the bundled face model."""
     with EmbeddedServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def broker():
+    """A Kafka-protocol broker; each test makes topics of its own."""
+    with Broker() as running:
         yield running
 
 

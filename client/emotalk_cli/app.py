@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from emotalk_cli import animate, gateway, health, live, plot, view
+from emotalk_cli import animate, collect, enqueue, gateway, health, live, plot, replay, view, worker
 from emotalk_client.errors import EmoTalkError
 from emotalk_contract.errors import InvalidRequest
 
@@ -24,6 +24,10 @@ app = typer.Typer(
 app.command("animate")(animate.animate)
 app.command("live")(live.live)
 app.command("gateway")(gateway.gateway)
+app.command("worker")(worker.worker)
+app.command("enqueue")(enqueue.enqueue)
+app.command("collect")(collect.collect)
+app.command("replay")(replay.replay)
 app.command("health")(health.health)
 app.command("plot")(plot.plot)
 app.command("view")(view.view)

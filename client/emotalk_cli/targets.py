@@ -100,7 +100,7 @@ def plan_jobs(inputs: Sequence[Path], output: Path, formats: str | None) -> list
     if output.suffix in FORMATS and not output.is_dir():
         said = "several need a folder" if len(inputs) > 1 else "its suffix is its format, and --format is for a folder"
         raise typer.BadParameter(f"{output} is one file; {said}", param_hint="-o")
-    suffixes = _suffixes(formats)
+    suffixes = suffixes_of(formats)
     jobs = [Job(source, tuple(output / f"{name_of(source)}{suffix}" for suffix in suffixes)) for source in inputs]
     if len({job.targets for job in jobs}) < len(jobs):
         raise typer.BadParameter("two inputs have one name, and would write one file", param_hint="IN...")
@@ -108,7 +108,7 @@ def plan_jobs(inputs: Sequence[Path], output: Path, formats: str | None) -> list
 
 
 def _into_pipe(inputs: Sequence[Path], output: Path, formats: str | None) -> Job:
-    suffixes = _suffixes(formats)
+    suffixes = suffixes_of(formats)
     if len(suffixes) > 1:
         raise typer.BadParameter(f"{output} takes one format; {len(suffixes)} were given", param_hint="--format")
     if len(inputs) > 1:
@@ -123,7 +123,13 @@ def _into_pipe(inputs: Sequence[Path], output: Path, formats: str | None) -> Job
     return Job(inputs[0], (), pipe)
 
 
-def _suffixes(formats: str | None) -> list[str]:
+def suffixes_of(formats: str | None) -> list[str]:
+    """Return the suffixes that ``--format`` names.
+
+    Raises:
+        typer.BadParameter: one is named twice.
+        UnknownFormat, MissingExtra: a format that is not one of ours, or that needs a library.
+    """
     suffixes = [f".{name.strip().lstrip('.')}" for name in (formats or "npy").split(",")]
     for suffix in suffixes:
         format_of(Path(f"x{suffix}")).check()

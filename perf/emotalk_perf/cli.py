@@ -410,6 +410,75 @@ def hostile(
         raise typer.Exit(1)
 
 
+@app.command()
+def queue(
+    audio: Audio,
+    repository: Repository = None,
+    transactions: Annotated[
+        bool | None, typer.Option(help="Workers with --transactions, or without. Default: one after the other.")
+    ] = None,
+    clips: Annotated[int, typer.Option(min=1, help="How many.")] = 500,
+    shortest: Annotated[float, typer.Option(min=0.1, help="Seconds of the shortest clip.")] = 0.1,
+    longest: Annotated[float, typer.Option(min=0.1, help="Seconds of the longest clip.")] = 60.0,
+    poisonous: Annotated[int, typer.Option(min=0, help="Records that no worker can animate.")] = 20,
+    large_mib: Annotated[int, typer.Option(min=1, help="Of zeros, in some of those.")] = 100,
+    keys: Annotated[int, typer.Option(min=1, help="Over which the requests are spread.")] = 8,
+    partitions: Annotated[int, typer.Option(min=1, help="Of the topics.")] = 8,
+    workers: Annotated[int, typer.Option(min=1, help="How many.")] = 3,
+    kill_s: Annotated[float, typer.Option(min=0.5, help="Seconds between two deaths of a worker.")] = 5.0,
+    triton_kills: Annotated[int, typer.Option(min=0, help="Of the server's Triton.")] = 2,
+    minutes: Annotated[float, typer.Option(min=0.1, help="In which everything must be answered.")] = 30.0,
+    seed: Annotated[int, typer.Option(help="Of the clips and the kills.")] = 0,
+    throughput: Annotated[
+        bool, typer.Option("--throughput", help="Compare it with animate of the same files instead, with one worker.")
+    ] = False,
+    rounds: Annotated[int, typer.Option(min=1, help="With --throughput, how often.")] = 3,
+    memory: Annotated[
+        bool, typer.Option("--memory", help="Watch one worker's memory through an hour of speech instead.")
+    ] = False,
+    hours: Annotated[float, typer.Option(min=0.01, help="With --memory, of speech.")] = 1.0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything to this file.")] = None,
+    page: Page = None,
+    block: Annotated[str | None, typer.Option(help="Name of that block. Default: queue….")] = None,
+) -> None:
+    """Kill the workers of a queue and their Triton, and judge every answer; exit status 1 where a limit is broken."""
+    from emotalk_perf.queue import attack, report, soak
+    from emotalk_perf.queue import throughput as paired
+
+    if throughput and memory:
+        raise typer.BadParameter("it is another measurement; accepted: one of the two", param_hint="--memory")
+    name = block or ("queue-throughput" if throughput else "queue-memory" if memory else "queue")
+    _check(page, name)
+    speech = _speech(audio)
+    ways = [False, True] if transactions is None else [transactions]
+    if throughput:
+        measured = [
+            paired.run(
+                speech, clips=clips, seconds=(shortest, longest), rounds=rounds, transactions=way,
+                repository=repository, seed=seed, tell=_tell,
+            )
+            for way in ways
+        ]  # fmt: skip
+        text, broken = paired.markdown(measured), paired.broken(measured)
+    elif memory:
+        soaked = soak.run(speech, hours=hours, clip_s=longest, repository=repository, tell=_tell)
+        text, broken = soak.markdown(soaked), soak.broken(soaked)
+    else:
+        plan = attack.Plan(
+            clips, shortest, longest, poisonous, large_mib << 20, keys, partitions, workers, kill_s, triton_kills,
+            minutes, seed,
+        )  # fmt: skip
+        outcomes = [attack.run(speech, plan, transactions=way, repository=repository, tell=_tell) for way in ways]
+        text, broken = report.markdown(outcomes), [line for one in outcomes for line in report.broken(one)]
+        if json_file is not None:
+            json_file.write_text(report.as_json(outcomes), "utf-8")
+    _put(text, page, name)
+    for line in broken:
+        typer.echo(line, err=True)
+    if broken:
+        raise typer.Exit(1)
+
+
 def _speech(audio: Sequence[Path]) -> NDArray[np.float32]:
     """Samples [n] of all files, joined."""
     return np.concatenate([load(path) for path in audio])

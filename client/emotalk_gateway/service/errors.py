@@ -9,6 +9,7 @@
         ├── HostNotAllowed        a name under which this gateway is not known
         ├── GatewayFull           too many requests at once
         ├── GatewayStopping       the gateway is being stopped
+        ├── PassesByItself        something that a request needs is not there now, and may be later
         ├── InvalidUpload         not a multipart form, or not the parts that are asked for
         ├── InvalidFrames         frames to convert that are not frames
         ├── InvalidMessage        a WebSocket message that cannot be understood
@@ -86,6 +87,10 @@ class GatewayStopping(GatewayError):
     """The gateway is being stopped."""
 
 
+class PassesByItself(GatewayError):
+    """Something that a request needs is not there now, and may be later."""
+
+
 class InvalidUpload(GatewayError):
     """Not a multipart form, or not the parts that are asked for."""
 
@@ -158,8 +163,8 @@ class AddressInUse(CannotListen):
     """Somebody else listens on the port."""
 
 
-REFUSED, FAILED = "emotalk-refused", "emotalk-failed"
-"""Kafka headers: of a record that will never do, and of one that may be tried again."""
+DEAD_LETTER, TRY_AGAIN_LATER, FEW_TRIES = "dead letter", "try again", "a few tries"
+"""Of a queue's record: it will never do; it is tried until it passes; it should not be, and is given up soon."""
 POLICY, INTERNAL, TRY_AGAIN = 1008, 1011, 1013
 """WebSocket close codes (RFC 6455, and IANA's registry for the last)."""
 
@@ -175,15 +180,17 @@ class Codes:
     websocket: int
     """Close code."""
     kafka: str
-    """Name of the header that holds the error's class."""
+    """Fate of the record: :data:`DEAD_LETTER`, :data:`TRY_AGAIN_LATER` or :data:`FEW_TRIES`."""
 
 
 def _callers(status: HTTPStatus, grpc: str = "INVALID_ARGUMENT") -> Codes:
-    return Codes(status, grpc, POLICY, REFUSED)
+    return Codes(status, grpc, POLICY, DEAD_LETTER)
 
 
 def _ours(status: HTTPStatus, grpc: str) -> Codes:
-    return Codes(status, grpc, TRY_AGAIN if status == HTTPStatus.SERVICE_UNAVAILABLE else INTERNAL, FAILED)
+    close_code = TRY_AGAIN if status == HTTPStatus.SERVICE_UNAVAILABLE else INTERNAL
+    passes = status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
+    return Codes(status, grpc, close_code, TRY_AGAIN_LATER if passes else FEW_TRIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +209,7 @@ TABLE: tuple[Row, ...] = (
     Row(HostNotAllowed, _callers(HTTPStatus.MISDIRECTED_REQUEST, "PERMISSION_DENIED")),
     Row(GatewayFull, _ours(HTTPStatus.SERVICE_UNAVAILABLE, "RESOURCE_EXHAUSTED")),
     Row(GatewayStopping, _ours(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE")),
+    Row(PassesByItself, _ours(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE")),
     Row(UrlTooLong, _callers(HTTPStatus.REQUEST_URI_TOO_LONG)),
     Row(HeadersTooLarge, _callers(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)),
     Row(UnsupportedEncoding, _callers(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)),
@@ -256,7 +264,7 @@ TRITONS_REFUSAL = Row(
     InvalidRequest, _ours(HTTPStatus.BAD_GATEWAY, "INTERNAL"), "the face server refused what the gateway sent"
 )
 """An :class:`InvalidRequest` in Triton's own words, not the contract's."""
-MISTAKE = Codes(HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL", INTERNAL, FAILED)
+MISTAKE = Codes(HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL", INTERNAL, FEW_TRIES)
 
 
 @dataclass(frozen=True, slots=True)

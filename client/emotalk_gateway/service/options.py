@@ -91,6 +91,6 @@ def _number(name: str, value: object, error: type[InvalidRequest], accepted: str
     if isinstance(value, (str, int, float)) and not isinstance(value, bool):
         try:
             return float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     raise error(f"{name} is {value!r}; accepted: {accepted}")
