@@ -100,6 +100,8 @@ def asked(headers: Iterable[tuple[str, Any]], place: Place) -> Asked:
     """
     headers = list(headers)
     given = text_of(headers)
+    if "" in given:
+        raise InvalidHeaders("a header has no name, or one that is not UTF-8; accepted: names in UTF-8")
     answer = given.get("answer", FLOAT32.encode()).decode("utf-8", "replace")
     if answer not in ANSWERS:
         raise InvalidHeaders(f"the header answer is {quoted(answer)}; accepted: {', '.join(ANSWERS)}")

@@ -18,14 +18,14 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from emotalk_client.aio import AsyncEmoTalkClient
 from emotalk_gateway.kafka import clients
 from emotalk_gateway.kafka.lanes import Lanes
+from emotalk_gateway.kafka.messages import headers_of
 from emotalk_gateway.kafka.metrics import Metrics
 from emotalk_gateway.kafka.offsets import Watermark
 from emotalk_gateway.kafka.records import Place
@@ -222,9 +222,8 @@ class Worker:
         lane: object = place if key is None else key
         if self._settings.transactions:
             lane = place.partition
-        headers: Iterable[tuple[str, Any]] = message.headers() or []  # type: ignore[assignment]
         key = key.encode() if isinstance(key, str) else key
-        work = Work(place, key, list(headers), value, size, lane)
+        work = Work(place, key, headers_of(message), value, size, lane)
         mark.begin(place.offset)
         self._bytes += len(work.value)
         self._lanes.add(lane, work)
