@@ -9,7 +9,7 @@ from confluent_kafka import Message
 
 
 def headers_of(message: Message) -> list[tuple[str, Any]]:
-    """Return the headers of ``message``; ``[("", b"")]``, which every request is refused for, where they are unreadable.
+    """Return the headers of ``message``; where they are unreadable ``[("", b"")]``, for which a request is refused.
 
     A header's name may be any bytes on the wire. The library raises for those that are not UTF-8, and the next call
     returns objects that crash whoever looks at them: it is asked once.

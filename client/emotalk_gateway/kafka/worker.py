@@ -158,13 +158,15 @@ class Worker:
                 future.cancel()
             if self._transactions is not None:
                 self._transactions.close()
-            self._consumer.close()
+            self._leave()
             if self._producers is not None:
-                self._producers.now.flush(1.0)
+                self._producers.flush(1.0)
             with contextlib.suppress(TimeoutError, concurrent.futures.TimeoutError):
                 asyncio.run_coroutine_threadsafe(self._close(), self.loop).result(CLOSE_S)
             self.loop.call_soon_threadsafe(self.loop.stop)
             thread.join(CLOSE_S)
+            if not thread.is_alive():
+                self.loop.close()
 
     # On the thread that polls.
 
@@ -236,7 +238,7 @@ class Worker:
 
     def _settle(self) -> None:
         if self._producers is not None:
-            self._producers.now.poll(0)
+            self._producers.poll()
         while True:
             try:
                 work, future = self._over.get_nowait()
@@ -366,6 +368,17 @@ class Worker:
         for future in list(self._running.values()):
             future.cancel()
         self._commit_now()
+
+    def _leave(self) -> None:
+        """Leave the group, which a broker that stands still answers only when the session is over.
+
+        It is another thread's, so that this one still hears signals; what cannot be said in time is left to the broker.
+        """
+        closing = threading.Thread(target=self._consumer.close, name="emotalk-leaving", daemon=True)
+        closing.start()
+        closing.join(CLOSE_S)
+        if closing.is_alive():
+            logger.warning("the group was not left within %g s; the broker will notice", CLOSE_S)
 
     def _make_consumer(self) -> Consumer:
         settings = self._settings

@@ -66,12 +66,32 @@ class Producers:
     def __init__(self, make: Callable[[], Producer]) -> None:
         self._make = make
         self.now = make()
+        self._given_up: list[Producer] = []
+        self._lock = threading.Lock()  # the loop's thread finds failures too
 
     def failed(self, producer: Producer) -> None:
-        """``producer`` cannot go on."""
-        if producer is self.now:
-            logger.warning("the producer failed for good; another one begins")
-            self.now = self._make()
+        """``producer`` cannot go on; who waits for its reports still gets them."""
+        with self._lock:
+            if producer is self.now:
+                logger.warning("the producer failed for good; another one begins")
+                self.now = self._make()
+                self._given_up.append(producer)
+
+    def poll(self) -> None:
+        """Hand out the reports that have come."""
+        with self._lock:
+            self._given_up = [producer for producer in self._given_up if len(producer)]
+            producers = [self.now, *self._given_up]
+        for producer in producers:
+            try:
+                producer.poll(0)
+            except KafkaException as error:  # so the library says that a producer failed for good
+                logger.warning("%s", error.args[0].str())
+                self.failed(producer)
+
+    def flush(self, timeout_s: float) -> None:
+        """Hand out the reports that come within ``timeout_s``."""
+        self.now.flush(timeout_s)
 
 
 class Plain:

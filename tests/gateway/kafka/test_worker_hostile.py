@@ -1,9 +1,13 @@
 """What nobody sends by mistake: one record must not end every worker, one after the other."""
 
+import threading
+
 import pytest
 from broker import topics
 from queueing import Reader, nowhere, send, working
 from raw_records import send_raw
+
+from emotalk_gateway.kafka import worker as module
 
 pytestmark = pytest.mark.server
 
@@ -19,3 +23,27 @@ def test_a_header_whose_name_is_not_text_is_a_dead_letter(broker):
     assert b"UTF-8" in headers["error"]
     assert letter.value() == b"unreadable"
     assert after["error_class"] == b"UnreadableAudio"
+
+
+def test_a_group_that_cannot_be_left_is_not_waited_for(broker, monkeypatch):
+    queue, never = topics(broker, partitions=1), threading.Event()
+    monkeypatch.setattr(module, "CLOSE_S", 0.3)
+
+    class Stuck:
+        def __init__(self, consumer):
+            self._consumer = consumer
+
+        def close(self):
+            never.wait(30)
+            self._consumer.close()
+
+        def __getattr__(self, name):
+            return getattr(self._consumer, name)
+
+    with working(broker.address, queue, nowhere()) as worker:
+        worker._consumer = Stuck(worker._consumer)
+        worker.stop()
+        worker.thread.join(10)
+        ended = not worker.thread.is_alive()
+        never.set()
+    assert ended
