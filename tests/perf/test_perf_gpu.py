@@ -200,6 +200,21 @@ def test_a_device_that_is_none(name, reason):
         open_device(name)
 
 
+@pytest.mark.parametrize(("name", "index"), [("cuda", 1), ("cuda:0", 0)])
+def test_a_gpu_has_its_number(monkeypatch, name, index):
+    """PyTorch takes no device without one everywhere."""
+    chosen = []
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    assert open_device(name) == torch.device("cuda", index)
+    assert chosen == [torch.device("cuda", index)]
+    with pytest.raises(NoSuchDevice, match="'cuda:2'; accepted: cuda:0 to cuda:1"):
+        open_device("cuda:2")
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_no_gpu_is_said_in_a_line():
     said = CliRunner().invoke(cli.app, ["gpu"])

@@ -61,6 +61,8 @@ def open_device(name: str) -> torch.device:
         raise NoSuchDevice("PyTorch finds no GPU or no driver for it; accepted: a machine with both, or --device cpu")
     if device.index is not None and device.index >= torch.cuda.device_count():
         raise NoSuchDevice(f"device is {quoted(name)}; accepted: cuda:0 to cuda:{torch.cuda.device_count() - 1}")
+    if device.index is None:
+        device = torch.device("cuda", torch.cuda.current_device())
     torch.cuda.set_device(device)
     return device
 
