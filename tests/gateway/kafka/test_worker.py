@@ -68,7 +68,7 @@ def test_every_kind_of_request_has_the_face_of_animate(broker, shared, clips, fo
     shared.reader.await_(finals=5)
     plain, styled = thin.animate(io.BytesIO(clips[2])), thin.animate(io.BytesIO(clips[2]), level=0.3, person=3)
     hexed = thin.animate(samples, sample_rate=16000, level=1, person=3)
-    for name, face in dict(file=plain, json=plain, reference=plain, options=styled, old=hexed).items():
+    for name, face in {"file": plain, "json": plain, "reference": plain, "options": styled, "old": hexed}.items():
         blocks, end = shared.reader.values(name)
         rows = [np.array(json.loads(b)) if name == "json" else np.frombuffer(b, "<f4").reshape(-1, 52) for b in blocks]
         assert np.allclose(np.concatenate(rows), face.weights, atol=1e-5), name
@@ -185,19 +185,19 @@ def test_whoever_waits_for_a_host_keeps_nobody_else_waiting(broker, queue, trito
 
 
 def test_a_triton_that_is_away_is_waited_for(broker, queue, triton, clips):
-    with Cable(int(triton.grpc_url.rpartition(":")[2])) as cable:
-        with (
-            working(broker.address, queue, cable.address) as worker,
-            Reader(broker.address, queue) as reader,
-        ):
-            cable.cut()
-            send(broker.address, queue["requests"], *((clip, b"k", []) for clip in clips))
-            until(lambda: b'retries_total{error="ServerUnavailable"} 2' in worker.metrics.exposition())
-            assert status_of(worker, "/health/ready")[0] == 503
-            assert status_of(worker, "/health/live")[0] == 200
-            cable.mend()
-            reader.await_(len(clips))
-            assert reader.dead == []
+    with (
+        Cable(int(triton.grpc_url.rpartition(":")[2])) as cable,
+        working(broker.address, queue, cable.address) as worker,
+        Reader(broker.address, queue) as reader,
+    ):
+        cable.cut()
+        send(broker.address, queue["requests"], *((clip, b"k", []) for clip in clips))
+        until(lambda: b'retries_total{error="ServerUnavailable"} 2' in worker.metrics.exposition())
+        assert status_of(worker, "/health/ready")[0] == 503
+        assert status_of(worker, "/health/live")[0] == 200
+        cable.mend()
+        reader.await_(len(clips))
+        assert reader.dead == []
 
 
 def test_a_broker_that_comes_late_goes_away_and_loses_everything(triton, clips):
