@@ -34,9 +34,10 @@ def gateway(
 ) -> None:
     """Serve faces over HTTP, until Ctrl-C; every other setting is an environment variable (docs/gateway.md)."""
     try:
-        from emotalk_gateway import create_app, load_settings
+        from emotalk_gateway.app import create_app
         from emotalk_gateway.http.serving import Server
         from emotalk_gateway.listening import base_url, listen
+        from emotalk_gateway.service.settings import load_settings
     except ImportError as error:
         raise MissingExtra(f"the gateway needs {error.name}; install `emotalk-triton[gateway]`") from error
     given: dict[str, Any] = {

@@ -12,9 +12,10 @@ from recording_transport import RecordingTransport
 
 from emotalk_client import AsyncEmoTalkClient, EmoTalkClient
 from emotalk_client.audio.loading import load
-from emotalk_gateway import GatewaySettings, create_app
+from emotalk_gateway.app import create_app
 from emotalk_gateway.http.serving import Server
 from emotalk_gateway.listening import listen
+from emotalk_gateway.service.settings import GatewaySettings
 
 
 @pytest.fixture(scope="session")

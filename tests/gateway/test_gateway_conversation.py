@@ -12,10 +12,10 @@ from virtual import until, virtual
 from wscaller import Caller, app_of
 
 from emotalk_contract.timing import FPS, frame_count
-from emotalk_gateway import GatewaySettings
 from emotalk_gateway.http import conversation
 from emotalk_gateway.http.auth import check_origin
 from emotalk_gateway.service.errors import OriginNotAllowed
+from emotalk_gateway.service.settings import GatewaySettings
 
 pytestmark = pytest.mark.unit
 

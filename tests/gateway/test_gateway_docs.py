@@ -13,9 +13,9 @@ from asking import events
 
 from emotalk_client import errors as client_errors
 from emotalk_contract import errors as contract_errors
-from emotalk_gateway import GatewaySettings
 from emotalk_gateway.service import errors as gateway_errors
 from emotalk_gateway.service.errors import TABLE, problem_of
+from emotalk_gateway.service.settings import GatewaySettings
 
 pytestmark = pytest.mark.server
 

@@ -15,12 +15,12 @@ from emotalk_client import Animation
 from emotalk_client.errors import InvalidRate
 from emotalk_contract.arkit import INDEX
 from emotalk_contract.errors import InvalidRequest
-from emotalk_gateway import GatewaySettings
 from emotalk_gateway.http.uploads import decoded
 from emotalk_gateway.service.capacity import Capacity
 from emotalk_gateway.service.errors import TABLE, GatewayFull, InvalidUpload, problem_of
 from emotalk_gateway.service.rate import FORGET_S, LEAST, HeldRate
 from emotalk_gateway.service.retiming import Retimer, check_whole_rate
+from emotalk_gateway.service.settings import GatewaySettings
 from emotalk_gateway.service.spool import Budget, Spool
 from emotalk_gateway.service.tasks import within
 

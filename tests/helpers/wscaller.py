@@ -5,7 +5,8 @@ import json
 
 import numpy as np
 
-from emotalk_gateway import GatewaySettings, create_app
+from emotalk_gateway.app import create_app
+from emotalk_gateway.service.settings import GatewaySettings
 
 GUARD_S = 120
 """Seconds after which a test that hangs ends; nothing takes as long."""

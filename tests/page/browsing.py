@@ -14,9 +14,10 @@ from selenium.webdriver.common.keys import Keys
 import headless
 from emotalk_client import AsyncEmoTalkClient
 from emotalk_contract.arkit import BLENDSHAPES, INDEX
-from emotalk_gateway import create_app, load_settings
+from emotalk_gateway.app import create_app
 from emotalk_gateway.http.serving import Server
 from emotalk_gateway.listening import base_url, listen
+from emotalk_gateway.service.settings import load_settings
 
 
 def interpolated(face, seconds):

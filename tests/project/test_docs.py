@@ -104,7 +104,7 @@ NOT_FOR_PEOPLE = {"EMOTALK_SERVER_FOLDER", "EMOTALK_SERVER_OWNER", "EMOTALK_CHAO
 
 
 def test_every_variable_is_documented_and_every_documented_one_is_read():
-    from emotalk_gateway import GatewaySettings
+    from emotalk_gateway.service.settings import GatewaySettings
 
     code = [path.read_text("utf-8") for path in [*SOURCES, *sorted((PROJECT / "tests").rglob("*.py"))]]
     read = {name for text in code for name in re.findall(r"[\"\'](EMOTALK_[A-Z_]*[A-Z])[\"\']", text)}
