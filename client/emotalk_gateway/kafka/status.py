@@ -2,7 +2,7 @@
 
 ====================  ===========================================================  =====================
 ``/health/live``      its threads run: one polls, one runs the event loop          may cause a restart
-``/health/ready``     the group has let it in, broker and Triton answer            for people and alarms
+``/health/ready``     the group has let it in, and Triton is ready                 for people and alarms
 ``/health``           an inference gave a face                                     for people and alarms
 ``/metrics``          Prometheus' text format
 ====================  ===========================================================  =====================
@@ -23,7 +23,7 @@ from typing import Any
 
 from emotalk_gateway.kafka.metrics import CONTENT_TYPE
 from emotalk_gateway.kafka.worker import STILL_S, Worker
-from emotalk_gateway.service.errors import AddressInUse, CannotListen, GatewayError
+from emotalk_gateway.service.errors import AddressInUse, CannotListen
 
 logger = logging.getLogger(__name__)
 
@@ -101,10 +101,6 @@ def _ready(worker: Worker) -> str:
         return "it stops"
     if not worker.assigned.is_set():
         return "the group has not let it in yet"
-    try:
-        worker.ask_broker()
-    except (GatewayError, RuntimeError) as error:  # a consumer that was closed raises the latter
-        return f"{type(error).__name__}: {error}"
     return _asked(worker, lambda client: client.ready(READY_S))
 
 

@@ -55,8 +55,6 @@ COMMITTED_S = 5.0
 CLOSE_S = 5.0
 STILL_S = 150.0
 """Seconds after which a thread that polls no more is dead; a producer of transactions may take a minute to begin."""
-ANSWER_S = 2.0
-"""Seconds in which a broker must answer whoever asks if the worker is ready."""
 
 
 class WorkerFailed(clients.QueueError):
@@ -117,14 +115,6 @@ class Worker:
     def still_s(self) -> float:
         """Seconds since its thread last polled; 0 before it begins."""
         return time.monotonic() - self._turned_at if self._turned_at else 0.0
-
-    def ask_broker(self) -> None:
-        """Ask for the topic of requests.
-
-        Raises:
-            BrokerUnavailable, UnknownTopic: it cannot be read now.
-        """
-        clients.partitions_of(self._consumer, self._settings.topic, ANSWER_S)
 
     def stop(self) -> None:
         """Ask it to end: what was begun may be finished. The second time, at once."""

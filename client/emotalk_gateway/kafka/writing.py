@@ -218,6 +218,7 @@ class Transactions:
             producer.begin_transaction()
             for record in records:
                 _produce(producer, record, key, self._partition(producer, record[0], place), delivered)
+            producer.flush(TRANSACTION_S)  # serves the delivery callbacks, which the commit waits for
             producer.send_offsets_to_transaction(
                 [TopicPartition(place.topic, place.partition, place.offset + 1)],
                 self.membership,

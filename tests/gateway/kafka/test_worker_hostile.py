@@ -16,7 +16,7 @@ def test_a_header_whose_name_is_not_text_is_a_dead_letter(broker):
     queue = topics(broker, partitions=1)
     send_raw(broker.address, queue["requests"], b"unreadable", b"\xff\xfe")
     send(broker.address, queue["requests"], (b"no sound", None, []))
-    with working(broker.address, queue, nowhere()), Reader(broker.address, queue, partitions=1) as reader:
+    with working(broker.address, queue, nowhere(), "hostile"), Reader(broker.address, queue, partitions=1) as reader:
         reader.await_(dead=2)
     (letter, headers), (_, after) = sorted(reader.dead, key=lambda one: one[1]["offset"])
     assert headers["error_class"] == b"InvalidHeaders"
@@ -40,7 +40,7 @@ def test_a_group_that_cannot_be_left_is_not_waited_for(broker, monkeypatch):
         def __getattr__(self, name):
             return getattr(self._consumer, name)
 
-    with working(broker.address, queue, nowhere()) as worker:
+    with working(broker.address, queue, nowhere(), "hostile") as worker:
         worker._consumer = Stuck(worker._consumer)
         worker.stop()
         worker.thread.join(10)
