@@ -27,6 +27,8 @@ PLANTED = [
     ("gateway", "client/emotalk_gateway/service/rate.py", "import emotalk_server"),
     ("service", "client/emotalk_gateway/service/settings.py", "import fastapi"),
     ("doors", "client/emotalk_gateway/page/viewer.py", "import emotalk_gateway.http"),
+    ("doors", "client/emotalk_gateway/kafka/lanes.py", "import emotalk_gateway.http"),
+    ("kafka", "client/emotalk_gateway/http/sse.py", "import confluent_kafka"),
     ("faces", "client/emotalk_client/faces/track.py", "import emotalk_client.faces.animation"),
     ("formats", "client/emotalk_client/faces/formats/npy.py", "import emotalk_client.faces.formats.jsonl"),
     ("circles", "client/emotalk_client/errors.py", "import emotalk_client.client"),
