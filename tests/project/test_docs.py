@@ -91,11 +91,11 @@ def extras():
 def test_every_extra_is_in_the_readme_and_every_one_named_exists():
     named = set()
     for text in [*TEXT.values(), *(path.read_text("utf-8") for path in SOURCES)]:
-        for listed in re.findall(r"emotalk-triton\[([a-z,]+)\]", text):
+        for listed in re.findall(r"emotalk-triton\[([a-z0-9,]+)\]", text):
             named |= set(listed.split(","))
     assert named <= extras()
     table = re.search(r"<!-- extras -->\n(.*?)<!-- /extras -->", TEXT[PROJECT / "README.md"], re.DOTALL)[1]
-    assert set(re.findall(r"^\| `([a-z]+)` \|", table, re.MULTILINE)) == extras()
+    assert set(re.findall(r"^\| `([a-z0-9]+)` \|", table, re.MULTILINE)) == extras()
 
 
 VARIABLE = re.compile(r"EMOTALK_[A-Z_]*[A-Z](?!_)")
