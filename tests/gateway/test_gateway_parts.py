@@ -17,7 +17,15 @@ from emotalk_contract.arkit import INDEX
 from emotalk_contract.errors import InvalidRequest
 from emotalk_gateway.http.uploads import decoded
 from emotalk_gateway.service.capacity import Capacity
-from emotalk_gateway.service.errors import TABLE, GatewayFull, InvalidUpload, problem_of
+from emotalk_gateway.service.errors import (
+    DEAD_LETTER,
+    FEW_TRIES,
+    TABLE,
+    TRY_AGAIN_LATER,
+    GatewayFull,
+    InvalidUpload,
+    problem_of,
+)
 from emotalk_gateway.service.rate import FORGET_S, LEAST, HeldRate
 from emotalk_gateway.service.retiming import Retimer, check_whole_rate
 from emotalk_gateway.service.settings import GatewaySettings
@@ -285,7 +293,8 @@ def test_what_is_said_of_an_error_tells_no_internals():
 def test_an_error_is_the_same_in_every_protocol():
     for row in TABLE:
         callers = row.codes.http < 500
-        assert row.codes.kafka == ("emotalk-refused" if callers else "emotalk-failed")
+        passes = row.codes.http in (503, 504)
+        assert row.codes.kafka == (DEAD_LETTER if callers else TRY_AGAIN_LATER if passes else FEW_TRIES)
         assert (row.codes.websocket == 1008) == callers
         assert (row.codes.websocket == 1013) == (row.codes.http == 503)
         assert row.codes.grpc.isupper()
