@@ -85,7 +85,8 @@ class Endpoint:
                     tensors.ENSEMBLE.name, as_json=True, client_timeout=TIMEOUT_S
                 )
             except InferenceServerException as error:
-                raise translated(self.address, str(error.status() or ""), str(error.message() or "")) from error
+                code = str(error.status() or "").removeprefix("StatusCode.")
+                raise translated(self.address, code, str(error.message() or "")) from error
             return answer
 
     def _http(self, what: str) -> dict[str, Any]:

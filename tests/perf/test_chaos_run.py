@@ -26,7 +26,9 @@ def test_every_process_may_die_and_nothing_is_lost():
     assert report.wrongs(outcome) == []
     killed = {kill.kind for kill in outcome.kills}
     assert killed >= {GATEWAY, SUPERVISOR, TRITON, ALL_STUBS, STOPPED_STUB, STOPPED_TRITON}
-    assert len([kind for kind in killed if kind.startswith(STUB)]) == len(tensors.STEPS) + 1  # and the live streams' model
+    assert (
+        len([kind for kind in killed if kind.startswith(STUB)]) == len(tensors.STEPS) + 1
+    )  # and the live streams' model
     assert all(kill.victims and math.isfinite(kill.healed_s) for kill in outcome.kills)
     assert len(told) == len(outcome.kills)
     assert any(kill.down for kill in outcome.kills if kill.kind == ALL_STUBS), "nothing failed: were they killed?"
