@@ -69,6 +69,9 @@ def empty_cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
+TRIES = 4
+"""Of a measurement that perf_analyzer finds too restless: others may be busy on this machine."""
+
 # The measurement ---------------------------------------------------------------------------------
 
 
@@ -81,7 +84,10 @@ def measured(analyzer, bundled_server, tmp_path_factory):
     arguments = ["load", SAMPLE, "--url", bundled_server.grpc_url, "--http-url", bundled_server.http_url]
     arguments += ["--seconds", "1", "--concurrency", "1,2", "--requests", "10"]
     arguments += ["--csv", folder / "load.csv", "--page", page, "--plot", folder / "load.png", "--keep", folder]
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    for _ in range(TRIES):
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+        if "NotStable" not in page.read_text():  # which is the machine's doing, and no mistake of anybody's
+            break
     assert result.exit_code == 0, result.output + page.read_text()
     with (folder / "load.csv").open(newline="") as file:
         return result, page.read_text(), list(csv.DictReader(file)), folder
