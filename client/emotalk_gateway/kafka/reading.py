@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from emotalk_client.faces.track import MAX_FRAMES
 from emotalk_contract.arkit import BLENDSHAPES
 from emotalk_contract.limits import MAX_EXPORT_FPS
 from emotalk_contract.quoting import quoted
+from emotalk_gateway.kafka import messages
 from emotalk_gateway.kafka.assembling import Block, Final
 
 ROW = 4 * len(BLENDSHAPES)
@@ -48,10 +49,9 @@ class DeadLetter:
 
 def headers_of(message: Message) -> dict[str, str]:
     """Return the headers as text; of those that come twice the last, which is Kafka's rule."""
-    given: Iterable[tuple[str, bytes | str | None]] = message.headers() or []  # type: ignore[assignment]
     return {
         name: value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
-        for name, value in given
+        for name, value in messages.headers_of(message)
     }
 
 

@@ -15,14 +15,14 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from emotalk_contract.quoting import quoted
-from emotalk_gateway.kafka import clients
+from emotalk_gateway.kafka import clients, messages
 from emotalk_gateway.kafka.collecting import place_of
 from emotalk_gateway.kafka.reading import InvalidRecord, headers_of, read_dead_letter
 
@@ -176,8 +176,7 @@ class Replayer:
         """Send one letter; return the reason that it cannot be, if there is one."""
         if not topic:
             return "it does not say which topic it came from"
-        given: Iterable[tuple[str, str | bytes | None]] = message.headers() or []  # type: ignore[assignment]
-        headers = [(name, value) for name, value in given if name not in ABOUT_DEATH]
+        headers = [(name, value) for name, value in messages.headers_of(message) if name not in ABOUT_DEATH]
         if not any(name == "request_id" for name, _ in headers):
             headers.append(("request_id", request_id.encode()))  # it was its place, and has another one now
         try:

@@ -8,6 +8,7 @@ from queueing import Reader, nowhere, send, working
 from raw_records import send_raw
 
 from emotalk_gateway.kafka import worker as module
+from emotalk_gateway.kafka.collecting import Collector
 
 pytestmark = pytest.mark.server
 
@@ -23,6 +24,15 @@ def test_a_header_whose_name_is_not_text_is_a_dead_letter(broker):
     assert b"UTF-8" in headers["error"]
     assert letter.value() == b"unreadable"
     assert after["error_class"] == b"UnreadableAudio"
+
+
+def test_readers_outlive_such_a_header_too(broker):
+    queue = topics(broker, partitions=1)
+    for topic in (queue["frames"], queue["dead"]):
+        send_raw(broker.address, topic, b"unreadable", b"\xff\xfe")
+    for _ in range(8):  # CPython specialises calls that are warm
+        with Collector(broker.address, queue["frames"], dead=queue["dead"]) as reader:
+            assert list(reader.all()) == []
 
 
 def test_a_group_that_cannot_be_left_is_not_waited_for(broker, monkeypatch):
