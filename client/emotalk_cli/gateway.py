@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from emotalk_cli.connection import Url, address
 from emotalk_client.aio import AsyncEmoTalkClient
 from emotalk_client.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from emotalk_gateway.listening.doors import Door
+    from emotalk_gateway.service.service import Service
 
 
 def gateway(
@@ -52,5 +56,16 @@ def gateway(
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     with listen(host, port) as listening, address(url, supervised=True) as triton:
         client = AsyncEmoTalkClient(triton, timeout_s=settings.request_timeout_s)
-        said = f"emotalk gateway is ready: {base_url(listening)}, faces from {triton}"
-        Server(create_app(settings, client), lambda: typer.echo(said)).run(sockets=[listening])
+
+        def ready() -> None:
+            doors = "".join(f", {said}" for said in server.said)
+            typer.echo(f"emotalk gateway is ready: {base_url(listening)}{doors}, faces from {triton}")
+
+        app = create_app(settings, client)
+        server = Server(app, ready, _doors(app.state.service))
+        server.run(sockets=[listening])
+
+
+def _doors(_service: Service) -> list[Door]:
+    """Return the doors beside the web server's own that were asked for."""
+    return []

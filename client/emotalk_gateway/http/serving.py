@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI
 
 from emotalk_gateway.http.sockets import SocketProtocol
+from emotalk_gateway.listening.doors import Door
 from emotalk_gateway.listening.protocol import Connections, Limits
 from emotalk_gateway.listening.server import WebServer
 from emotalk_gateway.service.service import Service
@@ -25,10 +26,17 @@ class Server(WebServer):
 
     Args:
         ready: called once, when requests are served.
+        doors: opened before that, and closed at the end.
+
+    Raises:
+        CannotListen: out of :meth:`run`; a door could not be opened.
     """
 
-    def __init__(self, app: FastAPI, ready: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, app: FastAPI, ready: Callable[[], None] = lambda: None, doors: Sequence[Door] = ()) -> None:
         self._service: Service = app.state.service
+        self._doors = doors
+        self.said: list[str] = []
+        """What the doors say of themselves, once requests are served."""
         settings = self._service.settings
         limits = Limits(settings.max_connections, settings.max_header_bytes, settings.header_timeout_s)
         self.open = Connections(limits, self._service.told)
@@ -36,12 +44,27 @@ class Server(WebServer):
         http: Any = self.open.protocol
         super().__init__(app, UNWIND_S, ready, http=http, ws=SocketProtocol, ws_max_size=settings.max_message_bytes)
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the doors, and then the web server's own."""
+        try:
+            for door in self._doors:
+                self.said.append(await door.open())
+        except BaseException:
+            await self._close_doors()
+            raise
+        await super().startup(sockets)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Tell those who are being served, and then uvicorn's."""
         for server in self.servers:
             server.close()
         self._service.stopping.set()
+        closing = asyncio.create_task(self._close_doors())
         until = asyncio.get_running_loop().time() + GOODBYE_S
         while self.server_state.tasks and asyncio.get_running_loop().time() < until:
             await asyncio.sleep(0.02)
+        await closing
         await super().shutdown(sockets)
+
+    async def _close_doors(self) -> None:
+        await asyncio.gather(*(door.close() for door in self._doors))
