@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-
 CLOSE_S = 3.0
 """Seconds in which a door is closed; less than the five that people wait."""
 
