@@ -182,6 +182,8 @@ class TritonTransport:
                 ("grpc.initial_reconnect_backoff_ms", int(RECONNECT_S * 1000) // 4),
                 ("grpc.max_reconnect_backoff_ms", int(RECONNECT_S * 1000)),
                 ("grpc.min_reconnect_backoff_ms", int(CONNECT_S * 1000)),  # so is an attempt's time limit called
+                # A name may have many servers' addresses (a headless service): each gets its share of the calls.
+                ("grpc.lb_policy_name", "round_robin"),
                 ("grpc.use_local_subchannel_pool", 1),  # a new channel is a new connection
                 ("grpc.enable_http_proxy", 0 if self._target.is_loopback else 1),
             ],
