@@ -262,7 +262,8 @@ class Worker:
     def _commit(self, *, now: bool = False, partitions: set[int] | None = None) -> None:
         if self._settings.transactions:
             return
-        idle = not (len(self._lanes) or self._commits)  # nobody is kept waiting, and more to commit with these may be long in coming
+        # Nobody is kept waiting, and what could be committed with these may be long in coming.
+        idle = not (len(self._lanes) or self._commits)
         if not (now or idle) and time.monotonic() < self._committed_at + COMMIT_S:
             return
         due = {
