@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emotalk_cli.connection import Url, address
+from emotalk_cli.connection import Url, address, security
 from emotalk_client.aio import AsyncEmoTalkClient
 from emotalk_client.errors import MissingExtra
 
@@ -31,6 +32,13 @@ def gateway(
             metavar="NAME", help="Name that it may be asked by, beside this machine's; * for any; repeatable."
         ),
     ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="Certificate with its chain: HTTPS; read again when it changes.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="PEM", help="Its private key.")] = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="Callers must show a certificate by one of these.")
+    ] = None,
     max_upload_bytes: Annotated[int | None, typer.Option(help="Of one upload.")] = None,
     max_audio_s: Annotated[float | None, typer.Option(help="Seconds of one clip.")] = None,
     max_requests: Annotated[int | None, typer.Option(help="Uploads at once.")] = None,
@@ -48,6 +56,9 @@ def gateway(
         "token": token,
         "cors_origins": cors_origin,
         "allowed_hosts": allowed_host,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
+        "tls_client_ca": tls_client_ca,
         "max_upload_bytes": max_upload_bytes,
         "max_audio_s": max_audio_s,
         "max_requests": max_requests,
@@ -55,11 +66,12 @@ def gateway(
     }
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     with listen(host, port) as listening, address(url, supervised=True) as triton:
-        client = AsyncEmoTalkClient(triton, timeout_s=settings.request_timeout_s)
+        client = AsyncEmoTalkClient(triton, timeout_s=settings.request_timeout_s, **security(url))
 
         def ready() -> None:
             doors = "".join(f", {said}" for said in server.said)
-            typer.echo(f"emotalk gateway is ready: {base_url(listening)}{doors}, faces from {triton}")
+            here = base_url(listening, tls=settings.tls_cert is not None)
+            typer.echo(f"emotalk gateway is ready: {here}{doors}, faces from {triton}")
 
         app = create_app(settings, client)
         server = Server(app, ready, _doors(app.state.service))

@@ -33,7 +33,7 @@ def pcm16(samples: NDArray[Any]) -> bytes:
 
 
 class SpokenEcho:
-    """What was spoken, until it is taken frame by frame.
+    """The speech so far, until it is taken frame by frame.
 
     It keeps what is not taken yet: as much as its owner lets wait.
 
