@@ -127,7 +127,7 @@ class Recipe:
         check_emotion_names(self.detected_emotions)
         if self.detected_emotions and not self.emotional:
             raise ManifestError(
-                f"detected_emotions are {quoted(list(self.detected_emotions))} in a model without emotions; accepted: none"
+                f"a model without emotions detects {quoted(list(self.detected_emotions))}; accepted: none of them"
             )
 
     @classmethod

@@ -104,8 +104,8 @@ EMOTIONS = Tensor(
     "EMOTIONS",
     "FP32",
     ("detected_emotions",),
-    "detected emotion: a probability for each name in the recipe's `detected_emotions`, sum 1, over all frames of the "
-    "request; only of a model that has such names",
+    "the emotion that is heard: a probability for each of the recipe's `detected_emotions`, sum 1, over all frames; "
+    "left out by a model that detects none",
     optional=True,
 )
 

@@ -49,11 +49,7 @@ _WEIGHT_NORM = {
 }
 """The newer spelling of weight norm, and the released one."""
 _UNNEEDED = re.compile(
-    "|".join(
-        (
-            rf"({re.escape(CONTENT_PREFIX)}|{re.escape(EMOTION_PREFIX)})(masked_spec_embed|lm_head\.(weight|bias))",
-        )
-    )
+    "|".join((rf"({re.escape(CONTENT_PREFIX)}|{re.escape(EMOTION_PREFIX)})(masked_spec_embed|lm_head\.(weight|bias))",))
 )
 """Parts of the released checkpoint that no output depends on: leftovers of the pre-training."""
 
@@ -111,7 +107,7 @@ class NetworkSize:
     decoder_feed_forward: int
     attention_heads: int
     """Heads of both encoders (16): the one size that no tensor's shape shows."""
-    emotions: int
+    emotions: int = 0
     """Emotions that the classifier head tells apart (7); 0: the checkpoint is without that head."""
 
 

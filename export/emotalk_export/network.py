@@ -203,9 +203,7 @@ class Emotion(nn.Module):
         self.trunk = Trunk(state, EMOTION_PREFIX, size.emotion, size.attention_heads)
         self.classifier = Classifier(state) if classified else None
 
-    def forward(
-        self, features: Tensor, positions: Tensor, frame_positions: Tensor
-    ) -> Tensor | tuple[Tensor, Tensor]:
+    def forward(self, features: Tensor, positions: Tensor, frame_positions: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """EMOTION_FEATURES [B, T, C], its positions [B, E] and [B, F] to EMOTION [B, F, hidden].
 
         With a classifier, EMOTIONS [B, emotions] too.

@@ -59,9 +59,7 @@ def test_head_is_the_described_one(small_state: State, emotion_trials: list[Tria
         np.testing.assert_allclose(found.sum(1), 1, atol=1e-6)
 
 
-def test_graph_gives_what_torch_gives(
-    small_face: EmoTalkFace, emotion_trials: list[Trial], tmp_path: Path
-) -> None:
+def test_graph_gives_what_torch_gives(small_face: EmoTalkFace, emotion_trials: list[Trial], tmp_path: Path) -> None:
     model = encoder(small_face)
     files = export_graph(small_face.graph(model), model, small_face.widths, tmp_path)
     assert validate_graph(files.graph, model, emotion_trials, "fp32")["EMOTIONS"] <= 1e-5

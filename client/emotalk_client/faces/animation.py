@@ -51,7 +51,9 @@ class Animation(Track):
         weights = on_grid(self)
         if weights is self.weights:
             return self
-        return Animation(weights, self.start_s + np.arange(len(weights)) / self.fps, self.fps, self.names, self.emotions)
+        return Animation(
+            weights, self.start_s + np.arange(len(weights)) / self.fps, self.fps, self.names, self.emotions
+        )
 
     def resampled(self, fps: float) -> Animation:
         """The same clip at ``fps`` frames a second (1 to 240), without gaps; the first frame stays where it is.
