@@ -50,6 +50,7 @@ def gateway(
         from emotalk_gateway.http.serving import Server
         from emotalk_gateway.listening import base_url, listen
         from emotalk_gateway.service.settings import load_settings
+        from emotalk_gateway.service.tracing import exported
     except ImportError as error:
         raise MissingExtra(f"the gateway needs {error.name}; install `emotalk-triton[gateway]`") from error
     given: dict[str, Any] = {
@@ -65,7 +66,11 @@ def gateway(
         "request_timeout_s": request_timeout_s,
     }
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
-    with listen(host, port) as listening, address(url, supervised=True) as triton:
+    with (
+        exported("emotalk-gateway"),
+        listen(host, port) as listening,
+        address(url, supervised=True) as triton,
+    ):
         client = AsyncEmoTalkClient(triton, timeout_s=settings.request_timeout_s, **security(url))
 
         def ready() -> None:
