@@ -16,10 +16,10 @@ AXE     := tests/page
 THREE   := client/emotalk_gateway/page/static/vendor/three
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint configs protos docs figures bench gpu chaos hostile queue head screenshot vendor parity clean
+.PHONY: help demo check test lint deploy-check configs protos docs figures bench gpu chaos hostile queue head screenshot vendor parity clean
 
 help:  ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "No Python 3.10, 3.11 or 3.12 found; the server needs one (make PYTHON=/path/to/python3.12)" >&2; exit 1; }
@@ -50,6 +50,9 @@ check: lint  ## Style, types, import rules, configs, and the tests that need not
 
 test: $(VENV)/.test $(GLTF)/node_modules/.package-lock.json $(AXE)/node_modules/.package-lock.json lint  ## Style, types, import rules, configs, and every test against a real server
 	$(BIN)/python -m pytest -m 'not full' $(TESTS)
+
+deploy-check: $(VENV)/.test  ## Dockerfiles, compose and Kubernetes files: accepted by their readers, and naming what exists (seconds; promtool if it is there)
+	$(BIN)/python -m pytest -q tests/project/test_deploy.py tests/project/test_image.py
 
 lint: $(VENV)/.test  ## Style, types, import rules, generated configs
 	$(BIN)/ruff check .

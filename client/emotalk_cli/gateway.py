@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emotalk_cli.connection import Url, address
+from emotalk_cli.connection import Url, address, security
 from emotalk_client.aio import AsyncEmoTalkClient
 from emotalk_client.errors import MissingExtra
 
@@ -55,7 +55,7 @@ def gateway(
     }
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     with listen(host, port) as listening, address(url, supervised=True) as triton:
-        client = AsyncEmoTalkClient(triton, timeout_s=settings.request_timeout_s)
+        client = AsyncEmoTalkClient(triton, timeout_s=settings.request_timeout_s, **security(url))
 
         def ready() -> None:
             doors = "".join(f", {said}" for said in server.said)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from emotalk_client.audio.loading import AudioSource, load
 from emotalk_client.windows.planner import Layout, grid_ceil, grid_floor
 from emotalk_contract import limits, tensors
+from emotalk_contract.emotion_curve import EmotionKey
 from emotalk_contract.errors import (
     AudioTooLong,
     AudioTooShort,
@@ -57,6 +58,10 @@ class FaceOptions(TypedDict, total=False):
     raw: bool
     seed: int
     emotions: Mapping[str, float] | None
+    emotion_keys: Sequence[EmotionKey] | None
+    emotion_transition: float
+    emotion_strength: float
+    region: Mapping[str, float] | None
     gains: Mapping[str, float] | None
     offsets: Mapping[str, float] | None
     """Post-processing: see :data:`emotalk_contract.options.DESCRIPTIONS`."""
@@ -92,12 +97,19 @@ class FaceSettings:
     raw: bool = False
     seed: int = limits.DEFAULT_SEED
     emotions: Mapping[str, float] | None = field(default_factory=dict)
+    emotion_keys: Sequence[EmotionKey] | None = ()
+    emotion_transition: float = limits.DEFAULT_EMOTION_TRANSITION_S
+    emotion_strength: float = 1.0
+    region: Mapping[str, float] | None = field(default_factory=dict)
     gains: Mapping[str, float] | None = field(default_factory=dict)
     offsets: Mapping[str, float] | None = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("emotions", "gains", "offsets"):
+        for name in ("emotions", "region", "gains", "offsets"):
             object.__setattr__(self, name, _plain(getattr(self, name)))
+        for name in ("emotion_transition", "emotion_strength"):
+            object.__setattr__(self, name, _as_float(getattr(self, name)))
+        object.__setattr__(self, "emotion_keys", _plain_keys(self.emotion_keys))
         object.__setattr__(self, "seed", _integer(self.seed, InvalidOption, f"seed is {{}}; accepted: {_SEEDS}"))
         if not (is_number(self.level) and 0 <= self.level <= 1):  # NaN fails too
             raise LevelOutOfRange(f"level is {quoted(self.level)}; accepted: 0..1")
@@ -229,6 +241,18 @@ def _integer(value: object, error: type[InvalidRequest], said: str) -> int:
 def _plain(values: Mapping[str, float] | None) -> dict[str, float]:
     """Return ``values`` with NumPy's numbers as Python's, as JSON takes them; anything else is refused later."""
     return {name: _as_float(value) for name, value in (values or {}).items()}
+
+
+def _plain_keys(keys: Sequence[EmotionKey] | None) -> Sequence[EmotionKey]:
+    """Return ``keys``, likewise."""
+    if keys is None or isinstance(keys, str) or not isinstance(keys, Sequence):
+        return keys or ()
+    return tuple(
+        {**key, "time": _as_float(key["time"]), "emotions": _plain(key["emotions"])}
+        if isinstance(key, Mapping) and isinstance(key.get("emotions"), Mapping) and "time" in key
+        else key
+        for key in keys
+    )
 
 
 def _as_float(value: Any) -> Any:

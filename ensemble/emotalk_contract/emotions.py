@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 
 from emotalk_contract import lips
 from emotalk_contract.arkit import BLENDSHAPE_COUNT, INDEX
+from emotalk_contract.checking import is_number
+from emotalk_contract.errors import EmotionOutOfRange, UnknownEmotion
+from emotalk_contract.quoting import quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,20 @@ def offsets(emotion: str) -> dict[str, float]:
         left, right = intensity if isinstance(intensity, tuple) else (intensity, intensity)
         out |= {name: left for name in unit.left if left} | {name: right for name in unit.right if right}
     return out
+
+
+def check_amounts(option: str, amounts: Mapping[str, float]) -> None:
+    """Check ``amounts`` (emotion to 0..1) of an option.
+
+    Raises:
+        UnknownEmotion: a name that is none of the ten.
+        EmotionOutOfRange: an amount outside 0..1.
+    """
+    for name, amount in amounts.items():
+        if name not in EMOTIONS:
+            raise UnknownEmotion(f"{option} names {quoted(name)}; accepted: {', '.join(EMOTIONS)}")
+        if not is_number(amount) or not 0 <= amount <= 1:  # NaN fails too
+            raise EmotionOutOfRange(f"{option}[{name!r}] is {quoted(amount)}; accepted: 0..1")
 
 
 def added(weights: NDArray[np.float32], amounts: Mapping[str, float]) -> NDArray[np.float32]:

@@ -16,6 +16,8 @@ import urllib.error
 import urllib.request
 
 from emotalk_contract import limits, tensors
+from emotalk_contract.live_steps import StepReach, samples_of
+from emotalk_contract.tensors import Model
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +31,7 @@ _NOISE = random.Random()  # noqa: S311  # no secret; a generator of its own, for
 
 
 class ProbeFailed(RuntimeError):
-    """The ensemble did not answer, or answered with an error."""
+    """A model did not answer, or answered with an error."""
 
 
 def probe(http_url: str, timeout_s: float) -> None:
@@ -38,17 +40,22 @@ def probe(http_url: str, timeout_s: float) -> None:
     Raises:
         ProbeFailed: with the server's own words, if it had any.
     """
-    body = {
-        "inputs": [
-            {
-                "name": tensors.AUDIO.name,
-                "datatype": tensors.AUDIO.datatype,
-                "shape": [1, limits.MIN_SAMPLES],
-                "data": [_NOISE.uniform(-0.01, 0.01) for _ in range(limits.MIN_SAMPLES)],
-            }
-        ]
+    _infer(http_url, tensors.ENSEMBLE, limits.MIN_SAMPLES, timeout_s)
+
+
+def probe_step(http_url: str, reach: StepReach, timeout_s: float) -> None:
+    """Send the first step of a live stream, of one feature, to a network of ``reach``; raises as :func:`probe`."""
+    _infer(http_url, tensors.LIVE, samples_of(reach.lead, 1), timeout_s)
+
+
+def _infer(http_url: str, model: Model, samples: int, timeout_s: float) -> None:
+    audio = {
+        "name": tensors.AUDIO.name,
+        "datatype": tensors.AUDIO.datatype,
+        "shape": [1, samples],
+        "data": [_NOISE.uniform(-0.01, 0.01) for _ in range(samples)],
     }
-    post(f"{http_url}/v2/models/{tensors.ENSEMBLE.name}/infer", body, timeout_s)
+    post(f"{http_url}/v2/models/{model.name}/infer", {"inputs": [audio]}, timeout_s)
 
 
 def get(url: str, timeout_s: float) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from emotalk_contract import tensors
 from emotalk_contract.configs import PROFILE_PATHS, Profile
 from emotalk_contract.launch import SERVER_FOLDER
-from emotalk_contract.pipeline import Pipeline, pipeline
+from emotalk_contract.pipeline import pipeline
 from emotalk_contract.recipe import Manifest, ManifestError, Recipe
 from emotalk_contract.repository import VERSION
 from emotalk_server import restrictions
@@ -37,7 +37,7 @@ from emotalk_server.launcher import launch
 from emotalk_server.leavings import OWNER_VARIABLE
 from emotalk_server.log import LogReader
 from emotalk_server.ports import LOOPBACK, Ports, reachable
-from emotalk_server.probe import ProbeFailed, get, probe
+from emotalk_server.probe import ProbeFailed, get, probe, probe_step
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +71,7 @@ class TritonProcess:
         self.settings = settings
         self.http_url = f"http://{reachable(settings.address)}:{settings.ports.http}"
         self.metrics_url = f"http://{reachable(settings.address)}:{settings.ports.metrics}/metrics"
+        self._reach = _recipe(settings.repository).steps
         self._folder = folder
         self._process: subprocess.Popen[str] | None = None
         self._family: Family | None = None
@@ -192,8 +193,12 @@ class TritonProcess:
         return self._process.pid if self._process else None
 
     def probe(self, timeout_s: float = 10.0) -> None:
-        """Send the shortest clip through the ensemble; :class:`ProbeFailed` if that fails."""
+        """Send the shortest clip through the ensemble, and where the network streams, a step; :class:`ProbeFailed` if
+        one of them fails.
+        """
         probe(self.http_url, timeout_s)
+        if self._reach is not None:
+            probe_step(self.http_url, self._reach, timeout_s)
 
     def triton_version(self) -> tuple[int, ...]:
         """Return what Triton says of itself, as in ``(2, 51, 0)``; empty, which is the oldest, if it says nothing."""
@@ -239,7 +244,7 @@ def check_repository(repository: Path, profile: Profile) -> None:
         MissingGraph: a network's file is missing.
         CorruptRepository: a file is not the one that the manifest describes.
     """
-    served = _pipeline(repository)
+    served = pipeline(_recipe(repository))
     for model in (*served.steps, tensors.ENSEMBLE):
         if not (repository / model.name / "config.pbtxt").is_file():
             raise InvalidRepository(
@@ -262,9 +267,11 @@ def check_repository(repository: Path, profile: Profile) -> None:
                 raise MissingGraph(f"{repository / path} is missing; `emotalk-export` writes it")
 
 
-def _pipeline(repository: Path) -> Pipeline:
-    """The steps that ``repository`` should have; all of them where its manifest cannot say (which is refused later)."""
+def _recipe(repository: Path) -> Recipe:
+    """The recipe of ``repository``'s network; one that asks for all steps where its manifest cannot say (which is
+    refused later).
+    """
     try:
-        return pipeline(Manifest.load(repository).recipe)
+        return Manifest.load(repository).recipe
     except ManifestError:
-        return pipeline(Recipe())
+        return Recipe()

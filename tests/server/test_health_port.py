@@ -61,6 +61,19 @@ def test_a_stopped_process_is_alive_and_not_ready(health, monkeypatch):
     assert ask(url, "/health/ready")[0] == 200
 
 
+@pytest.mark.parametrize("model", ["wav2vec_content", "emotalk_live"])
+def test_the_deep_check_misses_any_model_that_callers_ask(model):
+    with EmbeddedServer(supervised=False) as server:
+        server.process.probe(HANG_S)
+        pid = next(m.pid for m in server.process.family._members if m.name == model)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(probe.ProbeFailed, match="timed out"):
+                server.process.probe(1.0)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+
 def test_ready_is_false_from_the_death_on_and_live_stays_true(health):
     server, url = health
     restarts = server.supervisor.restarts

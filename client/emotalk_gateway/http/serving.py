@@ -36,7 +36,7 @@ class Server(WebServer):
         self._service: Service = app.state.service
         self._doors = doors
         self.said: list[str] = []
-        """What the doors say of themselves, once requests are served."""
+        """The words of the doors about themselves, once requests are served."""
         settings = self._service.settings
         limits = Limits(settings.max_connections, settings.max_header_bytes, settings.header_timeout_s)
         self.open = Connections(limits, self._service.told)

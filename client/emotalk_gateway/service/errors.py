@@ -47,6 +47,7 @@ from emotalk_client.errors import (
     EmoTalkError,
     FormatError,
     InvalidAddress,
+    InvalidTls,
     MissingExtra,
     ModelUnavailable,
     ServerBusy,
@@ -252,6 +253,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(ServerError, _ours(HTTPStatus.BAD_GATEWAY, "INTERNAL"), "the face server failed"),
     Row(InvalidAddress, _ours(HTTPStatus.BAD_GATEWAY, "INTERNAL"), "the face server does not speak Triton's gRPC"),
+    Row(InvalidTls, _ours(HTTPStatus.BAD_GATEWAY, "INTERNAL"), "the gateway has no certificate for the face server"),
     Row(
         MissingExtra,
         _ours(HTTPStatus.NOT_IMPLEMENTED, "UNIMPLEMENTED"),
