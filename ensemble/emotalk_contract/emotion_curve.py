@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotalk_contract.checking import is_number
-from emotalk_contract.emotions import EMOTIONS, check_amounts
+from emotalk_contract.emotions import amounts_row, check_amounts
 from emotalk_contract.errors import InvalidEmotionKey, InvalidOption
 from emotalk_contract.limits import MAX_CLIP_SAMPLES, MAX_EMOTION_KEYS
 from emotalk_contract.quoting import quoted
@@ -34,7 +34,6 @@ LATEST_S = MAX_CLIP_SAMPLES / SAMPLE_RATE
 """Seconds: the last moment of any clip."""
 EXAMPLE = '[{"time": 1.5, "emotions": {"joy": 0.8}}]'
 """Keys as they travel."""
-_NAMES = tuple(EMOTIONS)
 
 EmotionKey = Mapping[str, Any]
 """``{"time": seconds from the clip's start, "emotions": {name: 0..1}}``; an emotion that is not named is 0."""
@@ -78,7 +77,7 @@ class EmotionCurve:
     def at(self, first_frame: int, frames: int) -> NDArray[np.float64]:
         """Return the amounts in the frames from ``first_frame`` on, [frames, 10] in the order of the ten names."""
         time = np.arange(first_frame, first_frame + frames) / FPS
-        amounts = np.stack([_row(self.beginning), *(_row(key["emotions"]) for key in self.keys)])
+        amounts = np.stack([amounts_row(self.beginning), *(amounts_row(key["emotions"]) for key in self.keys)])
         begins = np.array([key["time"] for key in self.keys], np.float64)
         ends = begins + self.transition_s
         out: NDArray[np.float64] = amounts[np.searchsorted(ends, time, "right")]
@@ -97,7 +96,3 @@ class EmotionCurve:
         beginning = self.keys[done - 1]["emotions"] if done else self.beginning
         kept = tuple(key for key in self.keys[done:] if key["time"] < end_s)
         return EmotionCurve(beginning, kept, self.transition_s)
-
-
-def _row(amounts: Mapping[str, float]) -> NDArray[np.float64]:
-    return np.array([amounts.get(name, 0.0) for name in _NAMES], np.float64)
