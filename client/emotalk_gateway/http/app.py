@@ -14,19 +14,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from emotalk_client.errors import EmoTalkError, InvalidRequest
-from emotalk_gateway.http.answers import answer
 from emotalk_gateway.http.audio2face import add_audio2face
 from emotalk_gateway.http.capabilities import add_capabilities
 from emotalk_gateway.http.convert import add_convert
 from emotalk_gateway.http.head import HeadAsGet
 from emotalk_gateway.http.health import add_health
-from emotalk_gateway.http.lifetime import Lifetime
 from emotalk_gateway.http.metrics import add_metrics
 from emotalk_gateway.http.secure import SecureHeaders
 from emotalk_gateway.http.sse import add_sse
 from emotalk_gateway.http.tracing import Traced
 from emotalk_gateway.http.websocket import add_websocket
+from emotalk_gateway.listening.answers import answer
 from emotalk_gateway.listening.hosts import HostCheck, KnownHosts
+from emotalk_gateway.listening.lifetime import Lifetime
 from emotalk_gateway.service.errors import framework_problem
 from emotalk_gateway.service.service import Service
 
