@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -31,6 +32,13 @@ def gateway(
             metavar="NAME", help="Name that it may be asked by, beside this machine's; * for any; repeatable."
         ),
     ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="Certificate with its chain: HTTPS; read again when it changes.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="PEM", help="Its private key.")] = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="Callers must show a certificate by one of these.")
+    ] = None,
     max_upload_bytes: Annotated[int | None, typer.Option(help="Of one upload.")] = None,
     max_audio_s: Annotated[float | None, typer.Option(help="Seconds of one clip.")] = None,
     max_requests: Annotated[int | None, typer.Option(help="Uploads at once.")] = None,
@@ -48,6 +56,9 @@ def gateway(
         "token": token,
         "cors_origins": cors_origin,
         "allowed_hosts": allowed_host,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
+        "tls_client_ca": tls_client_ca,
         "max_upload_bytes": max_upload_bytes,
         "max_audio_s": max_audio_s,
         "max_requests": max_requests,
@@ -59,7 +70,8 @@ def gateway(
 
         def ready() -> None:
             doors = "".join(f", {said}" for said in server.said)
-            typer.echo(f"emotalk gateway is ready: {base_url(listening)}{doors}, faces from {triton}")
+            here = base_url(listening, tls=settings.tls_cert is not None)
+            typer.echo(f"emotalk gateway is ready: {here}{doors}, faces from {triton}")
 
         app = create_app(settings, client)
         server = Server(app, ready, _doors(app.state.service))

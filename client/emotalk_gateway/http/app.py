@@ -21,6 +21,7 @@ from emotalk_gateway.http.head import HeadAsGet
 from emotalk_gateway.http.health import add_health
 from emotalk_gateway.http.lifetime import Lifetime
 from emotalk_gateway.http.metrics import add_metrics
+from emotalk_gateway.http.secure import SecureHeaders
 from emotalk_gateway.http.sse import add_sse
 from emotalk_gateway.http.websocket import add_websocket
 from emotalk_gateway.listening.hosts import HostCheck, KnownHosts
@@ -46,6 +47,7 @@ def http_app(service: Service) -> Application:
     app.add_middleware(Lifetime, service=service)
     app.add_middleware(HeadAsGet)
     app.add_middleware(HostCheck, known=KnownHosts(settings.allowed_hosts), told=service.told)
+    app.add_middleware(SecureHeaders)
     if settings.cors_origins:  # outside of the others, so that its refusals can be read by a page too
         app.add_middleware(
             CORSMiddleware,
