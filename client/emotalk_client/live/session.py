@@ -26,6 +26,7 @@ from emotalk_client.live.audio import SpokenAudio
 from emotalk_client.live.fade import ShownFrames
 from emotalk_client.live.settings import LiveSettings
 from emotalk_client.live.ways import Blocks, Request, Way
+from emotalk_client.windows.detected import Emotions
 from emotalk_client.wire.retry import Deadline
 from emotalk_contract.options import Parameter
 from emotalk_contract.recipe import Recipe
@@ -73,6 +74,9 @@ class LiveStatus:
     """Frames that were left out while late."""
     windows: int
     """Requests sent so far."""
+    emotions: Emotions | None = None
+    """The emotion that was heard in the sound of the last answer, about 3 s: a probability for each by name. None: none
+    came yet, or the served model detects none."""
 
 
 class AsyncLiveSession:
@@ -128,6 +132,7 @@ class AsyncLiveSession:
             frames=self._next_frame(),
             left_out=self._left_out,
             windows=self._requests,
+            emotions=self._way.emotions if self._way is not None else None,
         )
 
     async def push(self, pcm: NDArray[Any]) -> list[Frame]:
