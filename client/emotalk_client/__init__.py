@@ -39,7 +39,7 @@ from emotalk_client.errors import (
     WrongEventLoop,
 )
 from emotalk_client.faces.animation import Animation, Frame
-from emotalk_client.live import AsyncLiveSession, LiveOptions, LiveSession, LiveStatus
+from emotalk_client.live import AsyncLiveSession, Cancelled, LiveOptions, LiveSession, LiveStatus
 from emotalk_client.settings import AnimateOptions
 from emotalk_client.wire.health import Health
 
@@ -49,6 +49,7 @@ __all__ = [
     "AsyncEmoTalkClient",
     "AsyncLiveSession",
     "AudioError",
+    "Cancelled",
     "ClientClosed",
     "ClientForked",
     "DeadlineExceeded",
