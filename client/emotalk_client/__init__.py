@@ -19,17 +19,20 @@ from emotalk_client.errors import (
     InvalidAudio,
     InvalidRate,
     InvalidRequest,
+    InvalidTls,
     MissingDecoder,
     MissingExtra,
     ModelMissing,
     ModelUnavailable,
     NoSoundDevice,
+    NotAuthenticated,
     OutputFailed,
     ServerBusy,
     ServerError,
     ServerNotStarted,
     ServerUnavailable,
     SessionEnded,
+    TlsFailed,
     TruncatedAudio,
     UnexpectedResponse,
     UnknownFormat,
@@ -42,6 +45,7 @@ from emotalk_client.faces.animation import Animation, Frame
 from emotalk_client.live import AsyncLiveSession, Cancelled, LiveOptions, LiveSession, LiveStatus
 from emotalk_client.settings import AnimateOptions
 from emotalk_client.wire.health import Health
+from emotalk_client.wire.security import Tls
 
 __all__ = [
     "AnimateOptions",
@@ -62,6 +66,7 @@ __all__ = [
     "InvalidAudio",
     "InvalidRate",
     "InvalidRequest",
+    "InvalidTls",
     "LiveOptions",
     "LiveSession",
     "LiveStatus",
@@ -70,12 +75,15 @@ __all__ = [
     "ModelMissing",
     "ModelUnavailable",
     "NoSoundDevice",
+    "NotAuthenticated",
     "OutputFailed",
     "ServerBusy",
     "ServerError",
     "ServerNotStarted",
     "ServerUnavailable",
     "SessionEnded",
+    "Tls",
+    "TlsFailed",
     "TruncatedAudio",
     "UnexpectedResponse",
     "UnknownFormat",

@@ -29,6 +29,7 @@ from emotalk_client.windows.stitcher import Stitcher
 from emotalk_client.wire.forks import check_same_process
 from emotalk_client.wire.health import Health
 from emotalk_client.wire.retry import PASSING, Deadline, Retry
+from emotalk_client.wire.security import Tls, given_tls
 from emotalk_client.wire.transport import Transport, TritonTransport, check_address, checked
 from emotalk_contract import limits, tensors
 from emotalk_contract.options import Parameter
@@ -66,6 +67,12 @@ class AsyncEmoTalkClient:
         concurrency: windows of one call in flight at once.
         retries: how often a window is sent again after a failure that may pass; a live stream's again and again, until
             its ``timeout_s`` have passed. 0: never.
+        tls: the connection is in TLS; True: by those whom gRPC trusts.
+        token: a bearer token, for a server that asks for one; without ``tls`` whoever listens reads it.
+
+    Raises:
+        InvalidAddress: ``url`` is not ``host:port``.
+        InvalidTls: ``tls`` cannot be used.
     """
 
     def __init__(
@@ -75,8 +82,11 @@ class AsyncEmoTalkClient:
         timeout_s: float = TIMEOUT_S,
         concurrency: int = CONCURRENCY,
         retries: int = RETRIES,
+        tls: Tls | bool = False,
+        token: str | None = None,
         transport: Transport | None = None,
     ) -> None:
+        self._tls, self._token = given_tls(tls), token
         self.url = url if transport is not None else check_address(url)
         self._timeout_s = timeout_s
         self._concurrency = max(1, concurrency)
@@ -227,7 +237,7 @@ class AsyncEmoTalkClient:
         deadline = Deadline.after(self._timeout_s)
         clip = Clip(audio, sample_rate)
         expected = await clip.expected_samples()
-        parameters = settings.options().parameters()
+        face = settings.options()
         recipe = await self._recipe(deadline)
         inputs = await asyncio.to_thread(settings.inputs, recipe)
         layout = settings.layout(recipe)
@@ -253,6 +263,7 @@ class AsyncEmoTalkClient:
                     sent = {**inputs, tensors.AUDIO.name: samples[None]}
                     sent[tensors.START_FRAME.name] = np.array([[window.start_frame]], np.int64)
                     place = Window(window.samples, window.start_frame, clip_samples)
+                    parameters = face.restricted(window.start_frame, window.end).parameters()
                     task = asyncio.create_task(self._exchange(sent, parameters, place, deadline))
                     flying.append((window, task))
                 if not flying:
@@ -339,5 +350,5 @@ class AsyncEmoTalkClient:
     def _connected(self) -> Transport:
         self._check_open()
         if self._transport is None:
-            self._transport = TritonTransport(self.url)
+            self._transport = TritonTransport(self.url, self._tls, self._token)
         return self._transport

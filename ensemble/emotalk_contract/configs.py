@@ -22,12 +22,14 @@ from emotalk_contract.recipe import (
     LONGEST_PARAMETER,
     QUEUE_SIZE_PARAMETER,
     SHARE_PARAMETER,
+    TILING_PARAMETER,
     Manifest,
+    Precision,
     Recipe,
     Widths,
 )
 from emotalk_contract.tensors import Model, Tensor
-from emotalk_contract.timing import FEATURE_HOP, SAMPLE_RATE, Window, emotion_frame_count, feature_count
+from emotalk_contract.timing import FEATURE_HOP, FEATURE_SPAN, SAMPLE_RATE, Window, emotion_frame_count, feature_count
 
 Profile: TypeAlias = Literal["cpu", "gpu", "tensorrt"]
 Message: TypeAlias = dict[str, Any]
@@ -49,6 +51,11 @@ CPU_SESSION = {
     JOINED_PARAMETER: str(2 * 2**20),  # short windows gain from a batch; four of 40 s took 1.4 times as long as apart
 }
 """ONNX Runtime session settings of the CPU profile; docs/performance.md has what others would cost."""
+
+TILE_FEATURES: dict[Precision, int] = {"fp32": 100, "fp16": 100, "int8": 50}
+"""Features that the frontend computes at a time on a CPU, where each hears nothing beyond its own 25 ms: 2 s, and the
+tensors between its layers stay below the size from which on every one of them is fresh memory. Integers also have one
+scale for each tile."""
 
 LIVE_SESSION = {
     "intra_op_thread_count": "1",  # a step is too small to share
@@ -231,11 +238,19 @@ def _network(model: Model, manifest: Manifest, profile: Profile) -> Message:
         message["parameters"] = _parameters(GPU_SESSION | limit | bound)
     if profile == "cpu":
         share = {SHARE_PARAMETER: "0.5"} if manifest.encoders_alike and model.name in ENCODERS else {}
-        message["parameters"] = _parameters(CPU_SESSION | share | bound)
+        message["parameters"] = _parameters(CPU_SESSION | share | bound | _tiling(model, manifest))
     message["model_warmup"] = [_warm_up(model, manifest.widths)]
     if model.name in CACHED:
         message["response_cache"] = {"enable": True}
     return message
+
+
+def _tiling(model: Model, manifest: Manifest) -> dict[str, str]:
+    if model.name != tensors.FRONTEND.name or manifest.recipe.frontend_context_s:
+        return {}
+    steps = TILE_FEATURES[manifest.precision]
+    tiling = {"input": tensors.NETWORK_AUDIO.name, "hop": FEATURE_HOP, "span": FEATURE_SPAN, "steps": steps}
+    return {TILING_PARAMETER: json.dumps(tiling)}
 
 
 def _live(manifest: Manifest, profile: Profile) -> Message:

@@ -35,6 +35,10 @@ LONGEST_PARAMETER = "longest_inputs"
 """Parameter of a network's config: JSON, input to the length that it may have (its axis after the batch). Read by this
 project's backend; Triton's own does not know it."""
 
+TILING_PARAMETER = "tiling"
+"""Parameter of a network's config: JSON of how its long input is cut into tiles (``input``, ``hop``, ``span`` and
+``steps``), or nothing. Read by this project's backend; Triton's own does not know it, and computes all at once."""
+
 Normalisation = Literal["clip", "none", "patches"]
 """``clip``: (x - mean) / sqrt(var + 1e-7) over the clip. ``none``: the audio as it is (the network sees to it).
 ``patches``: the audio as it is, and the statistics of the patches that the first convolution reads, by which the

@@ -97,6 +97,17 @@ def test_a_model_without_emotions_has_no_emotion_encoder_and_its_ensemble_takes_
     assert {o.name for o in ensemble.output} <= known
 
 
+@pytest.mark.parametrize(("context_s", "tiled"), [(0.0, True), (0.5, False)])
+def test_a_frontend_that_hears_no_further_than_its_features_runs_in_tiles_on_cpus_only(context_s, tiled):
+    manifest = replace(MANIFEST, recipe=replace(MANIFEST.recipe, frontend_context_s=context_s))
+    for path, message in parsed_configs(manifest).items():
+        expected = tiled and path == PurePosixPath("wav2vec_frontend", "config.pbtxt")
+        assert ("tiling" in message.parameters) == expected, path
+        if expected:
+            parameters = json.loads(message.parameters["tiling"].string_value)
+            assert parameters == {"input": "NETWORK_AUDIO", "hop": 320, "span": 400, "steps": 100}
+
+
 @pytest.mark.parametrize("model", GRAPHS, ids=[m.name for m in GRAPHS])
 @pytest.mark.parametrize("profile", ["config", "configs/gpu"])
 def test_each_input_of_a_network_has_its_greatest_length(model, profile):

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from emotalk_contract.configs import GPU_SESSION
 from emotalk_contract.errors import InvalidShape
@@ -98,6 +98,59 @@ def test_requests_are_joined_up_to_a_size(folder, limit, sizes):
     results = net.run_all([request(index) for index in (0, 1, 2, 1, 0)])
     assert computed == sizes
     assert [result["Y"].item() for result in results] == [0, 1, 2, 1, 0]
+
+
+@pytest.fixture(scope="module")
+def convolution(tmp_path_factory):
+    """Y[b, t] = X[b, 3t .. 3t + 5] . [1 .. 5] + S[b]."""
+    folder = tmp_path_factory.mktemp("convolution")
+    nodes = [
+        helper.make_node("Unsqueeze", ["X", "one"], ["x"]),
+        helper.make_node("Conv", ["x", "w"], ["y"], strides=[3]),
+        helper.make_node("Squeeze", ["y", "one"], ["sum"]),
+        helper.make_node("Add", ["sum", "S"], ["Y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "convolution",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["b", n]) for name, n in (("X", "n"), ("S", 1))],
+        [helper.make_tensor_value_info("Y", TensorProto.FLOAT, ["b", "t"])],
+        [
+            numpy_helper.from_array(np.array([1]), "one"),
+            numpy_helper.from_array(np.arange(1, 6, dtype=np.float32)[None, None], "w"),
+        ],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), folder / "model.onnx"
+    )
+    return folder
+
+
+@pytest.mark.parametrize("samples", [5, 7, 8, 17, 19, 20, 21, 64, 100])
+def test_tiles_give_what_the_whole_gives_and_none_is_longer_than_asked_for(convolution, samples):
+    config = {"name": "convolution", "input": [{"name": "X"}, {"name": "S"}], "output": [{"name": "Y"}]}
+    whole = Network(config, Instance(convolution, "CPU", 0))
+    tiling = {"tiling": {"string_value": '{"input": "X", "hop": 3, "span": 5, "steps": 4}'}}
+    tiled = Network(config | {"parameters": tiling}, Instance(convolution, "CPU", 0))
+    computed = []
+    run = tiled._run_whole
+    tiled._run_whole = lambda inputs: computed.append(inputs["X"].shape[1]) or run(inputs)
+    given = {
+        "X": np.random.default_rng(samples).integers(-9, 9, (2, samples)).astype(np.float32),
+        "S": np.array([[1], [2]], np.float32),
+    }
+    np.testing.assert_array_equal(tiled.run(given)["Y"], whole.run(given)["Y"])
+    steps = (samples - 5) // 3 + 1
+    assert len(computed) == -(-steps // 4)
+    assert max(computed) <= 3 * 3 + 5 + 2  # the rest at the end is no step's
+
+
+def test_a_clip_too_short_for_a_step_is_refused_as_without_tiles(convolution):
+    tiling = {"tiling": {"string_value": '{"input": "X", "hop": 3, "span": 5, "steps": 4}'}}
+    config = {"name": "convolution", "input": [{"name": "X"}, {"name": "S"}], "output": [{"name": "Y"}]}
+    net = Network(config | {"parameters": tiling}, Instance(convolution, "CPU", 0))
+    [refusal] = net.run_all([{"X": np.zeros((1, 4), np.float32), "S": np.zeros((1, 1), np.float32)}])
+    assert isinstance(refusal, Refusal)
 
 
 def test_a_missing_graph_names_the_file(tmp_path):

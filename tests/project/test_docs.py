@@ -25,7 +25,7 @@ SOURCES = [
 
 OTHERS = {
     "emotalk_server.probe": {"--live", "--ready", "--deep"},
-    "docker": {"--gpus", "--shm-size", "--read-only", "--tmpfs", "--init", "--restart"},
+    "docker": {"--gpus", "--shm-size", "--read-only", "--tmpfs", "--init", "--restart", "--build", "--sbom"},
     "curl": {"--data-binary", "--max-time"},
     "pip": {"--no-deps"},
     "tests/seeded.py": {"--outliers"},

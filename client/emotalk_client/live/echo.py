@@ -38,7 +38,7 @@ def silence(frame: int, rate: int) -> bytes:
 
 
 class SpokenEcho:
-    """What was spoken, until it is taken frame by frame.
+    """The speech so far, until it is taken frame by frame.
 
     It keeps what is not taken yet: as much as its owner lets wait.
 

@@ -5,8 +5,9 @@ provider on that device); ``parameters`` ``intra_op_thread_count``, ``inter_op_t
 ``enable_mem_arena``, ``enable_mem_pattern``, and the CUDA provider's ``gpu_mem_limit``, ``arena_extend_strategy`` and
 ``cudnn_conv_algo_search``; ``optimization.graph.level``. A parameter whose key starts with
 ``session.`` is handed to ONNX Runtime as it is (its own configuration entries). Beyond those: ``share_of_cores``, for
-networks that run beside each other; ``largest_joined_bytes``, because a large batch is slow on a CPU; and
-``longest_inputs``, because memory grows with the square of a length and the networks answer whoever calls them.
+networks that run beside each other; ``largest_joined_bytes``, because a large batch is slow on a CPU;
+``longest_inputs``, because memory grows with the square of a length and the networks answer whoever calls them; and
+``tiling``, because a frontend is faster in short tiles (:mod:`emotalk_ensemble.backend.tiles`).
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ import onnxruntime
 
 from emotalk_contract.errors import InvalidShape
 from emotalk_contract.quoting import cut, quoted
-from emotalk_contract.recipe import JOINED_PARAMETER, LONGEST_PARAMETER, SHARE_PARAMETER
+from emotalk_contract.recipe import JOINED_PARAMETER, LONGEST_PARAMETER, SHARE_PARAMETER, TILING_PARAMETER
 from emotalk_ensemble.backend.errors import BackendError
 from emotalk_ensemble.backend.shared_weights import add_shared_weights
+from emotalk_ensemble.backend.tiles import Tiling
 from emotalk_ensemble.exchange import Arrays, Refusal, internal
 
 logger = logging.getLogger(__name__)
@@ -75,6 +77,8 @@ class Network:
         self._session = open_session(path, config["name"], parameters, instance, level)
         self._joined_bytes = float(parameters.get(JOINED_PARAMETER, "inf"))
         self._longest: dict[str, int] = json.loads(parameters.get(LONGEST_PARAMETER, "{}"))
+        tiling = parameters.get(TILING_PARAMETER)
+        self._tiling = Tiling.from_json(tiling) if tiling else None
         self.inputs: list[str] = [entry["name"] for entry in config["input"]]
         self.outputs: list[str] = [entry["name"] for entry in config["output"]]
 
@@ -92,6 +96,11 @@ class Network:
 
     def run(self, inputs: Arrays) -> Arrays:
         """Return the outputs by name; every array has its batch axis first."""
+        if self._tiling is None:
+            return self._run_whole(inputs)
+        return self._tiling.run(self._run_whole, inputs)
+
+    def _run_whole(self, inputs: Arrays) -> Arrays:
         return dict(zip(self.outputs, self._session.run(self.outputs, inputs), strict=True))
 
     def run_all(self, requests: Sequence[Arrays]) -> list[Arrays | Refusal]:
