@@ -185,11 +185,12 @@ class AsyncEmoTalkClient:
         finally:
             await blocks.aclose()
 
-    def live(self, *, sample_rate: int, **options: Unpack[LiveOptions]) -> AsyncLiveSession:
+    def live(self, *, sample_rate: int, audio: bool = False, **options: Unpack[LiveOptions]) -> AsyncLiveSession:
         """Return a live stream: speech goes in as it is spoken, frames come out as soon as they are final.
 
         Args:
             sample_rate: Hertz of what will be pushed.
+            audio: True: each frame comes with the sound of its time, :attr:`Frame.audio`.
             options: see :class:`~emotalk_client.LiveOptions`.
 
         Raises:
@@ -201,6 +202,7 @@ class AsyncEmoTalkClient:
             partial(self._recipe, retry=self._persistence),
             sample_rate,
             LiveSettings(**options),
+            audio,
         )
         self._sessions.add(session)
         return session
