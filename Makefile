@@ -16,7 +16,7 @@ AXE     := tests/page
 THREE   := client/emotalk_gateway/page/static/vendor/three
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint deploy-check configs docs figures bench gpu chaos hostile queue head screenshot vendor parity clean
+.PHONY: help demo check test lint deploy-check configs protos docs figures bench gpu chaos hostile queue head screenshot vendor parity clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,7 +30,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e '.[server,export,formats,gateway,kafka,plot,vmc,train,test]'
+	$(PIP) -e '.[server,export,formats,gateway,a2f,kafka,plot,vmc,train,test]'
 	@# TensorRT's parser, which needs no GPU: the check that the graphs stay acceptable to it.
 	$(PIP) --no-deps tensorrt-rtx-cu12-libs tensorrt-rtx-cu12-bindings nvidia-cuda-runtime-cu12
 	@touch $@ $(VENV)/.demo
@@ -61,10 +61,14 @@ lint: $(VENV)/.test  ## Style, types, import rules, generated configs
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 	$(BIN)/python -m emotalk_contract.repository
 	$(BIN)/python tools/commands_page.py
+	$(BIN)/python tools/protos.py
 
 configs: $(VENV)/.test  ## Write the generated config.pbtxt files, docs/protocol.md and docs/commands.md again
 	$(BIN)/python -m emotalk_contract.repository --update
 	$(BIN)/python tools/commands_page.py --update
+
+protos: $(VENV)/.test  ## Compile the gateway's protos again
+	$(BIN)/python tools/protos.py --update
 
 docs: demo configs screenshot  ## Draw the README's pictures again
 	cp $(OUT)/voice.png docs/demo/voice.png

@@ -43,6 +43,13 @@ def gateway(
     max_audio_s: Annotated[float | None, typer.Option(help="Seconds of one clip.")] = None,
     max_requests: Annotated[int | None, typer.Option(help="Uploads at once.")] = None,
     request_timeout_s: Annotated[float | None, typer.Option(help="Seconds of one request.")] = None,
+    omniverse_port: Annotated[
+        list[int] | None,
+        typer.Option(min=0, max=65_535, help="Port for clients of Omniverse Audio2Face, such as 8190; repeatable."),
+    ] = None,
+    omniverse_folder: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder below which those clients have faces written.")
+    ] = None,
 ) -> None:
     """Serve faces over HTTP, until Ctrl-C; every other setting is an environment variable (docs/gateway.md)."""
     try:
@@ -50,6 +57,7 @@ def gateway(
         from emotalk_gateway.http.serving import Server
         from emotalk_gateway.listening import base_url, listen
         from emotalk_gateway.service.settings import load_settings
+        from emotalk_gateway.service.tracing import exported
     except ImportError as error:
         raise MissingExtra(f"the gateway needs {error.name}; install `emotalk-triton[gateway]`") from error
     given: dict[str, Any] = {
@@ -65,7 +73,11 @@ def gateway(
         "request_timeout_s": request_timeout_s,
     }
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
-    with listen(host, port) as listening, address(url, supervised=True) as triton:
+    with (
+        exported("emotalk-gateway"),
+        listen(host, port) as listening,
+        address(url, supervised=True) as triton,
+    ):
         client = AsyncEmoTalkClient(triton, timeout_s=settings.request_timeout_s, **security(url))
 
         def ready() -> None:
@@ -74,10 +86,17 @@ def gateway(
             typer.echo(f"emotalk gateway is ready: {here}{doors}, faces from {triton}")
 
         app = create_app(settings, client)
-        server = Server(app, ready, _doors(app.state.service))
+        server = Server(app, ready, _doors(app.state.service, omniverse_port or [], omniverse_folder))
         server.run(sockets=[listening])
 
 
-def _doors(_service: Service) -> list[Door]:
+def _doors(service: Service, omniverse_ports: list[int], omniverse_folder: Path | None) -> list[Door]:
     """Return the doors beside the web server's own that were asked for."""
-    return []
+    from emotalk_gateway.omniverse.door import OmniverseDoor
+    from emotalk_gateway.service.errors import InvalidSettings
+
+    if bool(omniverse_ports) != (omniverse_folder is not None):
+        raise InvalidSettings("one of --omniverse-port and --omniverse-folder is given; accepted: both, or neither")
+    if omniverse_folder is None:
+        return []
+    return [OmniverseDoor(service, port, omniverse_folder) for port in omniverse_ports]

@@ -185,11 +185,12 @@ class AsyncEmoTalkClient:
         finally:
             await blocks.aclose()
 
-    def live(self, *, sample_rate: int, **options: Unpack[LiveOptions]) -> AsyncLiveSession:
+    def live(self, *, sample_rate: int, audio: bool = False, **options: Unpack[LiveOptions]) -> AsyncLiveSession:
         """Return a live stream: speech goes in as it is spoken, frames come out as soon as they are final.
 
         Args:
             sample_rate: Hertz of what will be pushed.
+            audio: True: each frame comes with the sound of its time, :attr:`Frame.audio`.
             options: see :class:`~emotalk_client.LiveOptions`.
 
         Raises:
@@ -201,6 +202,7 @@ class AsyncEmoTalkClient:
             partial(self._recipe, retry=self._persistence),
             sample_rate,
             LiveSettings(**options),
+            audio,
         )
         self._sessions.add(session)
         return session
@@ -242,7 +244,7 @@ class AsyncEmoTalkClient:
         deadline = Deadline.after(self._timeout_s)
         clip = Clip(audio, sample_rate)
         expected = await clip.expected_samples()
-        parameters = settings.options().parameters()
+        face = settings.options()
         recipe = await self._recipe(deadline)
         inputs = await asyncio.to_thread(settings.inputs, recipe)
         layout = settings.layout(recipe)
@@ -268,6 +270,7 @@ class AsyncEmoTalkClient:
                     sent = {**inputs, tensors.AUDIO.name: samples[None]}
                     sent[tensors.START_FRAME.name] = np.array([[window.start_frame]], np.int64)
                     place = Window(window.samples, window.start_frame, clip_samples)
+                    parameters = face.restricted(window.start_frame, window.end).parameters()
                     exchange = self._exchange(sent, parameters, place, deadline, recipe.detected_emotions)
                     flying.append((window, asyncio.create_task(exchange)))
                 if not flying:

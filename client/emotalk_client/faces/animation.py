@@ -26,6 +26,9 @@ class Frame:
     """Seconds: index / 30."""
     weights: NDArray[np.float32]
     """[52] in EmoTalk order."""
+    audio: bytes | None = None
+    """The sound of its time, from its own moment to the next frame's: PCM16, little-endian, one channel, at the rate of
+    what was pushed. Of a live session that was asked for it; else None."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

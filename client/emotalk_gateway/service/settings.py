@@ -83,6 +83,12 @@ class GatewaySettings(BaseSettings):
     max_message_bytes: int = Field(MIB, ge=SAMPLE_RATE)
     """Of one WebSocket message."""
 
+    omniverse_host: str = "127.0.0.1"
+    """Address on which the door for Omniverse Audio2Face's clients listens."""
+    omniverse_sounds: tuple[str, ...] = ()
+    """Folders below which that door reads sound, such as ``["/srv/voices"]``, beside the one that it writes to. None:
+    on the loopback any that the gateway can read, else none."""
+
     health_timeout_s: float = Field(10.0, gt=0)
     """Seconds that ``/health`` waits for a face."""
     ready_timeout_s: float = Field(0.5, gt=0)
