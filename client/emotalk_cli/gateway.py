@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -35,6 +36,16 @@ def gateway(
     max_audio_s: Annotated[float | None, typer.Option(help="Seconds of one clip.")] = None,
     max_requests: Annotated[int | None, typer.Option(help="Uploads at once.")] = None,
     request_timeout_s: Annotated[float | None, typer.Option(help="Seconds of one request.")] = None,
+    a2f_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, help="Serve the clients of Audio2Face-3D too, over gRPC; theirs is 52000."),
+    ] = None,
+    a2f_host: Annotated[str | None, typer.Option(help="Address for them; default: that of --host.")] = None,
+    a2f_tls_cert: Annotated[Path | None, typer.Option(help="Certificate of that port, PEM: TLS.")] = None,
+    a2f_tls_key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
+    a2f_tls_client_ca: Annotated[
+        Path | None, typer.Option(help="Who signs the certificates that callers must show, PEM: mTLS.")
+    ] = None,
 ) -> None:
     """Serve faces over HTTP, until Ctrl-C; every other setting is an environment variable (docs/gateway.md)."""
     try:
@@ -62,10 +73,21 @@ def gateway(
             typer.echo(f"emotalk gateway is ready: {base_url(listening)}{doors}, faces from {triton}")
 
         app = create_app(settings, client)
-        server = Server(app, ready, _doors(app.state.service))
+        doors: list[Door] = []
+        if a2f_port is not None:
+            tls = (a2f_tls_cert, a2f_tls_key, a2f_tls_client_ca)
+            doors.append(_audio2face(app.state.service, a2f_host or host, a2f_port, *tls))
+        server = Server(app, ready, doors)
         server.run(sockets=[listening])
 
 
-def _doors(_service: Service) -> list[Door]:
-    """Return the doors beside the web server's own that were asked for."""
-    return []
+def _audio2face(
+    service: Service, host: str, port: int, certificate: Path | None, key: Path | None, client_ca: Path | None
+) -> Door:
+    """Return the door for the clients of Audio2Face-3D."""
+    try:
+        from emotalk_gateway.grpc.audio2face.door import audio2face_door
+        from emotalk_gateway.grpc.tls import tls_of
+    except ImportError as error:
+        raise MissingExtra(f"--a2f-port needs {error.name}; install `emotalk-triton[a2f]`") from error
+    return audio2face_door(service, host, port, tls_of(certificate, key, client_ca))
