@@ -32,10 +32,24 @@ def gateway(
             metavar="NAME", help="Name that it may be asked by, beside this machine's; * for any; repeatable."
         ),
     ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="Certificate with its chain: HTTPS; read again when it changes.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="PEM", help="Its private key.")] = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="Callers must show a certificate by one of these.")
+    ] = None,
     max_upload_bytes: Annotated[int | None, typer.Option(help="Of one upload.")] = None,
     max_audio_s: Annotated[float | None, typer.Option(help="Seconds of one clip.")] = None,
     max_requests: Annotated[int | None, typer.Option(help="Uploads at once.")] = None,
     request_timeout_s: Annotated[float | None, typer.Option(help="Seconds of one request.")] = None,
+    omniverse_port: Annotated[
+        list[int] | None,
+        typer.Option(min=0, max=65_535, help="Port for clients of Omniverse Audio2Face, such as 8190; repeatable."),
+    ] = None,
+    omniverse_folder: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder below which those clients have faces written.")
+    ] = None,
     a2f_port: Annotated[
         int | None,
         typer.Option(min=0, max=65_535, help="Serve the clients of Audio2Face-3D too, over gRPC; theirs is 52000."),
@@ -53,32 +67,53 @@ def gateway(
         from emotalk_gateway.http.serving import Server
         from emotalk_gateway.listening import base_url, listen
         from emotalk_gateway.service.settings import load_settings
+        from emotalk_gateway.service.tracing import exported
     except ImportError as error:
         raise MissingExtra(f"the gateway needs {error.name}; install `emotalk-triton[gateway]`") from error
     given: dict[str, Any] = {
         "token": token,
         "cors_origins": cors_origin,
         "allowed_hosts": allowed_host,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
+        "tls_client_ca": tls_client_ca,
         "max_upload_bytes": max_upload_bytes,
         "max_audio_s": max_audio_s,
         "max_requests": max_requests,
         "request_timeout_s": request_timeout_s,
     }
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
-    with listen(host, port) as listening, address(url, supervised=True) as triton:
+    with (
+        exported("emotalk-gateway"),
+        listen(host, port) as listening,
+        address(url, supervised=True) as triton,
+    ):
         client = AsyncEmoTalkClient(triton, timeout_s=settings.request_timeout_s, **security(url))
 
         def ready() -> None:
             doors = "".join(f", {said}" for said in server.said)
-            typer.echo(f"emotalk gateway is ready: {base_url(listening)}{doors}, faces from {triton}")
+            here = base_url(listening, tls=settings.tls_cert is not None)
+            typer.echo(f"emotalk gateway is ready: {here}{doors}, faces from {triton}")
 
         app = create_app(settings, client)
-        doors: list[Door] = []
+        doors = _doors(app.state.service, omniverse_port or [], omniverse_folder)
         if a2f_port is not None:
             tls = (a2f_tls_cert, a2f_tls_key, a2f_tls_client_ca)
             doors.append(_audio2face(app.state.service, a2f_host or host, a2f_port, *tls))
         server = Server(app, ready, doors)
         server.run(sockets=[listening])
+
+
+def _doors(service: Service, omniverse_ports: list[int], omniverse_folder: Path | None) -> list[Door]:
+    """Return the doors beside the web server's own that were asked for."""
+    from emotalk_gateway.omniverse.door import OmniverseDoor
+    from emotalk_gateway.service.errors import InvalidSettings
+
+    if bool(omniverse_ports) != (omniverse_folder is not None):
+        raise InvalidSettings("one of --omniverse-port and --omniverse-folder is given; accepted: both, or neither")
+    if omniverse_folder is None:
+        return []
+    return [OmniverseDoor(service, port, omniverse_folder) for port in omniverse_ports]
 
 
 def _audio2face(

@@ -235,7 +235,7 @@ class AsyncEmoTalkClient:
         deadline = Deadline.after(self._timeout_s)
         clip = Clip(audio, sample_rate)
         expected = await clip.expected_samples()
-        parameters = settings.options().parameters()
+        face = settings.options()
         recipe = await self._recipe(deadline)
         inputs = await asyncio.to_thread(settings.inputs, recipe)
         layout = settings.layout(recipe)
@@ -261,6 +261,7 @@ class AsyncEmoTalkClient:
                     sent = {**inputs, tensors.AUDIO.name: samples[None]}
                     sent[tensors.START_FRAME.name] = np.array([[window.start_frame]], np.int64)
                     place = Window(window.samples, window.start_frame, clip_samples)
+                    parameters = face.restricted(window.start_frame, window.end).parameters()
                     task = asyncio.create_task(self._exchange(sent, parameters, place, deadline))
                     flying.append((window, task))
                 if not flying:

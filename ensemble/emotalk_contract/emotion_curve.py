@@ -16,6 +16,7 @@ only what :meth:`EmotionCurve.restricted` leaves.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotalk_contract.checking import is_number
-from emotalk_contract.emotions import EMOTIONS, check_amounts
+from emotalk_contract.emotions import amounts_row, check_amounts
 from emotalk_contract.errors import InvalidEmotionKey, InvalidOption
 from emotalk_contract.limits import MAX_CLIP_SAMPLES, MAX_EMOTION_KEYS
 from emotalk_contract.quoting import quoted
@@ -34,7 +35,6 @@ LATEST_S = MAX_CLIP_SAMPLES / SAMPLE_RATE
 """Seconds: the last moment of any clip."""
 EXAMPLE = '[{"time": 1.5, "emotions": {"joy": 0.8}}]'
 """Keys as they travel."""
-_NAMES = tuple(EMOTIONS)
 
 EmotionKey = Mapping[str, Any]
 """``{"time": seconds from the clip's start, "emotions": {name: 0..1}}``; an emotion that is not named is 0."""
@@ -75,10 +75,14 @@ class EmotionCurve:
         by_time = {float(key["time"]): key for key in keys}
         return cls(beginning, tuple(by_time[time] for time in sorted(by_time)), float(transition_s))
 
+    def with_keys(self, keys: Sequence[EmotionKey]) -> EmotionCurve:
+        """Return the curve with ``keys`` too, which count where there are such of the same time."""
+        return EmotionCurve.of(self.beginning, [*self.keys, *keys], self.transition_s)
+
     def at(self, first_frame: int, frames: int) -> NDArray[np.float64]:
         """Return the amounts in the frames from ``first_frame`` on, [frames, 10] in the order of the ten names."""
         time = np.arange(first_frame, first_frame + frames) / FPS
-        amounts = np.stack([_row(self.beginning), *(_row(key["emotions"]) for key in self.keys)])
+        amounts = np.stack([amounts_row(self.beginning), *(amounts_row(key["emotions"]) for key in self.keys)])
         begins = np.array([key["time"] for key in self.keys], np.float64)
         ends = begins + self.transition_s
         out: NDArray[np.float64] = amounts[np.searchsorted(ends, time, "right")]
@@ -92,12 +96,7 @@ class EmotionCurve:
 
     def restricted(self, first_frame: int, end_frame: int) -> EmotionCurve:
         """Return the curve with the fewest keys that is the same in the frames ``first_frame .. end_frame - 1``."""
-        begin_s, end_s = first_frame / FPS, end_frame / FPS
-        done = sum(key["time"] + self.transition_s <= begin_s for key in self.keys)
+        done = bisect_right(self.keys, first_frame / FPS, key=lambda key: key["time"] + self.transition_s)
+        begun = bisect_left(self.keys, end_frame / FPS, key=lambda key: key["time"])
         beginning = self.keys[done - 1]["emotions"] if done else self.beginning
-        kept = tuple(key for key in self.keys[done:] if key["time"] < end_s)
-        return EmotionCurve(beginning, kept, self.transition_s)
-
-
-def _row(amounts: Mapping[str, float]) -> NDArray[np.float64]:
-    return np.array([amounts.get(name, 0.0) for name in _NAMES], np.float64)
+        return EmotionCurve(beginning, self.keys[done:begun], self.transition_s)

@@ -134,12 +134,29 @@ def check_amounts(option: str, amounts: Mapping[str, float]) -> None:
             raise EmotionOutOfRange(f"{option}[{name!r}] is {quoted(amount)}; accepted: 0..1")
 
 
-def added(weights: NDArray[np.float32], amounts: Mapping[str, float]) -> NDArray[np.float32]:
-    """``weights`` [F, 52] of a speaking face with ``amounts`` (emotion to 0..1) added, in a new array; not clamped."""
-    wanted = np.zeros(BLENDSHAPE_COUNT, np.float32)
-    for emotion, amount in amounts.items():
-        for name, offset in offsets(emotion).items():
-            wanted[INDEX[name]] += np.float32(amount * offset)
+def amounts_row(amounts: Mapping[str, float]) -> NDArray[np.float64]:
+    """Return ``amounts`` (emotion to 0..1) as [10], in the order of :data:`EMOTIONS`."""
+    return np.array([amounts.get(name, 0.0) for name in EMOTIONS], np.float64)
+
+
+def added(
+    weights: NDArray[np.float32], amounts: NDArray[np.float64], strengths: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """Return ``weights`` [F, 52] of a speaking face with emotions added, in a new array; not clamped.
+
+    Args:
+        weights: of speech, as they are seen.
+        amounts: of the ten emotions, [F, 10] or [1, 10].
+        strengths: factors of what each blendshape gets, [52]; None: 1.
+    """
+    wanted = np.zeros((len(amounts), BLENDSHAPE_COUNT), np.float32)
+    for number, emotion in enumerate(EMOTIONS):
+        amount = amounts[:, number]
+        if amount.any():
+            for name, offset in offsets(emotion).items():
+                wanted[:, INDEX[name]] += (amount * offset).astype(np.float32)
+    if strengths is not None:
+        wanted *= strengths
     gate = np.ones_like(weights)
     opened = lips_apart(weights)
     gate[:, lips.OPENING] = opened[:, None]

@@ -50,7 +50,7 @@ NORMALISATION_EPSILON = 1e-7
 
 MAX_BATCH = 8
 """Items of one batch, on every model."""
-MAX_STATE_BYTES = 65_536
+MAX_STATE_BYTES = 69_632
 """Of a live stream's state."""
 MAX_STEP_BATCH = 64
 """Steps of live streams that are computed together."""

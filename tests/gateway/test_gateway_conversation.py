@@ -13,7 +13,7 @@ from wscaller import Caller, app_of
 
 from emotalk_contract.timing import FPS, frame_count
 from emotalk_gateway.http import conversation
-from emotalk_gateway.http.auth import check_origin
+from emotalk_gateway.listening.access import check_origin
 from emotalk_gateway.service.errors import OriginNotAllowed
 from emotalk_gateway.service.settings import GatewaySettings
 

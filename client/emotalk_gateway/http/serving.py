@@ -13,6 +13,7 @@ from emotalk_gateway.http.sockets import SocketProtocol
 from emotalk_gateway.listening.doors import Door
 from emotalk_gateway.listening.protocol import Connections, Limits
 from emotalk_gateway.listening.server import WebServer
+from emotalk_gateway.listening.tls import FreshContext
 from emotalk_gateway.service.service import Service
 
 GOODBYE_S = 1.0
@@ -29,6 +30,7 @@ class Server(WebServer):
         doors: opened before that, and closed at the end.
 
     Raises:
+        InvalidSettings: the files for TLS cannot be used.
         CannotListen: out of :meth:`run`; a door could not be opened.
     """
 
@@ -43,6 +45,9 @@ class Server(WebServer):
         """Its connections; those that became WebSockets are counted elsewhere."""
         http: Any = self.open.protocol
         super().__init__(app, UNWIND_S, ready, http=http, ws=SocketProtocol, ws_max_size=settings.max_message_bytes)
+        if settings.tls_cert is not None and settings.tls_key is not None:
+            self.config.load()
+            self.config.ssl = FreshContext(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the doors, and then the web server's own."""

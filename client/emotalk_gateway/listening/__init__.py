@@ -32,7 +32,7 @@ def listen(host: str, port: int, option: str = "--port") -> socket.socket:
     return listening
 
 
-def base_url(listening: socket.socket) -> str:
-    """Return ``http://host:port``, as a browser of this machine takes it."""
+def base_url(listening: socket.socket, *, tls: bool = False) -> str:
+    """Return ``http://host:port`` (``https`` with ``tls``), as a browser of this machine takes it."""
     host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http{'s' if tls else ''}://" + (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
