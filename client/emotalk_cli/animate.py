@@ -180,12 +180,21 @@ def run(client: EmoTalkClient, job: Job, options: AnimateOptions, said: Console,
     return Done(job, face, seconds)
 
 
+def strongest(face: Animation) -> Text:
+    """Return the emotion that was heard most, and its probability."""
+    name, probability = max((face.emotions or {"": 0.0}).items(), key=lambda item: item[1])
+    return Text(f"{name} {probability:.2f}" if name else "")
+
+
 def summary(done: list[Done]) -> Table:
     """Return a table with a row a file."""
     table = Table(box=None, pad_edge=False)
     table.add_column("file", overflow="fold")
     for name in ("frames", "seconds", "took", "real-time factor"):
         table.add_column(name, justify="right", no_wrap=True)
+    heard = any(item.face.emotions for item in done)
+    if heard:
+        table.add_column("heard", no_wrap=True)
     table.add_column("written", overflow="fold")
     for item in done:
         length = item.face.duration_s
@@ -195,6 +204,7 @@ def summary(done: list[Done]) -> Table:
             f"{length:.2f}",
             f"{item.seconds:.2f} s",
             f"{item.seconds / length:.3f}",
+            *([strongest(item.face)] if heard else []),
             Text(", ".join(item.job.written)),
         )
     return table

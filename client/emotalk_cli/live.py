@@ -22,10 +22,10 @@ from emotalk_client.faces.outputs import livelink as livelink_format
 from emotalk_client.faces.outputs import vmc as vmc_format
 from emotalk_client.live.latency import LatencyMeter
 from emotalk_client.live.microphone import Block
-from emotalk_client.live.session import LiveStatus
 from emotalk_client.live.settings import LiveSettings
 from emotalk_client.live.sources import PCM_TYPES
 from emotalk_client.live.sync import LiveSession
+from emotalk_client.live.utterance import LiveStatus
 from emotalk_contract import limits
 from emotalk_contract.emotions import EMOTIONS
 from emotalk_contract.timing import FPS, SAMPLE_RATE

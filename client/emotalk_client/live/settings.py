@@ -101,7 +101,7 @@ class LiveSettings(FaceSettings):
             InvalidWindow: as :meth:`layout`.
         """
         layout = self.layout(recipe)
-        windows = partial(Windowing, layout, audio, inputs)
+        windows = partial(Windowing, layout, audio, inputs, detected=recipe.detected_emotions)
         own = (self.context, self.look_ahead, self.emotion_audio)
         if recipe.steps is None or any(value is not None for value in own):
             return windows(0)
