@@ -6,17 +6,23 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 import typer
 
 from emotalk_client.aio import DEFAULT_URL
 from emotalk_client.client import EmoTalkClient
 from emotalk_client.errors import MissingExtra, ServerError, ServerNotStarted
+from emotalk_client.wire.security import Tls
 
 CACHE_BYTES = 64 * 2**20
 """Of a server that is started for a command that goes on: whoever changes level or person gets the same speech anew."""
 URL_VARIABLE = "EMOTALK_URL"
+TLS_VARIABLE = "EMOTALK_TLS"
+"""``1``: the server that was named speaks TLS, with a certificate by those whom gRPC trusts."""
+CA_VARIABLE, CERTIFICATE_VARIABLE, KEY_VARIABLE = "EMOTALK_TLS_CA", "EMOTALK_TLS_CERT", "EMOTALK_TLS_KEY"
+"""Files, as :class:`~emotalk_client.Tls` takes them."""
+TOKEN_VARIABLE = "EMOTALK_SERVER_TOKEN"  # noqa: S105  # a variable's name
 Url = Annotated[
     str | None,
     typer.Option(
@@ -31,6 +37,27 @@ Url = Annotated[
 def given_url(url: str | None) -> str | None:
     """Return what the user asked for, if anything."""
     return url or os.environ.get(URL_VARIABLE) or None
+
+
+class Security(TypedDict, total=False):
+    """Keywords of a client."""
+
+    tls: Tls | bool
+    token: str | None
+
+
+def security(url: str | None) -> Security:
+    """Return what the environment says of the server that the user named; one of this machine is asked as it is.
+
+    Raises:
+        InvalidTls: the variables do not fit each other.
+    """
+    if given_url(url) is None:
+        return {}
+    files = {"ca": CA_VARIABLE, "certificate": CERTIFICATE_VARIABLE, "key": KEY_VARIABLE}
+    given = {name: os.environ[variable] for name, variable in files.items() if os.environ.get(variable)}
+    tls: Tls | bool = Tls(**given) if given else os.environ.get(TLS_VARIABLE) == "1"
+    return {"tls": tls, "token": os.environ.get(TOKEN_VARIABLE) or None}
 
 
 @contextmanager
@@ -58,7 +85,7 @@ def address(url: str | None, *, supervised: bool = False) -> Iterator[str]:
 @contextmanager
 def connect(url: str | None) -> Iterator[EmoTalkClient]:
     """Yield a client for the server at :func:`address`, whose errors these are."""
-    with address(url) as found, EmoTalkClient(found) as client:
+    with address(url) as found, EmoTalkClient(found, **security(url)) as client:
         yield client
 
 
@@ -80,12 +107,12 @@ def _is_there(url: str) -> bool:
 @contextmanager
 def _embedded(*, lasting: bool) -> Iterator[str]:
     try:
-        from emotalk_server import EmbeddedServer, ServerStartError
+        from emotalk_server import EmbeddedServer, ServerStartError, tracing
         from emotalk_server.errors import TritonNotFound
     except ImportError as error:
         raise MissingExtra(_NO_SERVER) from error
     typer.echo(f"no server at {DEFAULT_URL}; starting an embedded one for this command", err=True)
-    server = EmbeddedServer(cache_bytes=CACHE_BYTES if lasting else 0)
+    server = EmbeddedServer(cache_bytes=CACHE_BYTES if lasting else 0, trace_url=tracing.endpoint())
     try:
         server.start()
     except TritonNotFound as error:

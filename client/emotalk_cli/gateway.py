@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emotalk_cli.connection import Url, address
+from emotalk_cli.connection import Url, address, security
 from emotalk_client.aio import AsyncEmoTalkClient
 from emotalk_client.errors import MissingExtra
 
@@ -31,10 +32,34 @@ def gateway(
             metavar="NAME", help="Name that it may be asked by, beside this machine's; * for any; repeatable."
         ),
     ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="Certificate with its chain: HTTPS; read again when it changes.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="PEM", help="Its private key.")] = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="Callers must show a certificate by one of these.")
+    ] = None,
     max_upload_bytes: Annotated[int | None, typer.Option(help="Of one upload.")] = None,
     max_audio_s: Annotated[float | None, typer.Option(help="Seconds of one clip.")] = None,
     max_requests: Annotated[int | None, typer.Option(help="Uploads at once.")] = None,
     request_timeout_s: Annotated[float | None, typer.Option(help="Seconds of one request.")] = None,
+    omniverse_port: Annotated[
+        list[int] | None,
+        typer.Option(min=0, max=65_535, help="Port for clients of Omniverse Audio2Face, such as 8190; repeatable."),
+    ] = None,
+    omniverse_folder: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder below which those clients have faces written.")
+    ] = None,
+    a2f_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, help="Serve the clients of Audio2Face-3D too, over gRPC; theirs is 52000."),
+    ] = None,
+    a2f_host: Annotated[str | None, typer.Option(help="Address for them; default: that of --host.")] = None,
+    a2f_tls_cert: Annotated[Path | None, typer.Option(help="Certificate of that port, PEM: TLS.")] = None,
+    a2f_tls_key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
+    a2f_tls_client_ca: Annotated[
+        Path | None, typer.Option(help="Who signs the certificates that callers must show, PEM: mTLS.")
+    ] = None,
 ) -> None:
     """Serve faces over HTTP, until Ctrl-C; every other setting is an environment variable (docs/gateway.md)."""
     try:
@@ -42,30 +67,62 @@ def gateway(
         from emotalk_gateway.http.serving import Server
         from emotalk_gateway.listening import base_url, listen
         from emotalk_gateway.service.settings import load_settings
+        from emotalk_gateway.service.tracing import exported
     except ImportError as error:
         raise MissingExtra(f"the gateway needs {error.name}; install `emotalk-triton[gateway]`") from error
     given: dict[str, Any] = {
         "token": token,
         "cors_origins": cors_origin,
         "allowed_hosts": allowed_host,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
+        "tls_client_ca": tls_client_ca,
         "max_upload_bytes": max_upload_bytes,
         "max_audio_s": max_audio_s,
         "max_requests": max_requests,
         "request_timeout_s": request_timeout_s,
     }
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
-    with listen(host, port) as listening, address(url, supervised=True) as triton:
-        client = AsyncEmoTalkClient(triton, timeout_s=settings.request_timeout_s)
+    with (
+        exported("emotalk-gateway"),
+        listen(host, port) as listening,
+        address(url, supervised=True) as triton,
+    ):
+        client = AsyncEmoTalkClient(triton, timeout_s=settings.request_timeout_s, **security(url))
 
         def ready() -> None:
             doors = "".join(f", {said}" for said in server.said)
-            typer.echo(f"emotalk gateway is ready: {base_url(listening)}{doors}, faces from {triton}")
+            here = base_url(listening, tls=settings.tls_cert is not None)
+            typer.echo(f"emotalk gateway is ready: {here}{doors}, faces from {triton}")
 
         app = create_app(settings, client)
-        server = Server(app, ready, _doors(app.state.service))
+        doors = _doors(app.state.service, omniverse_port or [], omniverse_folder)
+        if a2f_port is not None:
+            tls = (a2f_tls_cert, a2f_tls_key, a2f_tls_client_ca)
+            doors.append(_audio2face(app.state.service, a2f_host or host, a2f_port, *tls))
+        server = Server(app, ready, doors)
         server.run(sockets=[listening])
 
 
-def _doors(_service: Service) -> list[Door]:
+def _doors(service: Service, omniverse_ports: list[int], omniverse_folder: Path | None) -> list[Door]:
     """Return the doors beside the web server's own that were asked for."""
-    return []
+    from emotalk_gateway.omniverse.door import OmniverseDoor
+    from emotalk_gateway.service.errors import InvalidSettings
+
+    if bool(omniverse_ports) != (omniverse_folder is not None):
+        raise InvalidSettings("one of --omniverse-port and --omniverse-folder is given; accepted: both, or neither")
+    if omniverse_folder is None:
+        return []
+    return [OmniverseDoor(service, port, omniverse_folder) for port in omniverse_ports]
+
+
+def _audio2face(
+    service: Service, host: str, port: int, certificate: Path | None, key: Path | None, client_ca: Path | None
+) -> Door:
+    """Return the door for the clients of Audio2Face-3D."""
+    try:
+        from emotalk_gateway.grpc.audio2face.door import audio2face_door
+        from emotalk_gateway.grpc.tls import tls_of
+    except ImportError as error:
+        raise MissingExtra(f"--a2f-port needs {error.name}; install `emotalk-triton[a2f]`") from error
+    return audio2face_door(service, host, port, tls_of(certificate, key, client_ca))

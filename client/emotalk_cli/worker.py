@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from emotalk_cli.connection import Url, address
+from emotalk_cli.connection import Url, address, security
 from emotalk_cli.queue import DEAD, FRAMES, REQUESTS, Brokers, Librdkafka, kafka
 from emotalk_client.aio import AsyncEmoTalkClient
 
@@ -63,7 +63,7 @@ def worker(
         Limits(max_request_bytes, max_audio_s, allowed), given_settings(librdkafka or []),
     )  # fmt: skip
     with address(url, supervised=True) as triton:
-        one = Worker(settings, partial(AsyncEmoTalkClient, triton, timeout_s=timeout))
+        one = Worker(settings, partial(AsyncEmoTalkClient, triton, timeout_s=timeout, **security(url)))
 
         def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signature of handlers
             if one.stopping:  # what was begun begins again elsewhere, as after a kill

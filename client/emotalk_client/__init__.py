@@ -19,17 +19,20 @@ from emotalk_client.errors import (
     InvalidAudio,
     InvalidRate,
     InvalidRequest,
+    InvalidTls,
     MissingDecoder,
     MissingExtra,
     ModelMissing,
     ModelUnavailable,
     NoSoundDevice,
+    NotAuthenticated,
     OutputFailed,
     ServerBusy,
     ServerError,
     ServerNotStarted,
     ServerUnavailable,
     SessionEnded,
+    TlsFailed,
     TruncatedAudio,
     UnexpectedResponse,
     UnknownFormat,
@@ -39,9 +42,10 @@ from emotalk_client.errors import (
     WrongEventLoop,
 )
 from emotalk_client.faces.animation import Animation, Frame
-from emotalk_client.live import AsyncLiveSession, LiveOptions, LiveSession, LiveStatus
+from emotalk_client.live import AsyncLiveSession, Cancelled, LiveOptions, LiveSession, LiveStatus
 from emotalk_client.settings import AnimateOptions
 from emotalk_client.wire.health import Health
+from emotalk_client.wire.security import Tls
 
 __all__ = [
     "AnimateOptions",
@@ -49,6 +53,7 @@ __all__ = [
     "AsyncEmoTalkClient",
     "AsyncLiveSession",
     "AudioError",
+    "Cancelled",
     "ClientClosed",
     "ClientForked",
     "DeadlineExceeded",
@@ -61,6 +66,7 @@ __all__ = [
     "InvalidAudio",
     "InvalidRate",
     "InvalidRequest",
+    "InvalidTls",
     "LiveOptions",
     "LiveSession",
     "LiveStatus",
@@ -69,12 +75,15 @@ __all__ = [
     "ModelMissing",
     "ModelUnavailable",
     "NoSoundDevice",
+    "NotAuthenticated",
     "OutputFailed",
     "ServerBusy",
     "ServerError",
     "ServerNotStarted",
     "ServerUnavailable",
     "SessionEnded",
+    "Tls",
+    "TlsFailed",
     "TruncatedAudio",
     "UnexpectedResponse",
     "UnknownFormat",

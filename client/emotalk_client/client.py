@@ -25,6 +25,7 @@ from emotalk_client.live.sync import LiveSession
 from emotalk_client.settings import AnimateOptions
 from emotalk_client.wire.forks import check_same_process
 from emotalk_client.wire.health import Health
+from emotalk_client.wire.security import Tls
 from emotalk_client.wire.transport import GRACE_S, Transport
 
 if TYPE_CHECKING:
@@ -50,10 +51,18 @@ class EmoTalkClient:
         timeout_s: float = TIMEOUT_S,
         concurrency: int = CONCURRENCY,
         retries: int = RETRIES,
+        tls: Tls | bool = False,
+        token: str | None = None,
         transport: Transport | None = None,
     ) -> None:
         self._async = AsyncEmoTalkClient(
-            url, timeout_s=timeout_s, concurrency=concurrency, retries=retries, transport=transport
+            url,
+            timeout_s=timeout_s,
+            concurrency=concurrency,
+            retries=retries,
+            tls=tls,
+            token=token,
+            transport=transport,
         )
         self._loop = asyncio.new_event_loop()
         thread = threading.Thread(target=_serve, args=(self._loop,), name="emotalk-client", daemon=True)
@@ -116,12 +125,13 @@ class EmoTalkClient:
         """See :meth:`AsyncEmoTalkClient.stream_blocks`."""
         yield from self._each(self._async.stream_blocks(audio, sample_rate=sample_rate, progress=progress, **options))
 
-    def live(self, *, sample_rate: int, **options: Unpack[LiveOptions]) -> LiveSession:
+    def live(self, *, sample_rate: int, audio: bool = False, **options: Unpack[LiveOptions]) -> LiveSession:
         """See :meth:`AsyncEmoTalkClient.live`."""
-        return LiveSession(self._run, self._run(self._live(sample_rate, options)))
+        return LiveSession(self._run, self._run(self._live(sample_rate, audio, options)))
 
-    async def _live(self, sample_rate: int, options: LiveOptions) -> AsyncLiveSession:
-        return self._async.live(sample_rate=sample_rate, **options)  # on the loop, which its parts belong to
+    async def _live(self, sample_rate: int, audio: bool, options: LiveOptions) -> AsyncLiveSession:
+        # On the loop, which its parts belong to.
+        return self._async.live(sample_rate=sample_rate, audio=audio, **options)
 
     def describe(self) -> dict[str, str]:
         """See :meth:`AsyncEmoTalkClient.describe`."""

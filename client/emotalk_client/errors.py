@@ -16,6 +16,8 @@
     │   ├── ModelUnavailable         it does not serve the ensemble   (retried)
     │   │   └── ModelMissing         it does not have a model beside  (retried, or done without)
     │   ├── DeadlineExceeded         no answer in time
+    │   ├── TlsFailed                no connection in TLS: one side does not trust the other
+    │   ├── NotAuthenticated         the server wants a token, or another one
     │   └── UnexpectedResponse       an answer that cannot be right
     ├── FormatError
     │   ├── UnknownFormat            a file suffix that is not one of ours
@@ -24,6 +26,7 @@
     │   └── InvalidRate              a frame rate that no file can have
     ├── NoSoundDevice                no microphone to listen to, or one that stopped
     ├── InvalidAddress               a URL that is not host:port of a gRPC endpoint
+    ├── InvalidTls                   certificates or keys that cannot be used
     ├── OutputFailed                 a live output cannot send
     ├── MissingExtra                 an optional part of this package is not installed
     ├── SessionEnded                 a live session used after its end
@@ -87,6 +90,14 @@ class DeadlineExceeded(ServerError):
     """There was no answer in time."""
 
 
+class TlsFailed(ServerError):
+    """No connection in TLS: one side does not trust the other, or does not speak it."""
+
+
+class NotAuthenticated(ServerError):
+    """The server wants a token, or another one."""
+
+
 class UnexpectedResponse(ServerError):
     """An answer that cannot be right: of another shape, or with NaN in it."""
 
@@ -119,6 +130,10 @@ class InvalidAddress(EmoTalkError):
     """A URL that is not ``host:port`` of a gRPC endpoint."""
 
 
+class InvalidTls(EmoTalkError):
+    """Certificates or keys that cannot be used."""
+
+
 class OutputFailed(EmoTalkError):
     """A live output cannot send from this machine."""
 
@@ -132,7 +147,7 @@ class MissingDecoder(UnreadableAudio, MissingExtra):
 
 
 class SessionEnded(EmoTalkError):
-    """A live session used after it was flushed, cancelled or closed."""
+    """A live session used after it was closed, or speech that was cancelled while it waited."""
 
 
 class ClientClosed(EmoTalkError):

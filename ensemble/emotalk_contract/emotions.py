@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 
 from emotalk_contract import lips
 from emotalk_contract.arkit import BLENDSHAPE_COUNT, INDEX
+from emotalk_contract.checking import is_number
+from emotalk_contract.errors import EmotionOutOfRange, UnknownEmotion
+from emotalk_contract.quoting import quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +120,43 @@ def offsets(emotion: str) -> dict[str, float]:
     return out
 
 
-def added(weights: NDArray[np.float32], amounts: Mapping[str, float]) -> NDArray[np.float32]:
-    """``weights`` [F, 52] of a speaking face with ``amounts`` (emotion to 0..1) added, in a new array; not clamped."""
-    wanted = np.zeros(BLENDSHAPE_COUNT, np.float32)
-    for emotion, amount in amounts.items():
-        for name, offset in offsets(emotion).items():
-            wanted[INDEX[name]] += np.float32(amount * offset)
+def check_amounts(option: str, amounts: Mapping[str, float]) -> None:
+    """Check ``amounts`` (emotion to 0..1) of an option.
+
+    Raises:
+        UnknownEmotion: a name that is none of the ten.
+        EmotionOutOfRange: an amount outside 0..1.
+    """
+    for name, amount in amounts.items():
+        if name not in EMOTIONS:
+            raise UnknownEmotion(f"{option} names {quoted(name)}; accepted: {', '.join(EMOTIONS)}")
+        if not is_number(amount) or not 0 <= amount <= 1:  # NaN fails too
+            raise EmotionOutOfRange(f"{option}[{name!r}] is {quoted(amount)}; accepted: 0..1")
+
+
+def amounts_row(amounts: Mapping[str, float]) -> NDArray[np.float64]:
+    """Return ``amounts`` (emotion to 0..1) as [10], in the order of :data:`EMOTIONS`."""
+    return np.array([amounts.get(name, 0.0) for name in EMOTIONS], np.float64)
+
+
+def added(
+    weights: NDArray[np.float32], amounts: NDArray[np.float64], strengths: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """Return ``weights`` [F, 52] of a speaking face with emotions added, in a new array; not clamped.
+
+    Args:
+        weights: of speech, as they are seen.
+        amounts: of the ten emotions, [F, 10] or [1, 10].
+        strengths: factors of what each blendshape gets, [52]; None: 1.
+    """
+    wanted = np.zeros((len(amounts), BLENDSHAPE_COUNT), np.float32)
+    for number, emotion in enumerate(EMOTIONS):
+        amount = amounts[:, number]
+        if amount.any():
+            for name, offset in offsets(emotion).items():
+                wanted[:, INDEX[name]] += (amount * offset).astype(np.float32)
+    if strengths is not None:
+        wanted *= strengths
     gate = np.ones_like(weights)
     opened = lips_apart(weights)
     gate[:, lips.OPENING] = opened[:, None]

@@ -20,7 +20,9 @@
     ├── UnknownOption         a parameter that is not an option
     ├── InvalidOption         an option's value of the wrong type or range
     ├── UnknownBlendshape     a name that is none of the 52
+    ├── UnknownFaceParameter  a name that is none of Audio2Face's face_params
     ├── UnknownEmotion        a name that is none of the ten
+    ├── InvalidEmotionKey     an emotion key without a time or emotions
     └── EmotionOutOfRange     an amount of an emotion outside 0..1
 
 The server sends ``[ClassName] message``, and :func:`from_message` finds the class again on the other side.
@@ -107,8 +109,16 @@ class UnknownBlendshape(InvalidRequest):
     """A name that is none of the 52."""
 
 
+class UnknownFaceParameter(InvalidRequest):
+    """A name that is none of Audio2Face's face parameters."""
+
+
 class UnknownEmotion(InvalidRequest):
     """An emotion's name that is none of the ten."""
+
+
+class InvalidEmotionKey(InvalidRequest):
+    """An entry of ``emotion_keys`` that does not have a time and emotions."""
 
 
 class EmotionOutOfRange(InvalidRequest):

@@ -33,6 +33,13 @@ MAX_GAIN = 1000.0
 
 MAX_OPTION_CHARACTERS = 2**16
 """Characters of an option that travels as JSON; all 52 names with full doubles are 3 kB."""
+MAX_EMOTION_KEYS = 3000
+"""Of one clip; five minutes with one every tenth of a second."""
+MAX_EMOTION_KEYS_CHARACTERS = 2**20
+"""As JSON; a key with ten full doubles is 0.3 kB."""
+DEFAULT_EMOTION_TRANSITION_S = 0.5
+MAX_EMOTION_TRANSITION_S = 10.0
+MAX_EMOTION_STRENGTH = 2.0
 
 MIN_EXPORT_FPS = 1
 MAX_EXPORT_FPS = 240
@@ -43,7 +50,7 @@ NORMALISATION_EPSILON = 1e-7
 
 MAX_BATCH = 8
 """Items of one batch, on every model."""
-MAX_STATE_BYTES = 65_536
+MAX_STATE_BYTES = 69_632
 """Of a live stream's state."""
 MAX_STEP_BATCH = 64
 """Steps of live streams that are computed together."""

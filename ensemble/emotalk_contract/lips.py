@@ -28,6 +28,11 @@ OPENING = [INDEX[name] for name, gap in GAP_MM.items() if gap > 0]
 CLOSING = [INDEX[name] for name, gap in GAP_MM.items() if gap < 0]
 """Columns that bring them together."""
 
+PARTING = ("mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight")
+"""Blendshapes that part the lips, and move nothing else."""
+PARTING_MM = sum(GAP_MM[name] for name in PARTING)
+"""Millimetres that they add together, at 1."""
+
 _GAP = np.zeros(BLENDSHAPE_COUNT, np.float32)
 _GAP[[INDEX[name] for name in GAP_MM]] = list(GAP_MM.values())
 

@@ -1,27 +1,33 @@
 """Post-processing options: they travel as request parameters, and are parsed here for both sides.
 
-A request parameter is a bool, an int, a float or a string; emotions, gains and offsets, which are many, travel as one
-string of JSON each: ``{"jawOpen": 1.2}``. HTTP clients may also send bools and numbers as strings.
+A request parameter is a bool, an int, a float or a string; those that are many, such as gains, travel as one string of
+JSON each: ``{"jawOpen": 1.2}``. HTTP clients may also send bools and numbers as strings.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from emotalk_contract.arkit import INDEX
-from emotalk_contract.emotions import EMOTIONS
-from emotalk_contract.errors import (
-    EmotionOutOfRange,
-    InvalidOption,
-    UnknownBlendshape,
-    UnknownEmotion,
-    UnknownOption,
+from emotalk_contract.checking import from_json, is_number
+from emotalk_contract.emotion_curve import EXAMPLE, EmotionCurve, EmotionKey, check_keys
+from emotalk_contract.emotions import check_amounts
+from emotalk_contract.errors import InvalidOption, UnknownBlendshape, UnknownOption
+from emotalk_contract.limits import (
+    DEFAULT_EMOTION_TRANSITION_S,
+    DEFAULT_SEED,
+    MAX_EMOTION_KEYS_CHARACTERS,
+    MAX_EMOTION_STRENGTH,
+    MAX_EMOTION_TRANSITION_S,
+    MAX_GAIN,
+    MAX_OPTION_CHARACTERS,
+    MAX_SEED,
 )
-from emotalk_contract.limits import DEFAULT_SEED, MAX_GAIN, MAX_OPTION_CHARACTERS, MAX_SEED
 from emotalk_contract.quoting import quoted
+from emotalk_contract.regions import check_region
 
 Parameter = bool | int | float | str
 """The types that Triton lets a request parameter have."""
@@ -33,6 +39,12 @@ DESCRIPTIONS = {
     "raw": "none of the others: the decoder's own output",
     "seed": f"0..{MAX_SEED}; blinks are a function of (seed, absolute frame)",
     "emotions": "amount 0..1 by emotion, as a string of JSON (see below); after smoothing and blinks",
+    "emotion_keys": f"emotions from moments on, as a string of JSON: `{EXAMPLE}`, seconds from the clip's start; "
+    "before the first key, `emotions`; see below",
+    "emotion_transition": f"seconds in which a key's emotions come, 0..{MAX_EMOTION_TRANSITION_S:g}",
+    "emotion_strength": f"factor of all emotions, 0..{MAX_EMOTION_STRENGTH:g}",
+    "region": 'value by name of Audio2Face\'s face parameters, such as `{"upperFaceStrength": 1.2}`, as a string of '
+    "JSON; see below",
     "gains": f"factor by blendshape name, -{MAX_GAIN:g}..{MAX_GAIN:g}, as a string of JSON; after the emotions",
     "offsets": "added by blendshape name, likewise, after the gains",
 }
@@ -49,6 +61,10 @@ class Options:
     raw: bool = False
     seed: int = DEFAULT_SEED
     emotions: Mapping[str, float] = field(default_factory=dict)
+    emotion_keys: Sequence[EmotionKey] = ()
+    emotion_transition: float = DEFAULT_EMOTION_TRANSITION_S
+    emotion_strength: float = 1.0
+    region: Mapping[str, float] = field(default_factory=dict)
     gains: Mapping[str, float] = field(default_factory=dict)
     offsets: Mapping[str, float] = field(default_factory=dict)
 
@@ -59,14 +75,33 @@ class Options:
         seed = self.seed
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
             raise InvalidOption(f"seed is {quoted(seed)}; accepted: an integer in 0..{MAX_SEED}")
-        for name in _EXAMPLES:
+        for name, example in _OBJECTS.items():
             if not isinstance(getattr(self, name), Mapping):
-                raise InvalidOption(
-                    f"{name} is {quoted(getattr(self, name))}; accepted: a mapping such as {_EXAMPLES[name]}"
-                )
-        _check_emotions(self.emotions)
+                raise InvalidOption(f"{name} is {quoted(getattr(self, name))}; accepted: a mapping such as {example}")
+        if isinstance(self.emotion_keys, str) or not isinstance(self.emotion_keys, Sequence):
+            raise InvalidOption(
+                f"emotion_keys is {quoted(self.emotion_keys)}; accepted: a sequence of mappings such as {EXAMPLE}"
+            )
+        for name, most in _NUMBERS.items():
+            value = getattr(self, name)
+            if not (is_number(value) and 0 <= value <= most):  # NaN fails too
+                raise InvalidOption(f"{name} is {quoted(value)}; accepted: 0..{most:g}")
+        check_amounts("emotions", self.emotions)
+        check_keys(self.emotion_keys)
+        check_region(self.region)
         for name in ("gains", "offsets"):
             _check_by_name(name, getattr(self, name))
+
+    def curve(self) -> EmotionCurve:
+        """Return the emotions over time, without their strength."""
+        return EmotionCurve.of(self.emotions, self.emotion_keys, self.emotion_transition)
+
+    def restricted(self, first_frame: int, end_frame: int) -> Options:
+        """Return the options that give the same emotions in the frames ``first_frame .. end_frame - 1``."""
+        if not self.emotion_keys:
+            return self
+        curve = self.curve().restricted(first_frame, end_frame)
+        return replace(self, emotions=curve.beginning, emotion_keys=curve.keys)
 
     @classmethod
     def parse(cls, parameters: Mapping[str, Any]) -> Options:
@@ -75,8 +110,8 @@ class Options:
         Raises:
             UnknownOption: a parameter that is none of the fields above.
             InvalidOption: a value of the wrong type or out of range.
-            UnknownBlendshape: a gain or an offset for none of the 52 names.
-            UnknownEmotion: a name that is none of the ten.
+            InvalidEmotionKey: a key without a time or emotions.
+            UnknownBlendshape, UnknownEmotion, UnknownFaceParameter: a name that is none of those.
             EmotionOutOfRange: an amount outside 0..1.
         """
         known = {f.name for f in fields(cls)}
@@ -85,8 +120,12 @@ class Options:
                 raise UnknownOption(f"unknown option {quoted(name)}; accepted: {', '.join(sorted(known))}")
         values: dict[str, Any] = {}
         for name, value in parameters.items():
-            if name in _EXAMPLES:
-                values[name] = _json_object(name, value)
+            if name in _OBJECTS:
+                values[name] = from_json(name, value, dict, _OBJECTS[name], MAX_OPTION_CHARACTERS)
+            elif name == "emotion_keys":
+                values[name] = from_json(name, value, list, EXAMPLE, MAX_EMOTION_KEYS_CHARACTERS)
+            elif name in _NUMBERS:
+                values[name] = _number(name, value)
             elif name == "seed":
                 values[name] = _whole_number(name, value)
             else:
@@ -100,20 +139,25 @@ class Options:
         for f in fields(self):
             value = getattr(self, f.name)
             if value != getattr(default, f.name):
-                out[f.name] = json.dumps(dict(value)) if isinstance(value, Mapping) else value
+                out[f.name] = value if isinstance(value, (bool, int, float)) else _as_json(value)
         return out
 
 
-_EXAMPLES = {"emotions": '{"joy": 0.8}', "gains": '{"jawOpen": 1.2}', "offsets": '{"jawOpen": 0.1}'}
-"""The options that travel as JSON, each with a value that is accepted."""
+_OBJECTS = {
+    "emotions": '{"joy": 0.8}',
+    "region": '{"upperFaceStrength": 1.2}',
+    "gains": '{"jawOpen": 1.2}',
+    "offsets": '{"jawOpen": 0.1}',
+}
+"""The options that travel as an object of JSON, each with a value that is accepted."""
+_NUMBERS = {"emotion_transition": MAX_EMOTION_TRANSITION_S, "emotion_strength": MAX_EMOTION_STRENGTH}
+"""Those from 0 on, each with the largest."""
 
 
-def _check_emotions(amounts: Mapping[str, float]) -> None:
-    for name, amount in amounts.items():
-        if name not in EMOTIONS:
-            raise UnknownEmotion(f"emotions names {quoted(name)}; accepted: {', '.join(EMOTIONS)}")
-        if not _is_number(amount) or not 0 <= amount <= 1:  # NaN fails too
-            raise EmotionOutOfRange(f"emotions[{name!r}] is {quoted(amount)}; accepted: 0..1")
+def _as_json(value: Mapping[str, float] | Sequence[EmotionKey]) -> str:
+    if isinstance(value, Mapping):
+        return json.dumps(dict(value))
+    return json.dumps([{"time": key["time"], "emotions": dict(key["emotions"])} for key in value])
 
 
 def _check_by_name(option: str, values: Mapping[str, float]) -> None:
@@ -122,27 +166,8 @@ def _check_by_name(option: str, values: Mapping[str, float]) -> None:
             raise UnknownBlendshape(
                 f"{option} names {quoted(name)}; accepted: the 52 ARKit blendshapes, such as 'jawOpen'"
             )
-        if not _is_number(value) or not abs(value) <= MAX_GAIN:  # NaN fails too
+        if not is_number(value) or not abs(value) <= MAX_GAIN:  # NaN fails too
             raise InvalidOption(f"{option}[{name!r}] is {quoted(value)}; accepted: -{MAX_GAIN:g}..{MAX_GAIN:g}")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _json_object(option: str, value: object) -> dict[str, float]:
-    if isinstance(value, str):
-        if len(value) > MAX_OPTION_CHARACTERS:
-            raise InvalidOption(f"{option} has {len(value)} characters; accepted: at most {MAX_OPTION_CHARACTERS}")
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            raise InvalidOption(
-                f"{option} is {quoted(value)}, which is not JSON; accepted: {_EXAMPLES[option]}"
-            ) from None
-    if not isinstance(value, dict):
-        raise InvalidOption(f"{option} is {quoted(value)}; accepted: a JSON object such as {_EXAMPLES[option]}")
-    return value
 
 
 def _whole_number(option: str, value: object) -> int:
@@ -156,6 +181,15 @@ def _whole_number(option: str, value: object) -> int:
     elif isinstance(value, int) and not isinstance(value, bool):
         return value
     raise InvalidOption(f"{option} is {quoted(value)}; accepted: an integer in 0..{MAX_SEED}")
+
+
+def _number(option: str, value: object) -> float:
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except (ValueError, OverflowError):
+            pass
+    raise InvalidOption(f"{option} is {quoted(value)}; accepted: 0..{_NUMBERS[option]:g}")
 
 
 def _truth(option: str, value: object) -> bool:

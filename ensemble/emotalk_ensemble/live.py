@@ -34,6 +34,7 @@ from emotalk_contract.live_steps import (
 from emotalk_contract.options import Options
 from emotalk_contract.quoting import quoted
 from emotalk_contract.recipe import Recipe
+from emotalk_contract.regions import reach
 from emotalk_contract.timing import FEATURE_HOP, GRID_FRAMES, frame_count, timecodes
 from emotalk_ensemble.exchange import Arrays, Refusal, guarded
 from emotalk_ensemble.live_state import HISTORY, StateCodec, StreamState
@@ -177,9 +178,11 @@ class LiveSteps:
         # A forged state may hold numbers that are finite and grow beyond all bounds.
         if not (np.isfinite(rows).all() and np.isfinite(cache).all()):
             raise InvalidState("STATE holds what no step gives; accepted: what the step before gave, unchanged")
-        rows = np.concatenate([state.history, rows])
-        final = rows[: HISTORY + step.known - step.known_before]
-        begin = step.known_before - HISTORY
+        wanted = HISTORY + (0 if request.options.raw else reach(request.options.region))
+        history = state.history[-wanted:]
+        rows = np.concatenate([history, rows])
+        final = rows[: len(history) + step.known - step.known_before]
+        begin = step.known_before - len(history)
         if begin < 0:
             rows, begin = rows[-begin:], 0
         if step.samples is not None:
@@ -188,7 +191,7 @@ class LiveSteps:
         if not begin <= state.given <= end <= begin + len(rows):
             raise InvalidState("STATE holds what no step gives; accepted: what the step before gave, unchanged")
         weights = face(rows, state.start_frame + begin, request.options)[state.given - begin : end - begin]
-        after = StreamState(state.start_frame, state.features + step.features, end, final[-HISTORY:], cache)
+        after = StreamState(state.start_frame, state.features + step.features, end, final[-wanted:], cache)
         return {
             tensors.STEP_BLENDSHAPES.name: weights[None],
             tensors.STEP_TIMECODES.name: timecodes(state.start_frame + state.given, len(weights))[None],

@@ -37,6 +37,27 @@ async def until(condition):
     await asyncio.wait_for(holds(), GUARD_S)
 
 
+# Many servers behind one name --------------------------------------------------------------------
+
+
+async def test_calls_are_shared_out_to_all_addresses_of_a_name(monkeypatch):
+    async with FakeTriton() as one, FakeTriton() as other:
+        name = f"ipv4:{one.url},{other.url}"  # as gRPC sees a headless service
+        monkeypatch.setattr(Target, "parse", lambda _: Target("127.0.0.1", one.port))
+        async with AsyncEmoTalkClient(name) as client:
+            while not (one.received and other.received):  # until both are connected
+                await animate(client)
+            before = one.received, other.received
+            for _ in range(20):
+                await animate(client)
+            assert [one.received - before[0], other.received - before[1]] == [10, 10]
+            await one._server.stop(0)
+            before = other.received
+            for _ in range(4):
+                await animate(client)
+            assert other.received == before + 4
+
+
 # Addresses -------------------------------------------------------------------------------------
 
 

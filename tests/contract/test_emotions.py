@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from emotalk_contract import emotions
 from emotalk_contract.arkit import BLENDSHAPES, INDEX
 from emotalk_contract.emotions import (
     ACTION_UNITS,
     EMOTIONS,
     OPEN_MM,
     PRESSED,
-    added,
+    amounts_row,
     lips_apart,
     offsets,
 )
@@ -30,6 +31,10 @@ def shown(**weights):
     for name, weight in weights.items():
         row[0, INDEX[name]] = weight
     return row
+
+
+def added(weights, amounts):
+    return emotions.added(weights, amounts_row(amounts)[None])
 
 
 def speech(frames=200, seed=0):

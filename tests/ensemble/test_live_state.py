@@ -10,19 +10,20 @@ from hypothesis import strategies as st
 
 from emotalk_contract.errors import InvalidState, StaleState
 from emotalk_contract.limits import MAX_STATE_BYTES
-from emotalk_ensemble.live_state import StateCodec
+from emotalk_ensemble.live_state import HISTORY, MOST_HISTORY, StateCodec
 
 pytestmark = pytest.mark.unit
 
 CACHE = 100
 CODEC = StateCodec(b"weights1", CACHE)
+SIZE = CODEC.size()
 
 
 def state_of(seed):
     rng = np.random.default_rng(seed)
     state = CODEC.new(3 * seed)
     state.features, state.given = int(rng.integers(0, 10**9)), int(rng.integers(0, 10**9))
-    state.history = rng.normal(size=(4, 52)).astype(np.float32)
+    state.history = rng.normal(size=(HISTORY + seed % (MOST_HISTORY - HISTORY + 1), 52)).astype(np.float32)
     state.cache = rng.normal(size=CACHE).astype(np.float32)
     return state
 
@@ -44,10 +45,10 @@ def test_it_comes_back_as_it_was(seed):
 
 
 def test_the_bundled_networks_fits():
-    assert StateCodec(b"weights1", 15_646).size <= MAX_STATE_BYTES
+    assert StateCodec(b"weights1", 15_646).size(MOST_HISTORY) <= MAX_STATE_BYTES
 
 
-@given(st.integers(0, CODEC.size - 1), st.integers(0, 7))
+@given(st.integers(0, SIZE - 1), st.integers(0, 7))
 def test_a_flipped_bit_is_found(place, bit):
     content = CODEC.written(state_of(1)).copy()
     content[place] ^= 1 << bit
@@ -55,13 +56,13 @@ def test_a_flipped_bit_is_found(place, bit):
         CODEC.read(content)
 
 
-@given(st.binary(max_size=2 * CODEC.size))
+@given(st.binary(max_size=2 * SIZE))
 def test_anything_else_is_refused(content):
     with pytest.raises(InvalidState):
         CODEC.read(np.frombuffer(content, np.uint8))
 
 
-@pytest.mark.parametrize("size", [0, 1, 7, CODEC.size - 1])
+@pytest.mark.parametrize("size", [0, 1, 7, SIZE - 1])
 def test_a_cut_one_is_refused(size):
     with pytest.raises(InvalidState):
         CODEC.read(CODEC.written(state_of(2))[:size])
@@ -87,6 +88,16 @@ def test_a_place_that_no_stream_has_is_refused(offset, number):
     content = bytearray(CODEC.written(state_of(4)).tobytes())
     struct.pack_into("<q", content, offset, number)
     with pytest.raises(InvalidState, match="no step gives"):
+        CODEC.read(signed(content))
+
+
+@pytest.mark.parametrize("rows", [-1, 0, HISTORY - 1, MOST_HISTORY + 1, 2**62])
+def test_a_history_that_no_step_gives_is_refused(rows):
+    state = state_of(4)
+    state.history = np.zeros((max(0, rows) % 100, 52), np.float32)
+    content = bytearray(CODEC.written(state).tobytes())
+    struct.pack_into("<q", content, 40, rows)
+    with pytest.raises((InvalidState, StaleState)):
         CODEC.read(signed(content))
 
 

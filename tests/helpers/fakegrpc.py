@@ -11,13 +11,29 @@ from tritonclient.utils import triton_to_np_dtype
 from emotalk_contract import tensors
 
 
+class _Guard(grpc.aio.ServerInterceptor):
+    """Lets in those who show ``token``, as a proxy before Triton does."""
+
+    def __init__(self, token):
+        self._wanted = ("authorization", f"Bearer {token}")
+
+    async def intercept_service(self, continuation, details):
+        if self._wanted in [tuple(pair) for pair in details.invocation_metadata]:
+            return await continuation(details)
+
+        async def refuse(_, context):
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "who are you?")
+
+        return grpc.unary_unary_rpc_method_handler(refuse)
+
+
 class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     """Used with ``async with``; answers with :class:`FakeTransport`'s faces while ``answers`` is set, lives while
     ``lives`` is.
     """
 
-    def __init__(self, version="2.51.0"):
-        self.version = version
+    def __init__(self, version="2.51.0", credentials=None, token=None):
+        self.version, self.credentials, self.token = version, credentials, token
         self.answers, self.lives, self.asked = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.answers.set()
         self.lives.set()
@@ -25,9 +41,13 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.left = asyncio.Event()
 
     async def __aenter__(self):
-        self._server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
+        guards = [_Guard(self.token)] if self.token else []
+        self._server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)], interceptors=guards)
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        if self.credentials is None:
+            self.port = self._server.add_insecure_port("127.0.0.1:0")
+        else:
+            self.port = self._server.add_secure_port("127.0.0.1:0", self.credentials)
         self.url = f"127.0.0.1:{self.port}"
         await self._server.start()
         return self

@@ -12,7 +12,7 @@ import asyncio
 import json
 import re
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,9 +24,11 @@ from emotalk_client.errors import (
     InvalidAddress,
     ModelMissing,
     ModelUnavailable,
+    NotAuthenticated,
     ServerBusy,
     ServerError,
     ServerUnavailable,
+    TlsFailed,
     UnexpectedResponse,
     WrongEventLoop,
 )
@@ -36,6 +38,8 @@ from emotalk_client.wire.address import check_address as check_address
 from emotalk_client.wire.calls import Calls
 from emotalk_client.wire.forks import use_grpc
 from emotalk_client.wire.requests import Arrays
+from emotalk_client.wire.security import Tls
+from emotalk_client.wire.tracing import call_span
 from emotalk_contract import tensors
 from emotalk_contract.errors import InvalidRequest, from_message
 from emotalk_contract.options import Parameter
@@ -84,11 +88,17 @@ class Transport(Protocol):
 class TritonTransport:
     """gRPC to a Triton at ``host:port``. Made inside the event loop that uses it.
 
+    Args:
+        url: ``host:port``.
+        tls: None: none.
+        token: goes with every call as ``authorization: Bearer``.
+
     Raises:
         ClientForked: gRPC was used before this process was forked.
+        InvalidTls: a file of ``tls`` cannot be used.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, tls: Tls | None = None, token: str | None = None) -> None:
         use_grpc()
         # Imported when needed: gRPC is most of this package's import time.
         import grpc.aio
@@ -96,6 +106,8 @@ class TritonTransport:
 
         self._url = url
         self._target = Target.parse(url)
+        self._credentials = None if tls is None else tls.credentials()
+        self._metadata = [] if token is None else [("authorization", f"Bearer {token}")]
         self._loop = asyncio.get_running_loop()
         self._grpc = grpc.aio
         self._messages = service_pb2
@@ -117,7 +129,8 @@ class TritonTransport:
         """See :class:`Transport`."""
         asked = requests.request(self._messages, model, inputs, parameters)
         size = sum(map(len, asked.raw_input_contents))
-        answer = await self._answer(self._triton.ModelInfer, asked, timeout_s, size, model)
+        with call_span("ModelInfer", model.name, self._target.host, self._target.port) as context:
+            answer = await self._answer(self._triton.ModelInfer, asked, timeout_s, size, model, context)
         return requests.outputs(self._url, model, answer)
 
     async def model_parameters(self, timeout_s: float) -> dict[str, str]:
@@ -153,10 +166,11 @@ class TritonTransport:
 
     async def _ready(self) -> bool:
         triton, messages = self._triton, self._messages
+        limits: dict[str, Any] = {"timeout": READY_S, "metadata": self._metadata}
         try:
             server, model = await asyncio.gather(
-                triton.ServerReady(messages.ServerReadyRequest(), timeout=READY_S),
-                triton.ModelReady(messages.ModelReadyRequest(name=tensors.ENSEMBLE.name), timeout=READY_S),
+                triton.ServerReady(messages.ServerReadyRequest(), **limits),
+                triton.ModelReady(messages.ModelReadyRequest(name=tensors.ENSEMBLE.name), **limits),
             )
         except self._error as error:
             raise translated(self._url, error.code().name, error.details() or "") from error
@@ -174,22 +188,25 @@ class TritonTransport:
     def _connect(self) -> None:
         """Take a connection of its own."""
         any_length = -1
-        self._channel = self._grpc.insecure_channel(
-            self._url,
-            options=[
-                ("grpc.max_send_message_length", any_length),
-                ("grpc.max_receive_message_length", any_length),
-                ("grpc.initial_reconnect_backoff_ms", int(RECONNECT_S * 1000) // 4),
-                ("grpc.max_reconnect_backoff_ms", int(RECONNECT_S * 1000)),
-                ("grpc.min_reconnect_backoff_ms", int(CONNECT_S * 1000)),  # so is an attempt's time limit called
-                ("grpc.use_local_subchannel_pool", 1),  # a new channel is a new connection
-                ("grpc.enable_http_proxy", 0 if self._target.is_loopback else 1),
-            ],
-        )
+        options: list[tuple[str, int | str]] = [
+            ("grpc.max_send_message_length", any_length),
+            ("grpc.max_receive_message_length", any_length),
+            ("grpc.initial_reconnect_backoff_ms", int(RECONNECT_S * 1000) // 4),
+            ("grpc.max_reconnect_backoff_ms", int(RECONNECT_S * 1000)),
+            ("grpc.min_reconnect_backoff_ms", int(CONNECT_S * 1000)),  # so is an attempt's time limit called
+            # A name may have many servers' addresses (a headless service): each gets its share of the calls.
+            ("grpc.lb_policy_name", "round_robin"),
+            ("grpc.use_local_subchannel_pool", 1),  # a new channel is a new connection
+            ("grpc.enable_http_proxy", 0 if self._target.is_loopback else 1),
+        ]
+        if self._credentials is None:
+            self._channel = self._grpc.insecure_channel(self._url, options=options)
+        else:
+            self._channel = self._grpc.secure_channel(self._url, self._credentials, options=options)
         self._triton: Any = self._stub(self._channel)
 
     async def _live(self) -> None:
-        await self._triton.ServerLive(self._messages.ServerLiveRequest())
+        await self._triton.ServerLive(self._messages.ServerLiveRequest(), metadata=self._metadata)
 
     def _reconnect(self) -> None:
         old = self._channel
@@ -200,17 +217,18 @@ class TritonTransport:
 
     async def _answer(
         self,
-        method: Callable[[Any], Awaitable[Any]],
+        method: Callable[..., Awaitable[Any]],
         asked: Any,
         timeout_s: float,
         size: int = 0,
         model: tensors.Model = tensors.ENSEMBLE,
+        context: Sequence[tuple[str, str]] = (),
     ) -> Any:
         """Return the answer of ``method`` to ``asked``, of ``size`` bytes; see :meth:`Calls.answer`."""
         self._check_loop()
 
         async def call() -> Any:  # gRPC's own begins when it is made, and would not wait for room
-            return await method(asked)
+            return await method(asked, metadata=[*self._metadata, *context])
 
         try:
             return await self._calls.answer(call(), timeout_s, size)
@@ -267,6 +285,8 @@ def http_server(target: Target) -> str:
     return "Triton's HTTP port" if b'"name":"triton"' in answer.replace(b" ", b"") else "a server of HTTP, not of gRPC"
 
 
+_HANDSHAKE = re.compile(r"[Hh]andshake|SSL_ERROR|CERTIFICATE|certificate|verification check|WRONG_VERSION")
+"""Words of gRPC about TLS that failed."""
 _UNKNOWN_HOST = re.compile(r"DNS resolution failed|errors? resolving|hostname lookup error|Domain name not found")
 """The words of gRPC's resolvers for a name that is not known."""
 
@@ -281,6 +301,13 @@ def translated(
         return InvalidRequest(message)
     if code == "DEADLINE_EXCEEDED":
         return DeadlineExceeded(f"{url} did not answer in time")
+    if code in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
+        return NotAuthenticated(f"{url} lets nobody in without the right token: {_reason(url, message)}")
+    if _HANDSHAKE.search(message):
+        return TlsFailed(
+            f"no connection in TLS with {url}: {_reason(url, message)}; accepted: a certificate for that name, by one "
+            "whom the other side trusts (tls=Tls(ca=…), and its own certificate= where the server asks for one)"
+        )
     if "maximum queue size" in message:
         return ServerBusy(f"{url} is busy: {message}")
     # A dead process of a model answers INTERNAL until the server's supervisor replaces it.

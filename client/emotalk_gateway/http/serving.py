@@ -13,6 +13,7 @@ from emotalk_gateway.http.sockets import SocketProtocol
 from emotalk_gateway.listening.doors import Door
 from emotalk_gateway.listening.protocol import Connections, Limits
 from emotalk_gateway.listening.server import WebServer
+from emotalk_gateway.listening.tls import FreshContext
 from emotalk_gateway.service.service import Service
 
 GOODBYE_S = 1.0
@@ -29,6 +30,7 @@ class Server(WebServer):
         doors: opened before that, and closed at the end.
 
     Raises:
+        InvalidSettings: the files for TLS cannot be used.
         CannotListen: out of :meth:`run`; a door could not be opened.
     """
 
@@ -36,13 +38,16 @@ class Server(WebServer):
         self._service: Service = app.state.service
         self._doors = doors
         self.said: list[str] = []
-        """What the doors say of themselves, once requests are served."""
+        """The words of the doors about themselves, once requests are served."""
         settings = self._service.settings
         limits = Limits(settings.max_connections, settings.max_header_bytes, settings.header_timeout_s)
         self.open = Connections(limits, self._service.told)
         """Its connections; those that became WebSockets are counted elsewhere."""
         http: Any = self.open.protocol
         super().__init__(app, UNWIND_S, ready, http=http, ws=SocketProtocol, ws_max_size=settings.max_message_bytes)
+        if settings.tls_cert is not None and settings.tls_key is not None:
+            self.config.load()
+            self.config.ssl = FreshContext(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the doors, and then the web server's own."""

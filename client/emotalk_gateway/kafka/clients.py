@@ -34,6 +34,8 @@ RECEIVED_BYTES = 2 * MAX_RECORD_BYTES
 """librdkafka's limit of one answer: a record that is larger than what was asked for comes whole."""
 FETCHED_BYTES, QUEUED_KBYTES = 8 << 20, 16 << 10
 """That readers ask for at once, and that they hold ahead of whoever reads."""
+BACKOFF_MS = 10
+"""Until a consumer that holds enough asks for more; librdkafka's own second is long where that is worked off soon."""
 ADDRESS = re.compile(r"(?:[A-Za-z0-9+_]+://)?(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9_.-]+)(?::(?P<port>\d{1,5}))?")
 OURS = frozenset(
     {"bootstrap.servers", "logger", "enable.auto.commit", "transactional.id", "enable.idempotence", "acks"}
@@ -118,6 +120,7 @@ def reader(brokers: str, given: Mapping[str, str], *, group: str, isolation: str
         "fetch.max.bytes": FETCHED_BYTES,
         "max.partition.fetch.bytes": FETCHED_BYTES >> 2,
         "queued.max.messages.kbytes": QUEUED_KBYTES,
+        "fetch.queue.backoff.ms": BACKOFF_MS,
         "receive.message.max.bytes": RECEIVED_BYTES,
     }
     return _made(Consumer, settings)
@@ -147,6 +150,7 @@ def member(
         "fetch.max.bytes": fetched,
         "max.partition.fetch.bytes": fetched,
         "queued.max.messages.kbytes": queued_kbytes,
+        "fetch.queue.backoff.ms": BACKOFF_MS,
         "receive.message.max.bytes": RECEIVED_BYTES,
     }
     callbacks = {name: own.pop(name) for name in ("on_commit",) if name in own}

@@ -262,7 +262,9 @@ class Worker:
     def _commit(self, *, now: bool = False, partitions: set[int] | None = None) -> None:
         if self._settings.transactions:
             return
-        if not now and time.monotonic() < self._committed_at + COMMIT_S:
+        # Nobody is kept waiting, and what could be committed with these may be long in coming.
+        idle = not (len(self._lanes) or self._commits)
+        if not (now or idle) and time.monotonic() < self._committed_at + COMMIT_S:
             return
         due = {
             one: mark.position

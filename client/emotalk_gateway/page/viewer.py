@@ -55,7 +55,6 @@ def add_viewer(app: FastAPI, result: ShownResult | None = None) -> None:
     headers = _FRESH | {
         "Content-Security-Policy": _policy(page),
         "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
     }
 
     @app.get("/", include_in_schema=False)

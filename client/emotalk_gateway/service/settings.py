@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from emotalk_contract.timing import SAMPLE_RATE
@@ -29,6 +30,13 @@ class GatewaySettings(BaseSettings):
     allowed_hosts: tuple[str, ...] = ()
     """Names, beside addresses, localhost and this machine's own, under which it may be asked, such as
     ``["faces.example.org", "*.local"]``; ``["*"]``: any."""
+
+    tls_cert: Path | None = None
+    """PEM: the certificate of this gateway, with its chain; with it HTTPS is spoken. Read again when it changes."""
+    tls_key: Path | None = None
+    """PEM: its private key."""
+    tls_client_ca: Path | None = None
+    """PEM: those who may vouch for callers, each of whom must show a certificate then (mTLS)."""
 
     max_upload_bytes: int = Field(64 * MIB, gt=0)
     """Of one request's body."""
@@ -61,7 +69,7 @@ class GatewaySettings(BaseSettings):
     """Of all bodies together, in memory and in files."""
 
     max_streams: int = Field(16, gt=0)
-    """WebSocket sessions at once."""
+    """Live streams at once: WebSocket sessions, and calls of Audio2Face-3D's clients."""
     max_stream_s: float = Field(3600.0, gt=0)
     """Seconds of speech of one of them."""
     max_starting: int = Field(64, gt=0)
@@ -75,10 +83,31 @@ class GatewaySettings(BaseSettings):
     max_message_bytes: int = Field(MIB, ge=SAMPLE_RATE)
     """Of one WebSocket message."""
 
+    a2f_pace: Literal["burst", "realtime"] = "burst"
+    """Of Audio2Face-3D's frames: ``burst``, once they are computed; ``realtime``, no faster than they are shown."""
+    a2f_max_clip_s: float = Field(300.0, gt=0)
+    """Seconds of one of its clips."""
+    a2f_idle_s: float = Field(30.0, gt=0)
+    """Seconds without a message from one of its callers, before the sound has ended, after which the call ends."""
+
+    omniverse_host: str = "127.0.0.1"
+    """Address on which the door for Omniverse Audio2Face's clients listens."""
+    omniverse_sounds: tuple[str, ...] = ()
+    """Folders below which that door reads sound, such as ``["/srv/voices"]``, beside the one that it writes to. None:
+    on the loopback any that the gateway can read, else none."""
+
     health_timeout_s: float = Field(10.0, gt=0)
     """Seconds that ``/health`` waits for a face."""
     ready_timeout_s: float = Field(0.5, gt=0)
     """Seconds that ``/health/ready`` waits for the face server."""
+
+    @model_validator(mode="after")
+    def _pairs(self) -> GatewaySettings:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key belong together; accepted: both, or neither")
+        if self.tls_client_ca is not None and self.tls_cert is None:
+            raise ValueError("tls_client_ca is given without tls_cert; accepted: all three, the pair, or none")
+        return self
 
 
 def load_settings(**given: Any) -> GatewaySettings:

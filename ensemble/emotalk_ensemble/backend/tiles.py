@@ -19,7 +19,7 @@ from emotalk_ensemble.exchange import Arrays
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
-    """How an input is cut; all other inputs are of the whole and go with every tile."""
+    """The cut of an input; all other inputs are of the whole and go with every tile."""
 
     input: str
     """Name of the input that is cut, along its axis after the batch."""
