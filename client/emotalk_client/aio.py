@@ -257,7 +257,7 @@ class AsyncEmoTalkClient:
             expected = facts.samples
         clip_samples = facts.samples if facts is not None else None
 
-        planner = Planner(layout)
+        planner = Planner(layout, recipe.min_samples)
         windows = clip.windows(planner, recipe.levelled)
         stillness = Stillness()
         stitcher = Stitcher()
