@@ -68,7 +68,7 @@ class Controller:
         settings = self._service.settings
         with self._service.streams.admit():
             try:
-                first = await within(call.read(), settings.a2f_idle_s)
+                first = await call.first(settings.a2f_idle_s)
             except asyncio.TimeoutError as error:
                 raise StreamIdle(f"no header came within {settings.a2f_idle_s:g} s") from error
             if first is None or first.WhichOneof("stream_part") != "audio_stream_header":
@@ -92,6 +92,7 @@ class Clip:
         self._sound = Sound(rate_of(header))
         self._options = options_of(header, notices)
         known = LiveSettings(**self._options)
+        self._options["timeout_s"] = min(known.timeout_s, self._settings.request_timeout_s)
         self._emotions = Emotions(known.emotions or {}, known.emotion_transition, known.emotion_strength)
         self._session: AsyncLiveSession | None = None
         self._over = False
@@ -100,7 +101,8 @@ class Clip:
         """Set when there is more to feed, or no more to come."""
         self._begun = asyncio.Event()
         """Set once there is a session, or it is known that there will not be one."""
-        self._heard_at = self._began = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
+        self._heard_at = self._began = self._loop.time()
         self._writing_since: float | None = None
 
     async def run(self) -> None:
@@ -129,30 +131,32 @@ class Clip:
     # Hearing: nothing below waits for the face server, or for the caller to read.
 
     async def _hear(self) -> None:
-        rate, most_s = self._sound.rate, self._settings.a2f_max_clip_s
-        loop = asyncio.get_running_loop()
-        while (request := await self._call.read()) is not None:
-            self._heard_at = loop.time()
-            part = request.WhichOneof("stream_part")
-            if part == "end_of_audio":
-                break
-            if part != "audio_with_emotion":
-                raise InvalidMessage(f"a message has {quoted(part)}; accepted: audio_with_emotion, end_of_audio")
-            said = request.audio_with_emotion
-            block = said.audio_buffer
-            if len(block) > MAX_BUFFER_S * rate * 2:
-                raise InvalidMessage(
-                    f"an audio_buffer has {len(block) / 2 / rate:.1f} s; accepted: at most {MAX_BUFFER_S} s"
-                )
-            self._sound.push(block)
-            if self._sound.seconds > most_s:
-                raise StreamTooLong(f"the clip has {self._sound.seconds:.1f} s; accepted: at most {most_s:g} s")
-            if said.emotions:
-                self._feel(said.emotions)
-            self._news.set()
+        await self._call.each(self._take)
         if not self._sound.is_whole:
             raise InvalidMessage("the sound ends in the middle of a sample; accepted: samples of 2 bytes")
         self._over = True
+        self._news.set()
+
+    def _take(self, request: Any) -> None:
+        """Take in one message."""
+        rate, most_s = self._sound.rate, self._settings.a2f_max_clip_s
+        self._heard_at = self._loop.time()
+        part = request.WhichOneof("stream_part")
+        if part == "end_of_audio":
+            return
+        if part != "audio_with_emotion":
+            raise InvalidMessage(f"a message has {quoted(part)}; accepted: audio_with_emotion, end_of_audio")
+        said = request.audio_with_emotion
+        block = said.audio_buffer
+        if len(block) > MAX_BUFFER_S * rate * 2:
+            raise InvalidMessage(
+                f"an audio_buffer has {len(block) / 2 / rate:.1f} s; accepted: at most {MAX_BUFFER_S} s"
+            )
+        self._sound.push(block)
+        if self._sound.seconds > most_s:
+            raise StreamTooLong(f"the clip has {self._sound.seconds:.1f} s; accepted: at most {most_s:g} s")
+        if said.emotions:
+            self._feel(said.emotions)
         self._news.set()
 
     def _feel(self, emotions: Any) -> None:
@@ -192,7 +196,7 @@ class Clip:
         await self._write(answers.status())
 
     async def _frames(self, session: AsyncLiveSession) -> None:
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         paced = self._settings.a2f_pace == "realtime"
         first_at: float | None = None
         while frames := await session.receive():
@@ -207,7 +211,7 @@ class Clip:
             self._service.metrics.frames(ROUTE, len(frames))
 
     async def _write(self, answer: Any) -> None:
-        self._writing_since = asyncio.get_running_loop().time()
+        self._writing_since = self._loop.time()
         await self._call.write(answer)
         self._writing_since = None
 
@@ -221,7 +225,7 @@ class Clip:
 
     async def _watch(self) -> None:
         """Raise once the caller is silent, takes nothing, or has been served for longer than any clip takes."""
-        settings, loop = self._settings, asyncio.get_running_loop()
+        settings, loop = self._settings, self._loop
         most_s = settings.a2f_max_clip_s + settings.request_timeout_s
         while True:
             await asyncio.sleep(WATCH_S)
