@@ -6,11 +6,11 @@ been asked for, however late it comes, and every request carries what its frames
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from emotalk_client.settings import plain_amounts
-from emotalk_contract.emotion_curve import EmotionKey, check_keys
+from emotalk_client.settings import plain_keys
+from emotalk_contract.emotion_curve import EmotionKey, check_count, check_keys
 from emotalk_contract.limits import MAX_START_FRAME
 from emotalk_contract.options import Options, Parameter
 from emotalk_contract.regions import reach
@@ -40,9 +40,14 @@ class EmotionTrack:
             InvalidOption: more keys lie ahead than a clip may have.
             UnknownEmotion, EmotionOutOfRange: as of the option.
         """
-        new = [*self._new, {"time": at_s, "emotions": plain_amounts(emotions) if emotions is not None else None}]
-        check_keys([*self._curve.keys, *new])
+        new = [*self._new, *_keys(emotions, at_s)]
+        check_count(len(self._curve.keys) + len(new))
         self._new = new
+
+    def begin(self, emotions: Mapping[str, float]) -> None:
+        """Say that ``emotions`` are there from the beginning, before the first request; errors as of :meth:`set`."""
+        (key,) = _keys(emotions, 0.0)
+        self._curve = replace(self._curve, beginning=key["emotions"])
 
     def parameters(self, next_frame: int, end_frame: int) -> dict[str, Parameter]:
         """Return the parameters of a request that gives frames from ``next_frame`` on, and none from ``end_frame`` on.
@@ -60,3 +65,10 @@ class EmotionTrack:
         self._curve = self._curve.restricted(first, MAX_START_FRAME)
         part = self._curve.restricted(first, end_frame)
         return replace(self._options, emotions=part.beginning, emotion_keys=part.keys).parameters()
+
+
+def _keys(emotions: Mapping[str, float], at_s: float) -> Sequence[EmotionKey]:
+    """Return one key, checked."""
+    keys = plain_keys([{"time": at_s, "emotions": emotions}])
+    check_keys(keys)
+    return keys

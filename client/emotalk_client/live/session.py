@@ -8,8 +8,8 @@ with the first speech after the end of the last. The connection, the options and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
@@ -119,6 +119,23 @@ class AsyncLiveSession:
             if not self._utterance.pending(error):
                 raise
         return self._handed(self._utterance, self._utterance.take())
+
+    def set_emotions(self, emotions: Mapping[str, float], at: float | None = None) -> None:
+        """Change the emotions of the utterance that goes on; the next ones begin with them.
+
+        Args:
+            emotions: amount 0..1 by name; a name that is missing is 0.
+            at: seconds of the utterance from which on they come, in ``emotion_transition`` seconds. None: from the end
+                of what was spoken so far. Frames that the server has been asked for by then stay as they are, and the
+                change comes from the next one on.
+
+        Raises:
+            InvalidRequest: its subclass says what is unknown or out of range; nothing is changed.
+        """
+        settings = replace(self._settings, emotions=emotions)
+        if self._utterance.ended is None:
+            self._utterance.set_emotions(emotions, at)
+        self._settings = settings
 
     async def feed(self, pcm: NDArray[Any]) -> None:
         """Take in speech as :meth:`push` does, and leave the frames to :meth:`receive`: for a task that only speaks,
