@@ -162,8 +162,8 @@ class Clip:
     def _feel(self, emotions: Any) -> None:
         new = self._emotions.hear(emotions, self._notices)
         if self._session is not None:
-            for _key in new:
-                pass
+            for key in new:
+                self._session.set_emotions(key["emotions"], at=key["time"])
 
     # Between
 
