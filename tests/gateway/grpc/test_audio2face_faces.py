@@ -8,9 +8,10 @@ import grpc
 import numpy as np
 import pytest
 import trustme
-from a2fcallers import answered, begun, channel, ended, nvidia, opened, pipecat, sample_app, spoken, target
+from a2fcallers import answered, begun, channel, ended, nvidia, opened, pipecat, sample_app, spoken, target, unreal
 
-from emotalk_contract.arkit import APPLE_ORDER
+from emotalk_client import AsyncEmoTalkClient
+from emotalk_contract.arkit import APPLE_ORDER, columns
 from emotalk_gateway.grpc.audio2face.door import audio2face_door
 from emotalk_gateway.grpc.tls import DoorTls
 from emotalk_server import EmbeddedServer
@@ -182,3 +183,17 @@ async def test_a_face_server_that_stands_still(faces_to, said):
             finally:
                 os.kill(server.process.pid, signal.SIGCONT)
             assert (await sample_app(line, said, RATE)).code is grpc.StatusCode.OK
+
+
+async def test_a_network_that_does_not_stream_makes_a_clip_that_is_there_at_once_as_files_are(faces_to, server, pcm):
+    said = pcm(6)
+    async with AsyncEmoTalkClient(server.grpc_url) as client:
+        expected = (await client.animate(said, sample_rate=RATE, clamp=False)).weights[:, columns(APPLE_ORDER)]
+    with faces_to(url=server.grpc_url) as gateway:
+        assert np.allclose(await weights(gateway, said), expected, atol=1e-5)
+        async with channel(gateway) as line:
+            heard, times = await unreal(line, said, pace_s=0.035)
+            short = await sample_app(line, said[:300], RATE)
+    assert len(heard.frames) == len(expected)
+    assert np.abs(times - heard.times).max() <= 1 / RATE
+    assert len(short.frames) == 1

@@ -4,19 +4,24 @@ Rules that this module guards: **the caller is always listened to**, for there a
 read anything; and **the end of the sound ends the call**, for there are clients that never close their half of it.
 
 Theory of operation. One task hears the caller, as fast as it speaks; what it said is kept, up to the length of the
-longest clip. Another feeds it to a live session, which takes as much as it can compute. A third sends each frame once
+longest clip. Another feeds it to a live session, which takes as much as it can compute; for a network that does not
+stream, a clip that is there at once is computed as files are. A third sends each frame once
 it is final, with its own sound. A fourth watches the time: whoever neither speaks nor takes frames is let go of.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from typing import Any
 
+from emotalk_client.faces.animation import Frame
 from emotalk_client.live.session import AsyncLiveSession
 from emotalk_client.live.settings import LiveSettings
 from emotalk_contract.quoting import quoted
+from emotalk_contract.recipe import Recipe
+from emotalk_contract.timing import FPS, SAMPLE_RATE
 from emotalk_gateway.grpc.audio2face import answers
 from emotalk_gateway.grpc.audio2face.emotions import Emotions
 from emotalk_gateway.grpc.audio2face.header import rate_of
@@ -40,6 +45,8 @@ MAX_BUFFER_S = 10
 """Seconds of one message's sound, as Audio2Face-3D's own."""
 PIECE_S = 1.0
 """Seconds of speech that a session is given at once."""
+BURST_S = 0.1
+"""Seconds in which the end of a clip comes that is sent at once."""
 WATCH_S = 0.5
 """Seconds between two looks at the time."""
 FAREWELL_S = 1.0
@@ -104,6 +111,7 @@ class Clip:
         self._loop = asyncio.get_running_loop()
         self._heard_at = self._began = self._loop.time()
         self._writing_since: float | None = None
+        self._hearing: asyncio.Task[None]
 
     async def run(self) -> None:
         """Hear and speak until the sound is over and all is said.
@@ -112,7 +120,8 @@ class Clip:
             EmoTalkError, InvalidRequest: its subclass says what was wrong, or failed.
         """
         speaking = asyncio.create_task(self._speak())
-        others = [asyncio.create_task(one()) for one in (self._hear, self._feed, self._watch, self._stop)]
+        self._hearing = asyncio.create_task(self._hear())
+        others = [self._hearing, *(asyncio.create_task(one()) for one in (self._feed, self._watch, self._stop))]
         pending = {speaking, *others}
         try:
             while not speaking.done():
@@ -169,46 +178,73 @@ class Clip:
 
     async def _feed(self) -> None:
         piece = round(PIECE_S * self._sound.rate)
+        while not (self._sound.samples or self._over):
+            await self._more()
+        if self._sound.samples and not await self._is_burst():
+            self._options["emotion_keys"] = tuple(self._emotions.keys)
+            self._session = self._service.client.live(sample_rate=self._sound.rate, **self._options)
+        self._begun.set()
+        if self._session is None:
+            return
         while True:
-            await self._news.wait()
-            self._news.clear()
-            if self._session is None and self._sound.samples:
-                self._options["emotion_keys"] = tuple(self._emotions.keys)
-                self._session = self._service.client.live(sample_rate=self._sound.rate, **self._options)
-                self._begun.set()
-            if self._session is not None:
-                while len(block := self._sound.unfed(piece)):
-                    await self._session.feed(block)
-            if self._over:
-                if self._session is not None:
-                    await self._session.finish()
-                self._begun.set()
-                return
+            while len(block := self._sound.unfed(piece)):
+                await self._session.feed(block)
+            if self._over and not self._news.is_set():
+                break
+            await self._more()
+        await self._session.finish()
+
+    async def _more(self) -> None:
+        """Wait until there is more to feed, or no more to come."""
+        await self._news.wait()
+        self._news.clear()
+
+    async def _is_burst(self) -> bool:
+        """Return True where the clip is whole at once, and its network makes better faces of a whole clip.
+
+        A network that streams makes the same ones either way.
+        """
+        recipe = Recipe.from_strings(await self._service.client.describe())
+        if recipe.steps is not None:
+            return False
+        if not self._over:
+            await asyncio.wait({self._hearing}, timeout=BURST_S)
+        return self._over and self._sound.seconds * SAMPLE_RATE >= recipe.min_samples
 
     # Speaking
 
     async def _speak(self) -> None:
         await self._write(answers.header(self._sound.rate))
         await self._begun.wait()
-        if self._session is not None:
-            await self._frames(self._session)
+        paced = self._settings.a2f_pace == "realtime"
+        first_at: float | None = None
+        async with aclosing(self._computed()) as computed:
+            async for frames in computed:
+                for frame in frames:
+                    if self._over and frame.index >= self._sound.frames:
+                        break  # of a sample that is there only at 16 kHz
+                    if paced:
+                        first_at = self._loop.time() if first_at is None else first_at
+                        await asyncio.sleep(first_at + frame.timecode - self._loop.time())
+                    told = self._emotions.told(frame.index)
+                    await self._write(answers.animation(frame, self._sound.of_frame(frame.index), told))
+                self._service.metrics.frames(ROUTE, len(frames))
         await self._write(answers.computed())
         await self._write(answers.status())
 
-    async def _frames(self, session: AsyncLiveSession) -> None:
-        loop = self._loop
-        paced = self._settings.a2f_pace == "realtime"
-        first_at: float | None = None
-        while frames := await session.receive():
-            for frame in frames:
-                if self._over and frame.index >= self._sound.frames:
-                    return  # of a sample that is there only at 16 kHz
-                if paced:
-                    first_at = loop.time() if first_at is None else first_at
-                    await asyncio.sleep(first_at + frame.timecode - loop.time())
-                told = self._emotions.told(frame.index)
-                await self._write(answers.animation(frame, self._sound.of_frame(frame.index), told))
-            self._service.metrics.frames(ROUTE, len(frames))
+    async def _computed(self) -> AsyncGenerator[list[Frame], None]:
+        """Yield the frames as they come."""
+        if self._session is not None:
+            while frames := await self._session.receive():
+                yield frames
+        elif clip := self._sound.samples:
+            asked: Any = {**self._options, "emotion_keys": tuple(self._emotions.keys)}
+            asked.pop("timeout_s")
+            client, rate = self._service.client, self._sound.rate
+            async with aclosing(client.stream_blocks(self._sound.unfed(clip), sample_rate=rate, **asked)) as blocks:
+                async for block in blocks:
+                    first = round(block.timecodes[0] * FPS)
+                    yield [Frame(index, index / FPS, row) for index, row in enumerate(block.weights, first)]
 
     async def _write(self, answer: Any) -> None:
         self._writing_since = self._loop.time()
