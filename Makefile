@@ -46,15 +46,16 @@ demo: $(VENV)/.demo  ## Animate the sample voice: out/voice.npy, .csv, .json, .p
 	npm ci --prefix $* --no-audit --no-fund --loglevel=error --fetch-retries=0 --fetch-timeout=20000 \
 	  || echo "make: $* goes without its npm package; its tests are skipped" >&2
 
-# Clients of other services, which the gateway's doors are tried with; each is the package as it is published.
-$(CLIENTS)/a2f-client/loguru:
-	$(PIP) --no-deps --target $(@D) a2f-client==0.1.3 loguru==0.7.3 \
-	  || echo "make: a2f-client cannot be fetched; the tests with it are skipped" >&2
+# Clients of others, unmodified, which their own pins would keep from being installed beside ours. Likewise skipped.
+$(CLIENTS)/%/.installed: $(CLIENTS)/requirements-%.txt | $(BIN)/python
+	@mkdir -p $(@D)
+	$(PIP) --no-deps --upgrade --target $(@D) -r $< && touch $@ \
+	  || echo "make: $(@D) goes without its packages; its tests are skipped" >&2
 
 check: lint  ## Style, types, import rules, configs, and the tests that need nothing but the code (a minute)
 	$(BIN)/python -m pytest -q -m unit $(TESTS)
 
-test: $(VENV)/.test $(GLTF)/node_modules/.package-lock.json $(AXE)/node_modules/.package-lock.json $(CLIENTS)/a2f-client/loguru lint  ## Style, types, import rules, configs, and every test against a real server
+test: $(VENV)/.test $(GLTF)/node_modules/.package-lock.json $(AXE)/node_modules/.package-lock.json $(CLIENTS)/nvidia/.installed $(CLIENTS)/a2f-client/.installed lint  ## Style, types, import rules, configs, and every test against a real server
 	$(BIN)/python -m pytest -m 'not full' $(TESTS)
 
 deploy-check: $(VENV)/.test  ## Dockerfiles, compose and Kubernetes files: accepted by their readers, and naming what exists (seconds; promtool if it is there)
@@ -155,4 +156,4 @@ parity: $(VENV)/.test  ## Every golden at the real size (builds a 2.5 GB checkpo
 	$(BIN)/python -m pytest -m full $(TESTS)
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) $(OUT) $(GLTF)/node_modules $(AXE)/node_modules $(CLIENTS) tools/viewer/node_modules dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(OUT) $(GLTF)/node_modules $(AXE)/node_modules $(CLIENTS)/*/ tools/viewer/node_modules dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

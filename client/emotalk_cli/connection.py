@@ -107,12 +107,12 @@ def _is_there(url: str) -> bool:
 @contextmanager
 def _embedded(*, lasting: bool) -> Iterator[str]:
     try:
-        from emotalk_server import EmbeddedServer, ServerStartError
+        from emotalk_server import EmbeddedServer, ServerStartError, tracing
         from emotalk_server.errors import TritonNotFound
     except ImportError as error:
         raise MissingExtra(_NO_SERVER) from error
     typer.echo(f"no server at {DEFAULT_URL}; starting an embedded one for this command", err=True)
-    server = EmbeddedServer(cache_bytes=CACHE_BYTES if lasting else 0)
+    server = EmbeddedServer(cache_bytes=CACHE_BYTES if lasting else 0, trace_url=tracing.endpoint())
     try:
         server.start()
     except TritonNotFound as error:

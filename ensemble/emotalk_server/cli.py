@@ -15,6 +15,7 @@ from typing import get_args
 from emotalk_contract.configs import Profile
 from emotalk_contract.recipe import Manifest, ManifestError
 from emotalk_contract.repository import bundled
+from emotalk_server import tracing
 from emotalk_server.embedded import EmbeddedServer
 from emotalk_server.errors import ServerStartError
 from emotalk_server.health import HealthListener
@@ -53,6 +54,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="MIB",
         help="memory for what the encoders gave, so that the same speech in another style is quick (default: none)",
     )
+    parser.add_argument(
+        "--trace",
+        default=tracing.endpoint(),
+        metavar="URL",
+        help=f"where Triton sends its spans, in OTLP over HTTP (default: ${tracing.ENDPOINT}/v1/traces, or nowhere)",
+    )
     parser.add_argument("--verbose", action="store_true", help="show Triton's own log")
     return parser
 
@@ -82,6 +89,7 @@ def _serve(arguments: argparse.Namespace, asked: int) -> None:
         address=arguments.address,
         profile=arguments.profile,
         cache_bytes=arguments.cache * 2**20,
+        trace_url=arguments.trace,
     )
     with _health(server, arguments.address, arguments.health_port) as health, server:
         logger.info(

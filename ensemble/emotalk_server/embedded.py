@@ -41,6 +41,7 @@ class EmbeddedServer:
         cache_bytes: memory in which Triton keeps what the encoders gave, so that the same speech at another level or
             in another style runs the decoder only; 0: none.
         supervised: a thread watches all its processes, and starts Triton again when one of them dies or hangs.
+        trace_url: where Triton sends its spans (``http://host:4318/v1/traces``); None: nowhere.
 
     Raises (on entering):
         ServerStartError: the subclass says what keeps it from starting.
@@ -56,6 +57,7 @@ class EmbeddedServer:
         start_timeout_s: float = 600.0,
         cache_bytes: int = 0,
         supervised: bool = True,
+        trace_url: str | None = None,
     ) -> None:
         self._repository = Path(repository).resolve() if repository is not None else repositories.bundled()
         self._ports = ports
@@ -63,6 +65,7 @@ class EmbeddedServer:
         self._profile = profile
         self._start_timeout_s = start_timeout_s
         self._cache_bytes = cache_bytes
+        self._trace_url = trace_url
         self._supervised = supervised
         self._lock = threading.RLock()
         """Held by whoever starts or stops Triton."""
@@ -103,7 +106,13 @@ class EmbeddedServer:
         for attempt in range(ATTEMPTS):
             ports = self._ports or free_ports(self._address)
             settings = ServerSettings(
-                self._repository, ports, self._address, self._profile, self._start_timeout_s, self._cache_bytes
+                self._repository,
+                ports,
+                self._address,
+                self._profile,
+                self._start_timeout_s,
+                self._cache_bytes,
+                self._trace_url,
             )
             try:
                 check_ports(ports, self._address)

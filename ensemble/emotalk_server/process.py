@@ -19,7 +19,7 @@ from emotalk_contract.launch import SERVER_FOLDER
 from emotalk_contract.pipeline import pipeline
 from emotalk_contract.recipe import Manifest, ManifestError, Recipe
 from emotalk_contract.repository import VERSION
-from emotalk_server import restrictions
+from emotalk_server import restrictions, tracing
 from emotalk_server.errors import (
     InvalidRepository,
     MissingGraph,
@@ -62,6 +62,8 @@ class ServerSettings:
     start_timeout_s: float = 600.0
     cache_bytes: int = 0
     """Memory in which the encoders' outputs may be kept: the same speech in another style then costs a decoder."""
+    trace_url: str | None = None
+    """The address to which Triton sends its spans, in OTLP over HTTP; None: to none."""
 
 
 class TritonProcess:
@@ -129,6 +131,8 @@ class TritonProcess:
         ]
         if settings.cache_bytes:
             command += [f"--cache-directory={triton.caches}", f"--cache-config=local,size={settings.cache_bytes}"]
+        if settings.trace_url is not None:
+            command += tracing.options(settings.trace_url)
         if settings.profile != "cpu":
             command.append(f"--model-config-name={settings.profile}")
         logger.debug("starting %s", " ".join(command))

@@ -67,6 +67,6 @@ def outputs(url: str, model: Model, answer: Any) -> dict[str, NDArray[Any]]:
             found[tensor.name] = np.frombuffer(raw, _TYPES[tensor.datatype]).reshape(tensor.shape)
     except (ValueError, KeyError) as error:
         raise UnexpectedResponse(f"{url} sent tensors that are not what it says they are: {error}") from error
-    if missing := [tensor.name for tensor in model.outputs if tensor.name not in found]:
+    if missing := [tensor.name for tensor in model.outputs if tensor.name not in found and not tensor.optional]:
         raise UnexpectedResponse(f"{url} did not send {', '.join(missing)}")
     return found
