@@ -60,6 +60,10 @@ def gateway(
     a2f_tls_client_ca: Annotated[
         Path | None, typer.Option(help="Who signs the certificates that callers must show, PEM: mTLS.")
     ] = None,
+    emotalk_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, help="Serve the clients of the EmoTalk service too; theirs is 50051."),
+    ] = None,
 ) -> None:
     """Serve faces over HTTP, until Ctrl-C; every other setting is an environment variable (docs/gateway.md)."""
     try:
@@ -100,6 +104,8 @@ def gateway(
         if a2f_port is not None:
             tls = (a2f_tls_cert, a2f_tls_key, a2f_tls_client_ca)
             doors.append(_audio2face(app.state.service, a2f_host or host, a2f_port, *tls))
+        if emotalk_port is not None:
+            doors.append(_emotalk(app.state.service, host, emotalk_port))
         server = Server(app, ready, doors)
         server.run(sockets=[listening])
 
@@ -124,3 +130,12 @@ def _audio2face(
     except ImportError as error:
         raise MissingExtra(f"--a2f-port needs {error.name}; install `emotalk-triton[a2f]`") from error
     return audio2face_door(service, host, port, tls_of(certificate, key, client_ca))
+
+
+def _emotalk(service: Service, host: str, port: int) -> Door:
+    """Return the door for the clients of the EmoTalk service."""
+    try:
+        from emotalk_gateway.grpc.emotalk.door import emotalk_door
+    except ImportError as error:
+        raise MissingExtra(f"--emotalk-port needs {error.name}; install `emotalk-triton[a2f]`") from error
+    return emotalk_door(service, host, port)
