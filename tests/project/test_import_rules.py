@@ -31,6 +31,7 @@ PLANTED = [
     ("doors", "client/emotalk_gateway/page/viewer.py", "import emotalk_gateway.http"),
     ("doors", "client/emotalk_gateway/kafka/lanes.py", "import emotalk_gateway.http"),
     ("doors", "client/emotalk_gateway/grpc/access.py", "import emotalk_gateway.http"),
+    ("doors", "client/emotalk_gateway/omniverse/player.py", "import emotalk_gateway.http"),
     ("kafka", "client/emotalk_gateway/http/sse.py", "import confluent_kafka"),
     ("faces", "client/emotalk_client/faces/track.py", "import emotalk_client.faces.animation"),
     ("formats", "client/emotalk_client/faces/formats/npy.py", "import emotalk_client.faces.formats.jsonl"),
