@@ -13,6 +13,7 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 TESTS   ?= tests
 GLTF    := tests/gltf
 AXE     := tests/page
+CLIENTS := tests/clients
 THREE   := client/emotalk_gateway/page/static/vendor/three
 
 .DEFAULT_GOAL := help
@@ -45,10 +46,16 @@ demo: $(VENV)/.demo  ## Animate the sample voice: out/voice.npy, .csv, .json, .p
 	npm ci --prefix $* --no-audit --no-fund --loglevel=error --fetch-retries=0 --fetch-timeout=20000 \
 	  || echo "make: $* goes without its npm package; its tests are skipped" >&2
 
+# Clients of others, unmodified, which their own pins would keep from being installed beside ours. Likewise skipped.
+$(CLIENTS)/%/.installed: $(CLIENTS)/requirements-%.txt | $(BIN)/python
+	@mkdir -p $(@D)
+	$(PIP) --no-deps --upgrade --target $(@D) -r $< && touch $@ \
+	  || echo "make: $(@D) goes without its packages; its tests are skipped" >&2
+
 check: lint  ## Style, types, import rules, configs, and the tests that need nothing but the code (a minute)
 	$(BIN)/python -m pytest -q -m unit $(TESTS)
 
-test: $(VENV)/.test $(GLTF)/node_modules/.package-lock.json $(AXE)/node_modules/.package-lock.json lint  ## Style, types, import rules, configs, and every test against a real server
+test: $(VENV)/.test $(GLTF)/node_modules/.package-lock.json $(AXE)/node_modules/.package-lock.json $(CLIENTS)/nvidia/.installed lint  ## Style, types, import rules, configs, and every test against a real server
 	$(BIN)/python -m pytest -m 'not full' $(TESTS)
 
 deploy-check: $(VENV)/.test  ## Dockerfiles, compose and Kubernetes files: accepted by their readers, and naming what exists (seconds; promtool if it is there)
@@ -149,4 +156,4 @@ parity: $(VENV)/.test  ## Every golden at the real size (builds a 2.5 GB checkpo
 	$(BIN)/python -m pytest -m full $(TESTS)
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) $(OUT) $(GLTF)/node_modules $(AXE)/node_modules tools/viewer/node_modules dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(OUT) $(GLTF)/node_modules $(AXE)/node_modules $(CLIENTS)/*/ tools/viewer/node_modules dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

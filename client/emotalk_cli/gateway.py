@@ -50,6 +50,16 @@ def gateway(
     omniverse_folder: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder below which those clients have faces written.")
     ] = None,
+    a2f_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, help="Serve the clients of Audio2Face-3D too, over gRPC; theirs is 52000."),
+    ] = None,
+    a2f_host: Annotated[str | None, typer.Option(help="Address for them; default: that of --host.")] = None,
+    a2f_tls_cert: Annotated[Path | None, typer.Option(help="Certificate of that port, PEM: TLS.")] = None,
+    a2f_tls_key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
+    a2f_tls_client_ca: Annotated[
+        Path | None, typer.Option(help="Who signs the certificates that callers must show, PEM: mTLS.")
+    ] = None,
 ) -> None:
     """Serve faces over HTTP, until Ctrl-C; every other setting is an environment variable (docs/gateway.md)."""
     try:
@@ -86,7 +96,11 @@ def gateway(
             typer.echo(f"emotalk gateway is ready: {here}{doors}, faces from {triton}")
 
         app = create_app(settings, client)
-        server = Server(app, ready, _doors(app.state.service, omniverse_port or [], omniverse_folder))
+        doors = _doors(app.state.service, omniverse_port or [], omniverse_folder)
+        if a2f_port is not None:
+            tls = (a2f_tls_cert, a2f_tls_key, a2f_tls_client_ca)
+            doors.append(_audio2face(app.state.service, a2f_host or host, a2f_port, *tls))
+        server = Server(app, ready, doors)
         server.run(sockets=[listening])
 
 
@@ -100,3 +114,15 @@ def _doors(service: Service, omniverse_ports: list[int], omniverse_folder: Path 
     if omniverse_folder is None:
         return []
     return [OmniverseDoor(service, port, omniverse_folder) for port in omniverse_ports]
+
+
+def _audio2face(
+    service: Service, host: str, port: int, certificate: Path | None, key: Path | None, client_ca: Path | None
+) -> Door:
+    """Return the door for the clients of Audio2Face-3D."""
+    try:
+        from emotalk_gateway.grpc.audio2face.door import audio2face_door
+        from emotalk_gateway.grpc.tls import tls_of
+    except ImportError as error:
+        raise MissingExtra(f"--a2f-port needs {error.name}; install `emotalk-triton[a2f]`") from error
+    return audio2face_door(service, host, port, tls_of(certificate, key, client_ca))

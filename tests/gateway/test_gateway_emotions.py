@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from asking import STREAM, VOICE, events
+from asking import HANG_S, STREAM, VOICE, events
+from websockets.sync.client import connect
 
 from emotalk_client import EmoTalkClient
 
@@ -41,3 +42,21 @@ def test_a_model_that_hears_none_says_none(gateway):
     name, told = events(gateway.post(STREAM, VOICE.read_bytes()).body)[-1]
     assert name == "end"
     assert set(told) == {"frames", "fps"}, json.dumps(told)
+
+
+@pytest.mark.parametrize(("asked", "detects"), [(True, True), (True, False), (False, True)])
+def test_a_live_stream_is_told_what_is_heard(hearing, gateway, voice, asked, detects):
+    door = hearing if detects else gateway
+    told = []
+    with connect(f"ws://127.0.0.1:{door.port}/ws/stream") as socket:
+        socket.send(json.dumps({"type": "start", "sample_rate": 16_000, "format": "float32", "emotions": asked}))
+        socket.send(voice[:48_000].astype("<f4").tobytes())
+        socket.send(json.dumps({"type": "end"}))
+        while not told or told[-1]["type"] != "end":
+            told.append(json.loads(socket.recv(HANG_S)))
+    heard = [message for message in told if message["type"] == "emotions"]
+    assert bool(heard) == (asked and detects)
+    for message in heard:
+        assert list(message["emotions"]) == NAMES
+        assert sum(message["emotions"].values()) == pytest.approx(1, abs=1e-4)
+    assert not heard or heard[-1]["frame"] == 89

@@ -26,6 +26,7 @@ from emotalk_client.errors import DeadlineExceeded, SessionEnded
 from emotalk_client.faces.animation import Frame
 from emotalk_client.live.audio import SpokenAudio
 from emotalk_client.live.echo import SpokenEcho
+from emotalk_client.live.emotions import EmotionTrack
 from emotalk_client.live.fade import faded
 from emotalk_client.live.settings import LiveSettings
 from emotalk_client.live.ways import Blocks, Request, Way
@@ -120,7 +121,7 @@ class Utterance:
         self._settings = settings
         self._audio = SpokenAudio(sample_rate)
         self._echo = SpokenEcho(sample_rate) if audio else None
-        self._parameters = settings.options().parameters()
+        self._emotions = EmotionTrack(settings.options())
         self._way: Way | None = None
         self._starting: asyncio.Task[None] | None = None
         self._ready: list[Frame] = []
@@ -275,15 +276,15 @@ class Utterance:
         request = way.request(self._flushing)
         if request is not None:
             self._requests += 1
-            self._flying = asyncio.create_task(self._fly(way, request))
+            parameters = self._emotions.parameters(way.next_frame, frame_count(self._audio.most))
+            self._flying = asyncio.create_task(self._fly(way, request, {**parameters, **request.parameters}))
 
-    async def _fly(self, way: Way, request: Request) -> None:
+    async def _fly(self, way: Way, request: Request, parameters: dict[str, Parameter]) -> None:
         allowed_s = self._settings.timeout_s
         loop = asyncio.get_running_loop()
         guard = loop.call_later(allowed_s + OVERRUN_S, self._give_up)
         try:
             deadline = Deadline.after(allowed_s)
-            parameters = {**self._parameters, **request.parameters}
             outputs = await self._exchange(request.model, request.inputs, parameters, deadline)
             if self._ended is None:
                 self._keep(way.answered(outputs))

@@ -16,7 +16,7 @@ from emotalk_gateway.grpc import health
 from emotalk_gateway.grpc.access import check_token
 from emotalk_gateway.grpc.calls import Call, never
 from emotalk_gateway.grpc.messages import service as methods_of
-from emotalk_gateway.grpc.tls import Tls
+from emotalk_gateway.grpc.tls import DoorTls
 from emotalk_gateway.listening import listen
 from emotalk_gateway.service.errors import CannotListen, GatewayStopping
 from emotalk_gateway.service.service import Service
@@ -66,7 +66,7 @@ class GrpcDoor:
         served: Sequence[Served],
         *,
         option: str = "--port",
-        tls: Tls | None = None,
+        tls: DoorTls | None = None,
         max_message_bytes: int = 8 * MIB,
     ) -> None:
         self.port = port

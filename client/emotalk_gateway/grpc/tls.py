@@ -12,7 +12,7 @@ from emotalk_gateway.service.errors import InvalidSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Tls:
+class DoorTls:
     """Files in PEM."""
 
     certificate: Path
@@ -34,7 +34,7 @@ class Tls:
         return grpc.ssl_server_credentials([pair], root_certificates=roots, require_client_auth=True)
 
 
-def tls_of(certificate: Path | None, key: Path | None, client_authorities: Path | None) -> Tls | None:
+def tls_of(certificate: Path | None, key: Path | None, client_authorities: Path | None) -> DoorTls | None:
     """Return what was given for TLS; None: nothing was.
 
     Raises:
@@ -47,7 +47,7 @@ def tls_of(certificate: Path | None, key: Path | None, client_authorities: Path 
             f"of TLS, certificate {quoted(certificate and str(certificate))} and key {quoted(key and str(key))} are "
             "given; accepted: both, or neither and no authorities of callers"
         )
-    return Tls(certificate, key, client_authorities)
+    return DoorTls(certificate, key, client_authorities)
 
 
 def _pem(path: Path, what: str) -> bytes:

@@ -28,6 +28,7 @@ from emotalk_client.errors import SessionEnded
 from emotalk_client.faces.animation import Frame
 from emotalk_client.live.fade import ShownFrames
 from emotalk_client.live.session import AsyncLiveSession
+from emotalk_client.windows.detected import Emotions
 from emotalk_contract.timing import FPS
 from emotalk_gateway.http.messages import PATH, Cancel, End, Said, Start, echo, objects, rows, said
 from emotalk_gateway.service.errors import InvalidMessage, NotRawAudio, StreamBehind, StreamIdle, StreamTooLong
@@ -124,6 +125,11 @@ class Utterance:
     def faded(self) -> int:
         """Frames that took the face to rest after its end."""
         return self._session.status.faded
+
+    @property
+    def emotions(self) -> Emotions | None:
+        """The emotion that was heard last; None: none, or the model detects none."""
+        return self._session.status.emotions
 
     @property
     def silent(self) -> bool:
@@ -409,3 +415,6 @@ class Conversation:
         audio = self._start.audio
         await self._line.send(rows(frames, audio) if self._start.binary else objects(frames, audio).decode())
         utterance.sent += len(frames)
+        if self._start.emotions and frames and (emotions := utterance.emotions) is not None:
+            told = {"utterance": utterance.number, "frame": frames[-1].index, "emotions": emotions}
+            await self._line.say({"type": "emotions", **told})

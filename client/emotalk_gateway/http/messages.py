@@ -41,6 +41,8 @@ class Start:
     binary: bool
     audio: bool
     """True: frames come with the sound of their time."""
+    emotions: bool
+    """True: the emotion that is heard is told."""
     options: LiveOptions
 
     @classmethod
@@ -51,7 +53,7 @@ class Start:
             InvalidMessage: a value that a start cannot have.
             InvalidRequest: its subclass says which option is unknown or out of range.
         """
-        _check_names(message, "sample_rate", "format", "frames", "audio", "options", "token")
+        _check_names(message, "sample_rate", "format", "frames", "audio", "emotions", "options", "token")
         options = message.get("options") or {}
         if not isinstance(options, dict):
             raise InvalidMessage(f"options is {echo(options)}; accepted: an object")
@@ -60,6 +62,7 @@ class Start:
             PCM[_choice(message, "format", tuple(PCM))],
             _choice(message, "frames", FRAMES) == "float32",
             _truth(message, "audio"),
+            _truth(message, "emotions"),
             live_options(options),
         )
 

@@ -12,7 +12,7 @@
         ├── PassesByItself        something that a request needs is not there now, and may be later
         ├── InvalidUpload         not a multipart form, or not the parts that are asked for
         ├── InvalidFrames         frames to convert that are not frames
-        ├── InvalidMessage        a WebSocket message that cannot be understood
+        ├── InvalidMessage        a message of a stream that cannot be understood
         ├── MalformedRequest      not HTTP
         ├── UrlTooLong            a URL longer than allowed
         ├── HeadersTooLarge       more bytes of headers than allowed
@@ -105,7 +105,7 @@ class InvalidFrames(GatewayError):
 
 
 class InvalidMessage(GatewayError):
-    """A WebSocket message that cannot be understood."""
+    """A message of a stream that cannot be understood."""
 
 
 class MalformedRequest(GatewayError):
@@ -239,6 +239,9 @@ TABLE: tuple[Row, ...] = (
     Row(RequestTooSlow, _callers(HTTPStatus.REQUEST_TIMEOUT, "DEADLINE_EXCEEDED")),
     Row(NotRawAudio, _callers(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)),
     Row(StartTooLate, _callers(HTTPStatus.REQUEST_TIMEOUT, "DEADLINE_EXCEEDED")),
+    Row(StreamIdle, _callers(HTTPStatus.BAD_REQUEST, "DEADLINE_EXCEEDED")),
+    Row(StreamTooLong, _callers(HTTPStatus.BAD_REQUEST, "RESOURCE_EXHAUSTED")),
+    Row(StreamBehind, _callers(HTTPStatus.BAD_REQUEST, "RESOURCE_EXHAUSTED")),
     Row(PathNotAllowed, _callers(HTTPStatus.FORBIDDEN, "PERMISSION_DENIED")),
     Row(TrackNotFound, _callers(HTTPStatus.NOT_FOUND, "NOT_FOUND")),
     Row(UnknownObject, _callers(HTTPStatus.NOT_FOUND, "NOT_FOUND")),
