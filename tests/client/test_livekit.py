@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake import PARAMETERS, STREAMING, client
-import virtual
 from virtual import GUARD_S, until
 
 from emotalk_client import ServerUnavailable

@@ -64,7 +64,7 @@ def packet(frame: Frame) -> bytes:
 
 
 class _Segment:
-    """What the agent says at a time: sound that has not been played, and its faces."""
+    """Speech of the agent, up to its end: sound that has not been played, and its faces."""
 
     def __init__(self, rate: int, channels: int) -> None:
         self.rate = rate
