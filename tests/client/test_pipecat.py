@@ -33,6 +33,8 @@ with warnings.catch_warnings():
     from pipecat.pipeline.pipeline import Pipeline
     from pipecat.pipeline.worker import PipelineWorker
     from pipecat.processors.frame_processor import FrameProcessor
+    from pipecat.transports.base_output import BaseOutputTransport
+    from pipecat.transports.base_transport import TransportParams
     from pipecat.workers.runner import WorkerRunner
 
     from emotalk_client.integrations import pipecat as bridge
@@ -67,11 +69,13 @@ class Sink(FrameProcessor):
 
 
 class Running:
-    """``async with Running(processor) as running``: a pipeline of it alone; ``say`` sends frames into it."""
+    """``async with Running(processor) as running``: a pipeline of it; ``say`` sends frames into it."""
 
-    def __init__(self, processor):
+    def __init__(self, *processors):
         self.sink = Sink()
-        self.worker = PipelineWorker(Pipeline([processor, self.sink]), cancel_on_idle_timeout=False, enable_rtvi=False)
+        self.worker = PipelineWorker(
+            Pipeline([*processors, self.sink]), cancel_on_idle_timeout=False, enable_rtvi=False
+        )
 
     async def __aenter__(self):
         started = asyncio.Event()
@@ -244,3 +248,97 @@ def test_mistakes_are_found_when_it_is_made():
         EmoTalkProcessor(maker, fade_s=11)
     with pytest.raises(errors.InvalidWindow, match="hop is 9"):
         EmoTalkProcessor(maker, hop=9)
+
+
+async def test_faces_on_the_way_to_rest_come_at_their_time():
+    maker, _ = client()
+    frames, _ = spoken(0.3)
+    moments = []
+    async with Running(EmoTalkProcessor(maker)) as running:
+        push = running.sink.push_frame
+
+        async def timed(frame, direction):
+            if isinstance(frame, BlendshapesFrame):
+                moments.append((frame.index, asyncio.get_running_loop().time()))
+            await push(frame, direction)
+
+        running.sink.push_frame = timed
+        await running.say(*frames, TTSStoppedFrame())
+        await until(lambda: len(moments) == 9 + 9)
+    began = moments[0][1]
+    for index, moment in moments[9:]:
+        assert moment - began >= index / 30 - 0.01
+
+
+async def test_speech_in_the_way_to_rest_ends_it():
+    maker, _ = client()
+    async with Running(EmoTalkProcessor(maker, fade_s=5.0)) as running:
+        await running.say(*spoken(0.2)[0], TTSStoppedFrame())
+        await until(lambda: len(running.sink.faces) > 8)
+        frames, sound = spoken(0.2, seed=1)
+        await running.say(*frames, TTSStoppedFrame())
+        await until(lambda: running.sink.sound.endswith(sound))
+        faces = [(face.utterance, face.index) for face in running.sink.faces]
+        assert faces == sorted(faces)
+        assert len([face for face in faces if face[0] == 1]) < 100
+
+
+async def test_an_interruption_in_the_way_to_rest_goes_on_from_it():
+    maker, _ = client()
+    async with Running(EmoTalkProcessor(maker, fade_s=2.0)) as running:
+        await running.say(*spoken(0.2)[0], TTSStoppedFrame())
+        await until(lambda: len(running.sink.faces) > 15)
+        await running.say(InterruptionFrame())
+        await until(lambda: not running.sink.faces[-1].weights.any())
+        weights = [face.weights[0] for face in running.sink.faces[6:]]
+        assert np.abs(np.diff(weights)).max() < 0.5
+        await running.say(InterruptionFrame(), TextFrame("x"))  # of a face at rest
+        await until(lambda: running.sink.of(TextFrame))
+        assert isinstance(running.sink.frames[-2], InterruptionFrame)
+
+
+async def test_a_destination_is_the_faces_too():
+    maker, _ = client()
+    frames, _ = spoken(0.2)
+    for frame in frames:
+        frame.transport_destination = "second"
+    async with Running(EmoTalkProcessor(maker)) as running:
+        await running.say(*frames, TTSStoppedFrame())
+        await running.end()
+    assert {frame.transport_destination for frame in running.sink.of(BlendshapesFrame, TTSAudioRawFrame)} == {"second"}
+
+
+class Speaker(BaseOutputTransport):
+    """Pipecat's own output, with a loudspeaker that counts what it played."""
+
+    def __init__(self):
+        super().__init__(TransportParams(audio_out_enabled=True, audio_out_sample_rate=24_000))
+        self.played_s = 0.0
+
+    async def start(self, frame):
+        await super().start(frame)
+        await self.set_transport_ready(frame)
+
+    async def write_audio_frame(self, frame):
+        self.played_s += frame.num_frames / frame.sample_rate
+        await asyncio.sleep(0.1 * frame.num_frames / frame.sample_rate)  # ten times as fast as people listen
+        return True
+
+
+async def test_pipecats_own_output_keeps_them_in_step():
+    maker, _ = client()
+    frames, _ = spoken(2.0)
+    speaker, late = Speaker(), []
+    async with Running(EmoTalkProcessor(maker, fade_s=0.0), speaker) as running:
+        push = running.sink.push_frame
+
+        async def heard(frame, direction):
+            if isinstance(frame, BlendshapesFrame):
+                late.append(speaker.played_s - frame.timecode)
+            await push(frame, direction)
+
+        running.sink.push_frame = heard
+        await running.say(*frames, TTSStoppedFrame())
+        await running.end()
+    assert len(late) == 60
+    assert -0.05 < min(late) <= max(late) < 0.05  # it plays in blocks of 40 ms

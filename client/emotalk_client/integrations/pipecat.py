@@ -92,6 +92,10 @@ class _Speech:
         """Moment at which its first face went on."""
         self.newest = -1
         """Index of the last that did."""
+        self.destination: str | None = None
+        """Of the transport's."""
+        self.at_rest = False
+        """True once the face has gone to rest."""
         self._items: deque[Frame] = deque()
         self._gone = 0
         """Samples that went on."""
@@ -131,10 +135,9 @@ class _Speech:
             return -1
         return min(self.newest, int((time.monotonic() - self.began_s) * FPS))
 
-    @property
-    def at_rest(self) -> bool:
-        """True once the face has gone to rest after the end."""
-        return self.ended and self.played() == self.newest
+    def due_s(self, index: int) -> float:
+        """Return in how many seconds the time of face ``index`` comes, if what went on is played in real time."""
+        return max(0.0, (self.began_s or 0.0) + index / FPS - time.monotonic())
 
 
 def _cut(frame: TTSAudioRawFrame, samples: int) -> tuple[TTSAudioRawFrame, TTSAudioRawFrame]:
@@ -156,7 +159,7 @@ class EmoTalkProcessor(FrameProcessor):
     """Adds :class:`BlendshapesFrame` to the speech (``TTSAudioRawFrame``) that goes through it.
 
     An utterance ends with ``TTSStoppedFrame``, where the face goes to rest, or with an interruption, where it goes to
-    rest from the frame that was played last.
+    rest from the frame that was played last. Those faces have no sound, and come each at its time.
 
     Args:
         client: to the face server; the caller's, who closes it.
@@ -185,6 +188,10 @@ class EmoTalkProcessor(FrameProcessor):
         """The newest of which a face went on."""
         self._pushing = asyncio.Lock()
         self._listening: asyncio.Task[None] | None = None
+        self._resting: asyncio.Task[None] | None = None
+        self._resting_of: _Speech
+        self._left: deque[Face] = deque()
+        """Faces on the way to rest that have not been sent."""
         self._feeding = False
         self._heard_s = 0.0
 
@@ -192,10 +199,11 @@ class EmoTalkProcessor(FrameProcessor):
         """Hold speech, and what follows it; let everything else pass."""
         await super().process_frame(frame, direction)
         if isinstance(frame, InterruptionFrame):
-            fade = await self._interrupted()
+            shown, fade = await self._interrupted()
             await self.push_frame(frame, direction)
-            for face in fade:
-                await self.push_frame(face)
+            if shown is not None and fade:
+                shown.began_s = time.monotonic() - fade[0].index / FPS  # the first is due now
+                self._rest(fade, shown)
         elif isinstance(frame, (CancelFrame, EndFrame)):
             await self._over(at_once=isinstance(frame, CancelFrame))
             await self.push_frame(frame, direction)
@@ -222,6 +230,7 @@ class EmoTalkProcessor(FrameProcessor):
             await self._listened()
             self._utterances += 1
             self._hearing = self._going = _Speech(self._utterances, frame.sample_rate)
+            self._hearing.destination = frame.transport_destination
         speech, self._heard_s = self._hearing, time.monotonic()
         await self._hold(speech, frame)
         if speech.failed:
@@ -265,11 +274,16 @@ class EmoTalkProcessor(FrameProcessor):
 
     async def _listen(self, session: AsyncLiveSession, speech: _Speech) -> None:
         """Let ``speech`` go on as its faces come."""
+        rest: list[Face] = []
         try:
             while faces := await self._faces(session, speech):
                 for face in faces:
-                    await self._show(face, speech)
+                    if face.index < session.status.frames:
+                        await self._show(face, speech)
+                    else:
+                        rest.append(face)
             await self._release(speech)
+            self._rest(rest, speech)
         except (EmoTalkError, InvalidRequest) as error:
             await self._failed(speech, error)
         finally:
@@ -287,8 +301,31 @@ class EmoTalkProcessor(FrameProcessor):
         finally:
             receiving.cancel()
 
+    def _rest(self, faces: list[Face], speech: _Speech) -> None:
+        """Send ``faces``, which have no sound, each at its time."""
+        self._left = deque(faces)
+
+        async def rest() -> None:
+            while self._left:
+                await asyncio.sleep(speech.due_s(self._left[0].index))
+                await self._show(self._left.popleft(), speech)
+            speech.at_rest = True
+
+        self._resting = self.create_task(rest())
+        self._resting_of = speech
+
+    async def _rested(self, *, faces: bool) -> None:
+        """Stop sending faces on the way to rest; those that are left at once, or not at all."""
+        if self._resting is not None:
+            await self.cancel_task(self._resting)
+            self._resting = None
+            while faces and self._left:
+                await self._show(self._left.popleft(), self._resting_of)
+
     async def _show(self, face: Face, speech: _Speech) -> None:
         async with self._pushing:
+            if speech.newest < 0:
+                await self._rested(faces=False)
             self._shown = speech
             speech.began_s = speech.began_s or time.monotonic()
             speech.newest = face.index
@@ -313,20 +350,20 @@ class EmoTalkProcessor(FrameProcessor):
         if self._session is not None:
             await self._session.cancel()  # makes way for the next utterance
 
-    async def _interrupted(self) -> list[BlendshapesFrame]:
-        """Drop all that is held, and return the way to rest."""
+    async def _interrupted(self) -> tuple[_Speech | None, list[Face]]:
+        """Drop all that is held; return the utterance that was seen last, and its way to rest."""
         self._hearing = self._going = None
+        await self._rested(faces=False)
         if self._listening is not None:
             await self.cancel_task(self._listening)
             self._listening = None
-        if self._session is None:
-            return []
         shown, self._shown = self._shown, None
+        if self._session is None:
+            return None, []
         if shown is None or shown.at_rest:
             await self._session.cancel()
-            return []
-        answer = await self._session.cancel(self._fade_s, shown.played())
-        return [_framed(face, shown) for face in answer.fade]
+            return None, []
+        return shown, (await self._session.cancel(self._fade_s, shown.played())).fade
 
     async def _over(self, *, at_once: bool) -> None:
         """End the speech, let go of the session; at once without what is held."""
@@ -335,6 +372,7 @@ class EmoTalkProcessor(FrameProcessor):
         else:
             await self._end()
             await self._listened()
+            await self._rested(faces=True)
         session, self._session, self._rate = self._session, None, 0
         if session is not None:
             await session.close()
@@ -354,4 +392,6 @@ class EmoTalkProcessor(FrameProcessor):
 
 
 def _framed(face: Face, speech: _Speech) -> BlendshapesFrame:
-    return BlendshapesFrame(face.weights, face.index, face.timecode, speech.number)
+    frame = BlendshapesFrame(face.weights, face.index, face.timecode, speech.number)
+    frame.transport_destination = speech.destination
+    return frame
