@@ -143,7 +143,15 @@ class Meeting:
             captured.append((time.monotonic(), bytes(frame.data)))
             await own(source, frame)
 
+        self.cleared = cleared = []
+        own_clear = rtc.AudioSource.clear_queue
+
+        def clear(source):
+            cleared.append(source)
+            own_clear(source)
+
         monkeypatch.setattr(rtc.AudioSource, "capture_frame", capture)
+        monkeypatch.setattr(rtc.AudioSource, "clear_queue", clear)
         self.agents, self.room = Room("agent"), Room("avatar")
         self.agents.meet(self.room)
         if mode == "stream":
@@ -212,6 +220,7 @@ async def test_clear_buffer_stops_it_and_the_next_segment_is_heard(monkeypatch, 
         await until(lambda: meeting.finished)
         (cut,) = meeting.finished
         assert cut.interrupted
+        assert len(meeting.cleared) == 1
         assert 0.2 < cut.playback_position < 0.8
         await until(lambda: not meeting.faces[-1][2:].any())
         shown = [int(row[0]) for row in meeting.faces]
