@@ -13,10 +13,11 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 TESTS   ?= tests
 GLTF    := tests/gltf
 AXE     := tests/page
+CLIENTS := tests/clients
 THREE   := client/emotalk_gateway/page/static/vendor/three
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint deploy-check configs docs figures bench gpu chaos hostile queue head screenshot vendor parity clean
+.PHONY: help demo check test lint deploy-check configs protos docs figures bench gpu chaos hostile queue head screenshot vendor parity clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,7 +31,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e '.[server,export,formats,gateway,kafka,plot,vmc,train,test]'
+	$(PIP) -e '.[server,export,formats,gateway,a2f,kafka,plot,vmc,train,test]'
 	@# TensorRT's parser, which needs no GPU: the check that the graphs stay acceptable to it.
 	$(PIP) --no-deps tensorrt-rtx-cu12-libs tensorrt-rtx-cu12-bindings nvidia-cuda-runtime-cu12
 	@touch $@ $(VENV)/.demo
@@ -45,10 +46,16 @@ demo: $(VENV)/.demo  ## Animate the sample voice: out/voice.npy, .csv, .json, .p
 	npm ci --prefix $* --no-audit --no-fund --loglevel=error --fetch-retries=0 --fetch-timeout=20000 \
 	  || echo "make: $* goes without its npm package; its tests are skipped" >&2
 
+# Clients of others, unmodified, which their own pins would keep from being installed beside ours. Likewise skipped.
+$(CLIENTS)/%/.installed: $(CLIENTS)/requirements-%.txt | $(BIN)/python
+	@mkdir -p $(@D)
+	$(PIP) --no-deps --upgrade --target $(@D) -r $< && touch $@ \
+	  || echo "make: $(@D) goes without its packages; its tests are skipped" >&2
+
 check: lint  ## Style, types, import rules, configs, and the tests that need nothing but the code (a minute)
 	$(BIN)/python -m pytest -q -m unit $(TESTS)
 
-test: $(VENV)/.test $(GLTF)/node_modules/.package-lock.json $(AXE)/node_modules/.package-lock.json lint  ## Style, types, import rules, configs, and every test against a real server
+test: $(VENV)/.test $(GLTF)/node_modules/.package-lock.json $(AXE)/node_modules/.package-lock.json $(CLIENTS)/nvidia/.installed lint  ## Style, types, import rules, configs, and every test against a real server
 	$(BIN)/python -m pytest -m 'not full' $(TESTS)
 
 deploy-check: $(VENV)/.test  ## Dockerfiles, compose and Kubernetes files: accepted by their readers, and naming what exists (seconds; promtool if it is there)
@@ -61,10 +68,14 @@ lint: $(VENV)/.test  ## Style, types, import rules, generated configs
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 	$(BIN)/python -m emotalk_contract.repository
 	$(BIN)/python tools/commands_page.py
+	$(BIN)/python tools/protos.py
 
 configs: $(VENV)/.test  ## Write the generated config.pbtxt files, docs/protocol.md and docs/commands.md again
 	$(BIN)/python -m emotalk_contract.repository --update
 	$(BIN)/python tools/commands_page.py --update
+
+protos: $(VENV)/.test  ## Compile the gateway's protos again
+	$(BIN)/python tools/protos.py --update
 
 docs: demo configs screenshot  ## Draw the README's pictures again
 	cp $(OUT)/voice.png docs/demo/voice.png
@@ -145,4 +156,4 @@ parity: $(VENV)/.test  ## Every golden at the real size (builds a 2.5 GB checkpo
 	$(BIN)/python -m pytest -m full $(TESTS)
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) $(OUT) $(GLTF)/node_modules $(AXE)/node_modules tools/viewer/node_modules dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(OUT) $(GLTF)/node_modules $(AXE)/node_modules $(CLIENTS)/*/ tools/viewer/node_modules dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -123,7 +123,7 @@ def _speaks(url: str) -> bool:
 @contextmanager
 def _embedded(*, lasting: bool, speech: bool) -> Iterator[str]:
     try:
-        from emotalk_server import EmbeddedServer, ServerStartError
+        from emotalk_server import EmbeddedServer, ServerStartError, tracing
         from emotalk_server.errors import TritonNotFound
     except ImportError as error:
         raise MissingExtra(_NO_SERVER) from error
@@ -132,6 +132,7 @@ def _embedded(*, lasting: bool, speech: bool) -> Iterator[str]:
     server = EmbeddedServer(
         cache_bytes=CACHE_BYTES if lasting else 0,
         groups=("core", "live", "speech") if speech else ("core", "live"),
+        trace_url=tracing.endpoint(),
         voices=os.environ.get(VOICES_VARIABLE, ""),
     )
     try:

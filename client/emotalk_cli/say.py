@@ -17,8 +17,8 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from emotalk_cli.animate import by_name
 from emotalk_cli.connection import Url, connect
+from emotalk_cli.face_options import by_name
 from emotalk_cli.targets import plan_spoken
 from emotalk_client.client import EmoTalkClient
 from emotalk_client.faces.animation import Animation

@@ -42,7 +42,7 @@ from emotalk_client.errors import (
     WrongEventLoop,
 )
 from emotalk_client.faces.animation import Animation, Frame
-from emotalk_client.live import AsyncLiveSession, LiveOptions, LiveSession, LiveStatus
+from emotalk_client.live import AsyncLiveSession, Cancelled, LiveOptions, LiveSession, LiveStatus
 from emotalk_client.saying import Speech, SpeechPart
 from emotalk_client.settings import AnimateOptions
 from emotalk_client.wire.health import Health
@@ -55,6 +55,7 @@ __all__ = [
     "AsyncEmoTalkClient",
     "AsyncLiveSession",
     "AudioError",
+    "Cancelled",
     "ClientClosed",
     "ClientForked",
     "DeadlineExceeded",

@@ -127,12 +127,13 @@ class EmoTalkClient:
         """See :meth:`AsyncEmoTalkClient.stream_blocks`."""
         yield from self._each(self._async.stream_blocks(audio, sample_rate=sample_rate, progress=progress, **options))
 
-    def live(self, *, sample_rate: int, **options: Unpack[LiveOptions]) -> LiveSession:
+    def live(self, *, sample_rate: int, audio: bool = False, **options: Unpack[LiveOptions]) -> LiveSession:
         """See :meth:`AsyncEmoTalkClient.live`."""
-        return LiveSession(self._run, self._run(self._live(sample_rate, options)))
+        return LiveSession(self._run, self._run(self._live(sample_rate, audio, options)))
 
-    async def _live(self, sample_rate: int, options: LiveOptions) -> AsyncLiveSession:
-        return self._async.live(sample_rate=sample_rate, **options)  # on the loop, which its parts belong to
+    async def _live(self, sample_rate: int, audio: bool, options: LiveOptions) -> AsyncLiveSession:
+        # On the loop, which its parts belong to.
+        return self._async.live(sample_rate=sample_rate, audio=audio, **options)
 
     def say(
         self,

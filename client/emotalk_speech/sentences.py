@@ -18,7 +18,7 @@ _END = re.compile(r"(?P<mark>[.!?؟…۔。！？]+)(?P<closers>[\"'”’»)\]]
 _CLAUSE = re.compile(r"(?<=[,;:،؛—])\s+")
 _WORD = re.compile(r"\S+$")
 _SIGNS = re.compile(r"(?:[^\w\s\"'“”‘’«»(\[<@#$€£¥&+*/\\=~^%°{|_`-]+(?:\s+|$))*")
-"""What stands in front of a sentence and has no sound."""
+"""Signs in front of a sentence that have no sound."""
 
 
 def _set(words: str) -> frozenset[str]:

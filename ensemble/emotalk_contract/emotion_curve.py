@@ -16,6 +16,7 @@ only what :meth:`EmotionCurve.restricted` leaves.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -74,6 +75,10 @@ class EmotionCurve:
         by_time = {float(key["time"]): key for key in keys}
         return cls(beginning, tuple(by_time[time] for time in sorted(by_time)), float(transition_s))
 
+    def with_keys(self, keys: Sequence[EmotionKey]) -> EmotionCurve:
+        """Return the curve with ``keys`` too, which count where there are such of the same time."""
+        return EmotionCurve.of(self.beginning, [*self.keys, *keys], self.transition_s)
+
     def at(self, first_frame: int, frames: int) -> NDArray[np.float64]:
         """Return the amounts in the frames from ``first_frame`` on, [frames, 10] in the order of the ten names."""
         time = np.arange(first_frame, first_frame + frames) / FPS
@@ -91,8 +96,7 @@ class EmotionCurve:
 
     def restricted(self, first_frame: int, end_frame: int) -> EmotionCurve:
         """Return the curve with the fewest keys that is the same in the frames ``first_frame .. end_frame - 1``."""
-        begin_s, end_s = first_frame / FPS, end_frame / FPS
-        done = sum(key["time"] + self.transition_s <= begin_s for key in self.keys)
+        done = bisect_right(self.keys, first_frame / FPS, key=lambda key: key["time"] + self.transition_s)
+        begun = bisect_left(self.keys, end_frame / FPS, key=lambda key: key["time"])
         beginning = self.keys[done - 1]["emotions"] if done else self.beginning
-        kept = tuple(key for key in self.keys[done:] if key["time"] < end_s)
-        return EmotionCurve(beginning, kept, self.transition_s)
+        return EmotionCurve(beginning, self.keys[done:begun], self.transition_s)

@@ -63,7 +63,7 @@ def stale_configs(repository: Path) -> list[Path]:
 
 
 def speech_repository() -> Path | None:
-    """Return the repository of the model ``speech``, which the package that speaks carries; None where it is missing."""
+    """Return the repository of the model ``speech``, which the package that speaks carries; None without it."""
     spec = importlib.util.find_spec("emotalk_speech")
     if spec is None or spec.origin is None:
         return None

@@ -15,6 +15,7 @@ from typing import get_args
 from emotalk_contract.configs import Profile
 from emotalk_contract.recipe import Manifest, ManifestError
 from emotalk_contract.repository import bundled
+from emotalk_server import tracing
 from emotalk_server.embedded import EmbeddedServer
 from emotalk_server.errors import ServerStartError
 from emotalk_server.groups import DEFAULT_GROUPS, Group, groups_of
@@ -57,9 +58,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--models",
         type=groups_of,
-        default=DEFAULT_GROUPS,
+        default=",".join(DEFAULT_GROUPS),
         metavar="GROUPS",
-        help=f"of {', '.join(get_args(Group))}; speech is text in (default: {','.join(DEFAULT_GROUPS)})",
+        help=f"of {', '.join(get_args(Group))}; speech is text in (default: %(default)s)",
     )
     parser.add_argument(
         "--voice",
@@ -67,6 +68,12 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="NAME=ENGINE:WHERE",
         help="a voice for speech, such as amir=piper:/voices/fa_IR-amir-medium.onnx; repeatable",
+    )
+    parser.add_argument(
+        "--trace",
+        default=tracing.endpoint(),
+        metavar="URL",
+        help=f"where Triton sends its spans, in OTLP over HTTP (default: ${tracing.ENDPOINT}/v1/traces, or nowhere)",
     )
     parser.add_argument("--verbose", action="store_true", help="show Triton's own log")
     return parser
@@ -99,6 +106,7 @@ def _serve(arguments: argparse.Namespace, asked: int) -> None:
         cache_bytes=arguments.cache * 2**20,
         groups=arguments.models,
         voices=";".join(arguments.voice),
+        trace_url=arguments.trace,
     )
     with _health(server, arguments.address, arguments.health_port) as health, server:
         logger.info(

@@ -45,6 +45,7 @@ class EmbeddedServer:
         groups: of models to serve: ``core`` (the ensemble), ``live`` (steps of live streams), ``speech`` (text in).
         voices: more voices for ``speech``: ``NAME=ENGINE:WHERE``, separated by ``;``.
         supervised: a thread watches all its processes, and starts Triton again when one of them dies or hangs.
+        trace_url: where Triton sends its spans (``http://host:4318/v1/traces``); None: nowhere.
 
     Raises (on entering):
         ServerStartError: the subclass says what keeps it from starting.
@@ -62,6 +63,7 @@ class EmbeddedServer:
         groups: Sequence[Group] = DEFAULT_GROUPS,
         voices: str = "",
         supervised: bool = True,
+        trace_url: str | None = None,
     ) -> None:
         self._repository = Path(repository).resolve() if repository is not None else repositories.bundled()
         self._ports = ports
@@ -71,6 +73,7 @@ class EmbeddedServer:
         self._cache_bytes = cache_bytes
         self._groups = tuple(groups)
         self._voices = voices
+        self._trace_url = trace_url
         self._supervised = supervised
         self._lock = threading.RLock()
         """Held by whoever starts or stops Triton."""
@@ -119,6 +122,7 @@ class EmbeddedServer:
                 self._cache_bytes,
                 self._groups,
                 self._voices,
+                self._trace_url,
             )
             try:
                 check_ports(ports, self._address)

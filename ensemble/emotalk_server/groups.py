@@ -36,8 +36,8 @@ def groups_of(text: str) -> tuple[Group, ...]:
 def serve(repository: Path, groups: Iterable[Group], folder: Path) -> list[str]:
     """Return Triton's options that serve the models of ``groups``: those of ``repository``, and those beside it.
 
-    Where a group of the repository is not wanted, its other models are served through links: a Triton that is told which
-    models to load would also load others for whoever asks.
+    Where a group of the repository is not wanted, its other models are served through links: a Triton that is told
+    which models to load would also load others for whoever asks.
 
     Args:
         folder: an empty one, for such links.

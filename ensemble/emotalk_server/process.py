@@ -20,7 +20,7 @@ from emotalk_contract.pipeline import pipeline
 from emotalk_contract.recipe import Manifest, ManifestError, Recipe
 from emotalk_contract.repository import VERSION
 from emotalk_contract.speech import VOICES_VARIABLE
-from emotalk_server import restrictions
+from emotalk_server import restrictions, tracing
 from emotalk_server.errors import (
     InvalidRepository,
     MissingGraph,
@@ -68,6 +68,8 @@ class ServerSettings:
     """Of models to serve."""
     voices: str = ""
     """As :data:`emotalk_contract.speech.VOICES_VARIABLE` has them."""
+    trace_url: str | None = None
+    """The address to which Triton sends its spans, in OTLP over HTTP; None: to none."""
 
 
 class TritonProcess:
@@ -136,6 +138,8 @@ class TritonProcess:
         ]
         if settings.cache_bytes:
             command += [f"--cache-directory={triton.caches}", f"--cache-config=local,size={settings.cache_bytes}"]
+        if settings.trace_url is not None:
+            command += tracing.options(settings.trace_url)
         if settings.profile != "cpu":
             command.append(f"--model-config-name={settings.profile}")
         logger.debug("starting %s", " ".join(command))

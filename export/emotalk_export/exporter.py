@@ -74,6 +74,7 @@ def export(
     precision: Precision = "fp32",
     tensorrt: bool = False,
     calibration: Sequence[Path] = (),
+    emotion_names: Sequence[str] = (),
     progress: Progress | None = None,
     inline_limit: int = INLINE_LIMIT,
 ) -> Manifest:
@@ -89,6 +90,8 @@ def export(
             stay float32.
         tensorrt: also build a ``model.plan`` of every graph, for the GPU of this machine; not of int8.
         calibration: audio files of speech, by which ``int8`` is fitted and judged; none: the sample voice.
+        emotion_names: of the emotions that the network detects, in the order of its outputs; none: ``emotion_0`` and so
+            on.
         progress: told of every step.
         inline_limit: bytes of weights above which a graph keeps them in a file of their own.
 
@@ -106,7 +109,7 @@ def export(
     steps = _Steps(progress, _step_count(tensors.GRAPHS, tool))
     extras = _foreign_files(repository)
     steps.begin(f"reading {checkpoint.name}")
-    face = open_face(checkpoint, attention_heads, layout)
+    face = open_face(checkpoint, attention_heads, layout, emotion_names)
     steps.total = _step_count(pipeline(face.recipe).graphs, tool) + (face.recipe.steps is not None)
     if precision not in face.precisions:
         raise UnsupportedPrecision(

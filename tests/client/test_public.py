@@ -21,6 +21,7 @@ def test_the_public_names_are_these_and_no_others():
         "AsyncEmoTalkClient",
         "AsyncLiveSession",
         "AudioError",
+        "Cancelled",
         "ClientClosed",
         "ClientForked",
         "DeadlineExceeded",

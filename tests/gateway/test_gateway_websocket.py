@@ -123,7 +123,9 @@ def test_cancelling_fades_to_rest(gateway, speech):
         socket.send('{"type": "end"}')
         assert json.loads(socket.recv(HANG_S)) == {"type": "end", "frames": 0}
         assert closed(socket) == 1000
-    assert last == {"type": "cancelled", "utterance": 1, "frames": len(frames), "kept": len(frames) - 15, "faded": 15}
+    kept = len(frames) - 15
+    counts = {"frames": len(frames), "kept": kept, "faded": 15, "position_s": kept / 30}
+    assert last == {"type": "cancelled", "utterance": 1, **counts}
     assert [index for index, *_ in frames] == list(range(len(frames)))
     assert 15 < len(frames) <= 75
     np.testing.assert_allclose(frames[-1][2], 0, atol=1e-6)

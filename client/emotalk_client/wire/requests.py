@@ -69,7 +69,7 @@ def outputs(url: str, model: Model, answer: Any) -> dict[str, NDArray[Any]]:
             found[tensor.name] = _decoded(raw, tensor.datatype).reshape(tensor.shape)
     except (ValueError, KeyError, struct.error) as error:
         raise UnexpectedResponse(f"{url} sent tensors that are not what it says they are: {error}") from error
-    if missing := [tensor.name for tensor in model.outputs if tensor.name not in found]:
+    if missing := [tensor.name for tensor in model.outputs if tensor.name not in found and not tensor.optional]:
         raise UnexpectedResponse(f"{url} did not send {', '.join(missing)}")
     return found
 

@@ -12,7 +12,7 @@ import asyncio
 import json
 import re
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -39,6 +39,7 @@ from emotalk_client.wire.calls import Calls
 from emotalk_client.wire.forks import use_grpc
 from emotalk_client.wire.requests import Arrays
 from emotalk_client.wire.security import Tls
+from emotalk_client.wire.tracing import call_span
 from emotalk_contract import tensors
 from emotalk_contract.errors import InvalidRequest, from_message
 from emotalk_contract.options import Parameter
@@ -132,7 +133,8 @@ class TritonTransport:
         """See :class:`Transport`."""
         asked = requests.request(self._messages, model, inputs, parameters)
         size = sum(map(len, asked.raw_input_contents))
-        answer = await self._answer(self._triton.ModelInfer, asked, timeout_s, size, model)
+        with call_span("ModelInfer", model.name, self._target.host, self._target.port) as context:
+            answer = await self._answer(self._triton.ModelInfer, asked, timeout_s, size, model, context)
         return requests.outputs(self._url, model, answer)
 
     async def answers(
@@ -271,12 +273,13 @@ class TritonTransport:
         timeout_s: float,
         size: int = 0,
         model: tensors.Model = tensors.ENSEMBLE,
+        context: Sequence[tuple[str, str]] = (),
     ) -> Any:
         """Return the answer of ``method`` to ``asked``, of ``size`` bytes; see :meth:`Calls.answer`."""
         self._check_loop()
 
         async def call() -> Any:  # gRPC's own begins when it is made, and would not wait for room
-            return await method(asked, metadata=self._metadata)
+            return await method(asked, metadata=[*self._metadata, *context])
 
         try:
             return await self._calls.answer(call(), timeout_s, size)

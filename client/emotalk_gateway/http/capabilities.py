@@ -37,9 +37,13 @@ def add_capabilities(app: FastAPI, service: Service) -> None:
 
     @app.get(PATH, tags=["faces"])
     async def capabilities() -> dict[str, Any]:
-        """Names in the order of the frames, the rate, persons, options, formats and limits; needs no token."""
+        """Names in the order of the frames, rate, persons, emotions, options, formats and limits; needs no token."""
         recipe = await _recipe(service)
-        return facts | {"persons": recipe.styles, "levels": recipe.emotional}
+        return facts | {
+            "persons": recipe.styles,
+            "levels": recipe.emotional,
+            "detected_emotions": recipe.detected_emotions,
+        }
 
 
 async def _recipe(service: Service) -> Recipe:

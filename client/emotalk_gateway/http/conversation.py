@@ -28,6 +28,8 @@ from emotalk_client.errors import SessionEnded
 from emotalk_client.faces.animation import Frame
 from emotalk_client.live.fade import ShownFrames
 from emotalk_client.live.session import AsyncLiveSession
+from emotalk_client.windows.detected import Emotions
+from emotalk_contract.timing import FPS
 from emotalk_gateway.http.messages import PATH, Cancel, End, Said, Start, echo, objects, rows, said
 from emotalk_gateway.service.errors import InvalidMessage, NotRawAudio, StreamBehind, StreamIdle, StreamTooLong
 from emotalk_gateway.service.service import Service
@@ -120,6 +122,16 @@ class Utterance:
         self._change = asyncio.Event()
 
     @property
+    def faded(self) -> int:
+        """Frames that took the face to rest after its end."""
+        return self._session.status.faded
+
+    @property
+    def emotions(self) -> Emotions | None:
+        """The emotion that was heard last; None: none, or the model detects none."""
+        return self._session.status.emotions
+
+    @property
     def silent(self) -> bool:
         """True if it ended before anything was said."""
         return self.ended is not None and not self._head
@@ -157,10 +169,10 @@ class Utterance:
             InvalidOption: a value is out of range.
         """
         self.cancelled = True  # before it ends the session, of which nobody else needs to hear
-        fade = await self._session.cancel(cancel.fade_s, cancel.played_frame)
+        answer = await self._session.cancel(cancel.fade_s, cancel.played_frame)
         self._waiting.clear()
         self._change.set()
-        return fade
+        return answer.fade
 
     async def feed(self) -> None:
         """Hand the speech to the session, as fast as that takes it, to the utterance's end.
@@ -178,7 +190,7 @@ class Utterance:
                     del self._waiting[:piece]
                     await self._session.feed(np.frombuffer(block, self._start.pcm))
                 elif self.ended is not None:
-                    await self._session.finish()
+                    await self._session.finish(self.ended.fade_s)
                     return
                 else:
                     await self._change.wait()
@@ -250,7 +262,8 @@ class Conversation:
             await cancelled(*tasks)
 
     def _session(self) -> AsyncLiveSession:
-        return self._service.client.live(sample_rate=self._start.sample_rate, **self._start.options)
+        start = self._start
+        return self._service.client.live(sample_rate=start.sample_rate, audio=start.audio, **start.options)
 
     def _bytes_a_second(self) -> int:
         return self._start.sample_rate * self._start.pcm.itemsize
@@ -369,7 +382,8 @@ class Conversation:
         if utterance.ended is None or utterance.cancelled:
             return False  # an answer follows
         number = {"utterance": utterance.number} if utterance.ended.keep else {}
-        await self._line.say({"type": "end", **number, "frames": utterance.sent})
+        faded = {"faded": utterance.faded} if utterance.ended.fade_s else {}
+        await self._line.say({"type": "end", **number, "frames": utterance.sent, **faded})
         return not utterance.ended.keep and self._closing  # a cancel may have come meanwhile
 
     async def _frames_of(self, utterance: Utterance) -> None:
@@ -394,9 +408,13 @@ class Conversation:
                 await self._send(answer.utterance, answer.fade)
             number, sent = answer.utterance.number, answer.utterance.sent
         told = {"utterance": number, "frames": sent, "kept": answer.kept, "faded": len(answer.fade)}
-        await self._line.say({"type": "cancelled", **told})
+        await self._line.say({"type": "cancelled", **told, "position_s": answer.kept / FPS})
 
     async def _send(self, utterance: Utterance, frames: Sequence[Frame]) -> None:
         self._service.metrics.frames(PATH, len(frames))
-        await self._line.send(rows(frames) if self._start.binary else objects(frames).decode())
+        audio = self._start.audio
+        await self._line.send(rows(frames, audio) if self._start.binary else objects(frames, audio).decode())
         utterance.sent += len(frames)
+        if self._start.emotions and frames and (emotions := utterance.emotions) is not None:
+            told = {"utterance": utterance.number, "frame": frames[-1].index, "emotions": emotions}
+            await self._line.say({"type": "emotions", **told})

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from emotalk_gateway.http.lifetime import SCOPE_KEY, OneRequest
+from emotalk_gateway.listening.lifetime import SCOPE_KEY, OneRequest
 from emotalk_gateway.service.errors import Problem
 from emotalk_gateway.service.service import Service
 
