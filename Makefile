@@ -55,7 +55,7 @@ $(CLIENTS)/%/.installed: $(CLIENTS)/requirements-%.txt | $(BIN)/python
 check: lint  ## Style, types, import rules, configs, and the tests that need nothing but the code (a minute)
 	$(BIN)/python -m pytest -q -m unit $(TESTS)
 
-test: $(VENV)/.test $(GLTF)/node_modules/.package-lock.json $(AXE)/node_modules/.package-lock.json $(CLIENTS)/nvidia/.installed lint  ## Style, types, import rules, configs, and every test against a real server
+test: $(VENV)/.test $(GLTF)/node_modules/.package-lock.json $(AXE)/node_modules/.package-lock.json $(CLIENTS)/nvidia/.installed $(CLIENTS)/a2f-client/.installed $(CLIENTS)/agents/.installed lint  ## Style, types, import rules, configs, and every test against a real server
 	$(BIN)/python -m pytest -m 'not full' $(TESTS)
 
 deploy-check: $(VENV)/.test  ## Dockerfiles, compose and Kubernetes files: accepted by their readers, and naming what exists (seconds; promtool if it is there)

@@ -42,6 +42,8 @@ class Served:
     """By method; others are UNIMPLEMENTED."""
     over: Callable[[Any], bool] = never
     """See :class:`~emotalk_gateway.grpc.calls.Call`."""
+    reading: frozenset[str] = frozenset()
+    """Methods of one request that are handled as those of a stream are: they read it when they have room for it."""
     guarded: bool = True
     """True: callers must show the gateway's token, where it has one."""
 
@@ -134,8 +136,9 @@ class GrpcDoor:
         handlers = {}
         for name, handler in served.handlers.items():
             request, _, *streams = methods[name]
-            answered = self._answered(served, handler, takes_stream=streams[0])
-            handlers[name] = kinds[streams[0], streams[1]](answered, request.FromString, _to_bytes)
+            reads = streams[0] or name in served.reading
+            answered = self._answered(served, handler, takes_stream=reads)
+            handlers[name] = kinds[reads, streams[1]](answered, request.FromString, _to_bytes)
         return grpc.method_handlers_generic_handler(served.name, handlers)
 
     def _answered(self, served: Served, handler: Handler, takes_stream: bool) -> Handler:
