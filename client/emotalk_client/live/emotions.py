@@ -6,7 +6,7 @@ been asked for, however late it comes, and every request carries what its frames
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from emotalk_client.settings import plain_keys
@@ -40,14 +40,13 @@ class EmotionTrack:
             InvalidOption: more keys lie ahead than a clip may have.
             UnknownEmotion, EmotionOutOfRange: as of the option.
         """
-        new = [*self._new, *_keys(emotions, at_s)]
+        new = [*self._new, one_key(emotions, at_s)]
         check_count(len(self._curve.keys) + len(new))
         self._new = new
 
     def begin(self, emotions: Mapping[str, float]) -> None:
         """Say that ``emotions`` are there from the beginning, before the first request; errors as of :meth:`set`."""
-        (key,) = _keys(emotions, 0.0)
-        self._curve = replace(self._curve, beginning=key["emotions"])
+        self._curve = replace(self._curve, beginning=one_key(emotions, 0.0)["emotions"])
 
     def parameters(self, next_frame: int, end_frame: int) -> dict[str, Parameter]:
         """Return the parameters of a request that gives frames from ``next_frame`` on, and none from ``end_frame`` on.
@@ -67,8 +66,8 @@ class EmotionTrack:
         return replace(self._options, emotions=part.beginning, emotion_keys=part.keys).parameters()
 
 
-def _keys(emotions: Mapping[str, float], at_s: float) -> Sequence[EmotionKey]:
-    """Return one key, checked."""
+def one_key(emotions: Mapping[str, float], at_s: float) -> EmotionKey:
+    """Return a key, checked; errors as of :meth:`EmotionTrack.set`."""
     keys = plain_keys([{"time": at_s, "emotions": emotions}])
     check_keys(keys)
-    return keys
+    return keys[0]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from emotalk_client.errors import SessionEnded
 from emotalk_client.faces.animation import Frame
+from emotalk_client.live.emotions import one_key
 from emotalk_client.live.fade import ShownFrames, check_fade
 from emotalk_client.live.settings import LiveSettings
 from emotalk_client.live.utterance import Exchange, LiveStatus, Utterance
@@ -71,6 +72,8 @@ class AsyncLiveSession:
         self._sample_rate = sample_rate
         self._settings = settings
         self._audio = audio
+        self._beginning: Mapping[str, float] | None = None
+        """The emotions that the next utterance begins with; None: those of the settings."""
         self._known: tuple[Recipe, dict[str, NDArray[Any]]] | None = None
         self._utterance = self._next(1)
         self._speaking = asyncio.Lock()
@@ -132,10 +135,10 @@ class AsyncLiveSession:
         Raises:
             InvalidRequest: its subclass says what is unknown or out of range; nothing is changed.
         """
-        settings = replace(self._settings, emotions=emotions)
+        key = one_key(emotions, 0.0 if at is None else at)
         if self._utterance.ended is None:
             self._utterance.set_emotions(emotions, at)
-        self._settings = settings
+        self._beginning = key["emotions"]
 
     async def feed(self, pcm: NDArray[Any]) -> None:
         """Take in speech as :meth:`push` does, and leave the frames to :meth:`receive`: for a task that only speaks,
@@ -256,7 +259,10 @@ class AsyncLiveSession:
                 await self._utterance.changed()
 
     def _next(self, number: int) -> Utterance:
-        return Utterance(number, self._exchange, self._prepare, self._sample_rate, self._settings, self._audio)
+        settings = self._settings
+        if self._beginning is not None:
+            settings = replace(settings, emotions=self._beginning)
+        return Utterance(number, self._exchange, self._prepare, self._sample_rate, settings, self._audio)
 
     async def _prepare(self, deadline: Deadline) -> tuple[Recipe, dict[str, NDArray[Any]]]:
         """Return what the served model needs, and what goes with every request."""
