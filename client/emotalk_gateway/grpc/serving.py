@@ -16,7 +16,7 @@ import grpc
 
 from emotalk_gateway.grpc import health
 from emotalk_gateway.grpc.access import check_token
-from emotalk_gateway.grpc.calls import Call, never
+from emotalk_gateway.grpc.calls import STOPPING, Call, never
 from emotalk_gateway.grpc.messages import service as methods_of
 from emotalk_gateway.grpc.tls import DoorTls
 from emotalk_gateway.listening import listen
@@ -175,7 +175,7 @@ class GrpcDoor:
     def _check(self, call: Call) -> None:
         """Raise where ``call`` is not to be served."""
         if self._service.stopping.is_set():
-            raise GatewayStopping("the gateway stops; try again later")
+            raise GatewayStopping(STOPPING)
         check_token(call.metadata, self._service.settings)
 
 
