@@ -55,12 +55,17 @@ def checking(channel, name="", **more):
 
 
 async def echo(call):
-    while (request := await call.read()) is not None:
-        await call.write(FACE(status={"message": str(len(request.audio_with_emotion.audio_buffer))}))
+    sizes = asyncio.Queue()
+    hearing = asyncio.ensure_future(
+        call.each(lambda request: sizes.put_nowait(len(request.audio_with_emotion.audio_buffer)))
+    )
+    hearing.add_done_callback(lambda _: sizes.put_nowait(None))
+    while (size := await sizes.get()) is not None:
+        await call.write(FACE(status={"message": str(size)}))
 
 
 async def refusing(call):
-    await call.read()
+    await call.first(LIMIT_S)
     raise UnknownOption("unknown option 'x'; accepted: y")
 
 

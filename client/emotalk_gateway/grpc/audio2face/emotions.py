@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from emotalk_contract.emotion_curve import LATEST_S, EmotionCurve, EmotionKey
 from emotalk_contract.emotions import EMOTIONS
+from emotalk_contract.timing import FPS
 from emotalk_gateway.grpc.messages import message
+from emotalk_gateway.service.errors import InvalidMessage
 
 if TYPE_CHECKING:
     from emotalk_gateway.grpc.audio2face.parameters import Notices
 
 AGGREGATE = "nvidia_ace.emotion_aggregate.v1.EmotionAggregate"
 TOLD_EVERY = 10
-"""Frames between two that tell of the emotions which are shown."""
+"""Frames between two that tell of the emotions which are shown, where there are any."""
+MOST_KEYS = 10_000
+"""Emotions with time codes of one call: one for each of Unreal's blocks in the longest clip, and some."""
+MOST_NAMES = 32
+"""Of one of them, that are told back."""
 OTHER_NAMES = {"out_of_breath": "outofbreath"}
 """As older clients spell them."""
 NEUTRAL = "neutral"
@@ -53,22 +60,27 @@ class Emotions:
         self._beginning = beginning
         self._transition_s = transition_s
         self._strength = strength
-        self._untold: list[Any] = []
+        self._untold: list[tuple[float, dict[str, float]]] = []
+        self._heard = 0
         self.keys: list[EmotionKey] = []
         """In the order in which they came."""
 
     def hear(self, emotions: Any, notices: Notices) -> list[EmotionKey]:
-        """Take in the EmotionWithTimeCodes of one message; return those that change anything."""
+        """Take in the EmotionWithTimeCodes of one message; return those that change anything.
+
+        Raises:
+            InvalidMessage: the call has more of them than are kept.
+        """
+        self._heard += len(emotions)
+        if self._heard > MOST_KEYS:
+            raise InvalidMessage(f"the call has {self._heard} emotions with time codes; accepted: at most {MOST_KEYS}")
         new: list[EmotionKey] = []
         for one in emotions:
             if not math.isfinite(one.time_code):
                 notices.ignored("the time code", str(one.time_code))
                 continue
-            self._untold.append(one)
-            key = {
-                "time": min(max(one.time_code, 0.0), LATEST_S),
-                "emotions": amounts(one.emotion, notices),
-            }
+            self._untold.append((one.time_code, dict(islice(one.emotion.items(), MOST_NAMES))))
+            key = {"time": min(max(one.time_code, 0.0), LATEST_S), "emotions": amounts(one.emotion, notices)}
             last = self.keys[-1] if self.keys else None
             if last is None or key["emotions"] != last["emotions"] or key["time"] < last["time"]:
                 self.keys.append(key)
@@ -81,12 +93,13 @@ class Emotions:
         What the caller sent is told once: some clients make a row of a table of each. ``a2e_output`` stays empty: there
         is nothing that was detected, and some clients fail where it is there.
         """
-        if frame % TOLD_EVERY:
+        if frame % TOLD_EVERY or not (frame == 0 or self.keys or self._beginning):
             return None
         out = message(AGGREGATE)()
-        out.input_emotions.extend(self._untold)
+        for time_code, sent in self._untold:
+            out.input_emotions.add(time_code=time_code, emotion=sent)
         self._untold = []
-        shown = out.a2f_smoothed_output.add(time_code=frame / 30)
+        shown = out.a2f_smoothed_output.add(time_code=frame / FPS)
         curve = EmotionCurve.of(self._beginning, self.keys, self._transition_s).restricted(frame, frame + 1)
         for name, amount in zip(EMOTIONS, curve.at(frame, 1)[0], strict=True):
             shown.emotion[name] = amount * self._strength

@@ -129,7 +129,7 @@ class _OneCall:
     async def _taken_in(self, spool: Spool) -> Asked:
         async with self._reading:
             try:
-                request = await within(self._call.read(), READ_S)
+                request = await self._call.first(READ_S)
             except asyncio.TimeoutError as error:
                 raise RequestTooSlow(f"the request did not come within {READ_S:g} s") from error
             if request is None:
