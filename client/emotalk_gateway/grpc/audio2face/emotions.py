@@ -77,7 +77,9 @@ class Emotions:
         """
         self._heard += len(emotions)
         if self._heard > MAX_EMOTION_KEYS:
-            raise InvalidMessage(f"the call has {self._heard} emotions with time codes; accepted: at most {MAX_EMOTION_KEYS}")
+            raise InvalidMessage(
+                f"the call has {self._heard} emotions with time codes; accepted: at most {MAX_EMOTION_KEYS}"
+            )
         new: list[EmotionKey] = []
         for one in emotions:
             check_names("an emotion with a time code", one.emotion)
