@@ -31,7 +31,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e '.[server,export,formats,gateway,a2f,kafka,plot,vmc,train,test]'
+	$(PIP) -e '.[server,export,formats,gateway,a2f,kafka,text,plot,vmc,train,test]'
 	@# TensorRT's parser, which needs no GPU: the check that the graphs stay acceptable to it.
 	$(PIP) --no-deps tensorrt-rtx-cu12-libs tensorrt-rtx-cu12-bindings nvidia-cuda-runtime-cu12
 	@touch $@ $(VENV)/.demo
