@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -171,6 +171,13 @@ class Utterance:
     def pending(self, error: Exception) -> bool:
         """Return True if ``error`` ended it, and frames are there that came before."""
         return error is self._error and bool(self._ready)
+
+    def set_emotions(self, emotions: Mapping[str, float], at: float | None) -> None:
+        """Change its emotions; see :meth:`~emotalk_client.live.session.AsyncLiveSession.set_emotions`."""
+        if at is None and not self._audio.most:
+            self._emotions.begin(emotions)
+        else:
+            self._emotions.set(emotions, self._audio.most / SAMPLE_RATE if at is None else at)
 
     async def feed(self, pcm: NDArray[Any]) -> None:
         """Take in speech; see :meth:`~emotalk_client.live.session.AsyncLiveSession.feed`."""
