@@ -8,8 +8,10 @@ from emotalk_gateway.grpc.messages import message
 pytestmark = pytest.mark.unit
 
 
-def test_the_compiled_protos_are_those_of_the_folder():
-    protos = pytest.importorskip("protos")  # tools/protos.py
+def test_the_compiled_protos_are_those_of_the_folder(pytestconfig, monkeypatch):
+    monkeypatch.syspath_prepend(pytestconfig.rootpath / "tools")
+    import protos
+
     assert (protos.FOLDER / protos.COMPILED).read_bytes() == protos.compiled()
 
 
