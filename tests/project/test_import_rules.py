@@ -24,6 +24,8 @@ PLANTED = [
     ("onnxruntime", "ensemble/emotalk_ensemble/preprocess.py", "import onnxruntime"),
     ("thin", "client/emotalk_client/settings.py", "import torch"),
     ("wire", "client/emotalk_client/live/session.py", "import tritonclient.grpc"),
+    ("layers", "client/emotalk_client/errors.py", "import emotalk_speech"),
+    ("voices", "client/emotalk_cli/app.py", "import emotalk_speech.speaking"),
     ("grpc", "client/emotalk_client/live/session.py", "import grpc"),
     ("grpc", "client/emotalk_gateway/http/sse.py", "import grpc"),
     ("gateway", "client/emotalk_gateway/service/rate.py", "import emotalk_server"),

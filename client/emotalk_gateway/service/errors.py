@@ -63,7 +63,7 @@ from emotalk_client.errors import (
     UnreadableAudio,
     UnwritableFile,
 )
-from emotalk_contract.errors import InvalidRequest
+from emotalk_contract.errors import InvalidRequest, TextTooLong, VoiceNotInstalled
 
 LONGEST_MESSAGE = 600
 """Characters of a message; a longer one is cut in its middle, where the value stands."""
@@ -251,6 +251,8 @@ TABLE: tuple[Row, ...] = (
     Row(SessionEnded, _callers(HTTPStatus.BAD_REQUEST, "FAILED_PRECONDITION")),
     Row(UnreadableAudio, _callers(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)),
     Row(AudioError, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
+    Row(VoiceNotInstalled, _ours(HTTPStatus.NOT_IMPLEMENTED, "UNIMPLEMENTED")),
+    Row(TextTooLong, _callers(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)),
     Row(InvalidRequest, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
     Row(UnwritableFile, _ours(HTTPStatus.INSUFFICIENT_STORAGE, "RESOURCE_EXHAUSTED"), "the gateway cannot write files"),
     Row(FormatError, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
