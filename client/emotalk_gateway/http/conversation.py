@@ -23,7 +23,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import orjson
-from emotalk_contract.utterance import Utterance as Sentence
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from emotalk_client.audio.containers import HEAD, container
@@ -33,6 +32,7 @@ from emotalk_client.live.fade import ShownFrames
 from emotalk_client.live.session import AsyncLiveSession
 from emotalk_client.windows.detected import Emotions
 from emotalk_contract.timing import FPS
+from emotalk_contract.utterance import Utterance as Sentence
 from emotalk_gateway.http.messages import PATH, Cancel, End, Said, Start, echo, objects, rows, said
 from emotalk_gateway.http.spoken import SpokenText
 from emotalk_gateway.service.errors import InvalidMessage, NotRawAudio, StreamBehind, StreamIdle, StreamTooLong

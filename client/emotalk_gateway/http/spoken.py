@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
-from emotalk_client.saying import SpeechPart
-from emotalk_contract.utterance import Utterance as Sentence
-
 from emotalk_client.faces.animation import Frame
 from emotalk_client.live.fade import ShownFrames
+from emotalk_client.saying import SpeechPart
+from emotalk_contract.utterance import Utterance as Sentence
 from emotalk_gateway.http.messages import Cancel, End
 from emotalk_gateway.service.tasks import cancelled
 

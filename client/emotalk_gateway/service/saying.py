@@ -9,13 +9,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from emotalk_client.saying import SpeechPart
-from emotalk_contract.utterance import Timed, Utterance
-
 from emotalk_client.live.settings import LiveOptions
+from emotalk_client.saying import SpeechPart
 from emotalk_contract import speech
 from emotalk_contract.errors import EmptyText, InvalidOption, TextTooLong, UnknownOption
 from emotalk_contract.quoting import quoted
+from emotalk_contract.utterance import Timed, Utterance
 from emotalk_gateway.service.faces import PATIENCE_S, SHARE_S
 from emotalk_gateway.service.options import live_options
 from emotalk_gateway.service.service import Service
