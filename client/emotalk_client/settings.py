@@ -107,10 +107,10 @@ class FaceSettings:
 
     def __post_init__(self) -> None:
         for name in ("emotions", "region", "gains", "offsets"):
-            object.__setattr__(self, name, plain_amounts(getattr(self, name)))
+            object.__setattr__(self, name, _plain_amounts(getattr(self, name)))
         for name in ("emotion_transition", "emotion_strength"):
             object.__setattr__(self, name, _as_float(getattr(self, name)))
-        object.__setattr__(self, "emotion_keys", _plain_keys(self.emotion_keys))
+        object.__setattr__(self, "emotion_keys", plain_keys(self.emotion_keys))
         object.__setattr__(self, "seed", _integer(self.seed, InvalidOption, f"seed is {{}}; accepted: {_SEEDS}"))
         if not (is_number(self.level) and 0 <= self.level <= 1):  # NaN fails too
             raise LevelOutOfRange(f"level is {quoted(self.level)}; accepted: 0..1")
@@ -246,19 +246,19 @@ def _integer(value: object, error: type[InvalidRequest], said: str) -> int:
     return operator.index(value)
 
 
-def plain_amounts(values: Mapping[str, float] | None) -> dict[str, float]:
+def _plain_amounts(values: Mapping[str, float] | None) -> dict[str, float]:
     """Return ``values`` by name with NumPy's numbers as Python's, as JSON takes them; others are refused later."""
     if values is not None and not isinstance(values, Mapping):
         return values
     return {name: _as_float(value) for name, value in (values or {}).items()}
 
 
-def _plain_keys(keys: Sequence[EmotionKey] | None) -> Sequence[EmotionKey]:
-    """Return ``keys``, likewise."""
+def plain_keys(keys: Sequence[EmotionKey] | None) -> Sequence[EmotionKey]:
+    """Return ``keys`` with NumPy's numbers as Python's, likewise."""
     if keys is None or isinstance(keys, str) or not isinstance(keys, Sequence):
         return keys or ()
     return tuple(
-        {**key, "time": _as_float(key["time"]), "emotions": plain_amounts(key["emotions"])}
+        {**key, "time": _as_float(key["time"]), "emotions": _plain_amounts(key["emotions"])}
         if isinstance(key, Mapping) and isinstance(key.get("emotions"), Mapping) and "time" in key
         else key
         for key in keys

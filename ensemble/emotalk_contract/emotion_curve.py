@@ -48,8 +48,7 @@ def check_keys(keys: Sequence[EmotionKey]) -> None:
         InvalidEmotionKey: one without a time or emotions, or with anything else.
         UnknownEmotion, EmotionOutOfRange: as of ``emotions``.
     """
-    if len(keys) > MAX_EMOTION_KEYS:
-        raise InvalidOption(f"emotion_keys has {len(keys)} keys; accepted: at most {MAX_EMOTION_KEYS}")
+    check_count(len(keys))
     for number, key in enumerate(keys):
         where = f"emotion_keys[{number}]"
         if not isinstance(key, Mapping) or set(key) != {"time", "emotions"} or not isinstance(key["emotions"], Mapping):
@@ -57,6 +56,12 @@ def check_keys(keys: Sequence[EmotionKey]) -> None:
         if not (is_number(key["time"]) and 0 <= key["time"] <= LATEST_S):  # NaN fails too
             raise InvalidEmotionKey(f"{where} has the time {quoted(key['time'])}; accepted: seconds, 0..{LATEST_S:.0f}")
         check_amounts(f"{where}.emotions", key["emotions"])
+
+
+def check_count(keys: int) -> None:
+    """Raise InvalidOption for more keys than a clip may have."""
+    if keys > MAX_EMOTION_KEYS:
+        raise InvalidOption(f"emotion_keys has {keys} keys; accepted: at most {MAX_EMOTION_KEYS}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
+from fake import PARAMETERS, STREAMING, FakeTransport, client
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from virtual import virtual
 
+from emotalk_client import EmoTalkClient
 from emotalk_client.live.emotions import EmotionTrack
 from emotalk_contract import errors
 from emotalk_contract.emotions import EMOTIONS
@@ -117,7 +120,94 @@ def test_keys_that_lie_ahead_are_bounded_and_those_behind_are_forgotten():
     track = EmotionTrack(Options())
     for number in range(MAX_EMOTION_KEYS):
         track.set({"joy": 1.0}, number / 10)
-    with pytest.raises(errors.InvalidOption, match="has 3001 keys"):
+    with pytest.raises(errors.InvalidOption, match="has 9001 keys"):
         track.set({"joy": 1.0}, 1.0)
     track.parameters(600, 610)
     track.set({"joy": 1.0}, 1.0)
+
+
+# Of a session ----------------------------------------------------------------------------------
+
+RATE = 16_000
+
+
+def spoken(seconds):
+    return np.zeros(round(seconds * RATE), np.float32)
+
+
+def joys(notes, end_frame):
+    """The amount of joy in each frame, as the request that gave it says."""
+    requests = zip(notes.sent, itertools.pairwise([*notes.firsts, end_frame]), strict=True)
+    return np.concatenate([amounts(parameters, *frames)[:, JOY] for (_, parameters), frames in requests])
+
+
+class Noting:
+    """Notes the frame that each request begins to give, beside what was sent."""
+
+    def __init__(self, transport):
+        self.sent, self.firsts, self.session = transport.sent, [], None
+        self._infer = transport.infer
+        transport.infer = self.infer
+
+    async def infer(self, *request):
+        self.firsts.append(self.session.status.frames)
+        return await self._infer(*request)
+
+
+@pytest.mark.parametrize("parameters", [STREAMING, PARAMETERS], ids=["steps", "windows"])
+@virtual
+async def test_a_session_changes_its_emotions_from_what_was_spoken_on_and_keeps_them(parameters):
+    made, transport = client(parameters=parameters)
+    notes = Noting(transport)
+    async with made:
+        session = notes.session = made.live(sample_rate=RATE, emotion_transition=0, emotions={"joy": 0.25})
+        frames = await session.push(spoken(1))
+        session.set_emotions({"joy": 1.0})
+        frames += await session.push(spoken(1))
+        session.set_emotions({"joy": 0.5}, at=2.5)
+        frames += await session.push(spoken(1))
+        frames += await session.flush()
+        assert [frame.index for frame in frames] == list(range(90))
+        np.testing.assert_array_equal(joys(notes, 90), [0.25] * 30 + [1.0] * 45 + [0.5] * 15)
+        notes.sent.clear()
+        notes.firsts.clear()
+        await session.push(spoken(1))  # the next utterance
+        await session.flush()
+        np.testing.assert_array_equal(joys(notes, 30), 0.5)
+
+
+@virtual
+async def test_before_anything_is_spoken_emotions_are_there_from_the_beginning():
+    made, transport = client(parameters=STREAMING)
+    notes = Noting(transport)
+    async with made:
+        session = notes.session = made.live(sample_rate=RATE)
+        session.set_emotions({"joy": 1.0})
+        await session.push(spoken(1))
+        await session.flush()
+        np.testing.assert_array_equal(joys(notes, 30), 1.0)
+
+
+@virtual
+async def test_a_change_that_cannot_be_leaves_the_session_as_it_was():
+    made, transport = client(parameters=STREAMING)
+    notes = Noting(transport)
+    async with made:
+        session = notes.session = made.live(sample_rate=RATE)
+        await session.push(spoken(1))
+        for emotions, at in (({"glee": 1}, None), ({"joy": 2}, None), ({"joy": 1}, -1.0), ([1], None)):
+            with pytest.raises(errors.InvalidRequest):
+                session.set_emotions(emotions, at)
+        await session.push(spoken(1))
+        assert len(await session.flush()) > 0
+        np.testing.assert_array_equal(joys(notes, 60), 0)
+
+
+def test_the_other_client_changes_them_too():
+    transport = FakeTransport(None, STREAMING)
+    with EmoTalkClient(transport=transport) as made, made.live(sample_rate=RATE) as session:
+        session.push(spoken(1))
+        session.set_emotions({"joy": 1.0}, at=1.5)
+        session.push(spoken(1))
+        session.flush()
+    assert "emotion_keys" in transport.sent[-1][1]

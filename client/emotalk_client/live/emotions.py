@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from emotalk_client.settings import plain_amounts
-from emotalk_contract.emotion_curve import EmotionKey, check_keys
+from emotalk_client.settings import plain_keys
+from emotalk_contract.emotion_curve import EmotionKey, check_count, check_keys
 from emotalk_contract.limits import MAX_START_FRAME
 from emotalk_contract.options import Options, Parameter
 from emotalk_contract.regions import reach
@@ -40,9 +40,13 @@ class EmotionTrack:
             InvalidOption: more keys lie ahead than a clip may have.
             UnknownEmotion, EmotionOutOfRange: as of the option.
         """
-        new = [*self._new, {"time": at_s, "emotions": plain_amounts(emotions) if emotions is not None else None}]
-        check_keys([*self._curve.keys, *new])
+        new = [*self._new, one_key(emotions, at_s)]
+        check_count(len(self._curve.keys) + len(new))
         self._new = new
+
+    def begin(self, emotions: Mapping[str, float]) -> None:
+        """Say that ``emotions`` are there from the beginning, before the first request; errors as of :meth:`set`."""
+        self._curve = replace(self._curve, beginning=one_key(emotions, 0.0)["emotions"])
 
     def parameters(self, next_frame: int, end_frame: int) -> dict[str, Parameter]:
         """Return the parameters of a request that gives frames from ``next_frame`` on, and none from ``end_frame`` on.
@@ -60,3 +64,10 @@ class EmotionTrack:
         self._curve = self._curve.restricted(first, MAX_START_FRAME)
         part = self._curve.restricted(first, end_frame)
         return replace(self._options, emotions=part.beginning, emotion_keys=part.keys).parameters()
+
+
+def one_key(emotions: Mapping[str, float], at_s: float) -> EmotionKey:
+    """Return a key, checked; errors as of :meth:`EmotionTrack.set`."""
+    keys = plain_keys([{"time": at_s, "emotions": emotions}])
+    check_keys(keys)
+    return keys[0]

@@ -8,8 +8,8 @@ with the first speech after the end of the last. The connection, the options and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from emotalk_client.errors import SessionEnded
 from emotalk_client.faces.animation import Frame
+from emotalk_client.live.emotions import one_key
 from emotalk_client.live.fade import ShownFrames, check_fade
 from emotalk_client.live.settings import LiveSettings
 from emotalk_client.live.utterance import Exchange, LiveStatus, Utterance
@@ -71,6 +72,8 @@ class AsyncLiveSession:
         self._sample_rate = sample_rate
         self._settings = settings
         self._audio = audio
+        self._beginning: Mapping[str, float] | None = None
+        """The emotions that the next utterance begins with; None: those of the settings."""
         self._known: tuple[Recipe, dict[str, NDArray[Any]]] | None = None
         self._utterance = self._next(1)
         self._speaking = asyncio.Lock()
@@ -119,6 +122,23 @@ class AsyncLiveSession:
             if not self._utterance.pending(error):
                 raise
         return self._handed(self._utterance, self._utterance.take())
+
+    def set_emotions(self, emotions: Mapping[str, float], at: float | None = None) -> None:
+        """Change the emotions of the utterance that goes on; the next ones begin with them.
+
+        Args:
+            emotions: amount 0..1 by name; a name that is missing is 0.
+            at: seconds of the utterance from which on they come, in ``emotion_transition`` seconds. None: from the end
+                of what was spoken so far. Frames that the server has been asked for by then stay as they are, and the
+                change comes from the next one on.
+
+        Raises:
+            InvalidRequest: its subclass says what is unknown or out of range; nothing is changed.
+        """
+        key = one_key(emotions, 0.0 if at is None else at)
+        if self._utterance.ended is None:
+            self._utterance.set_emotions(emotions, at)
+        self._beginning = key["emotions"]
 
     async def feed(self, pcm: NDArray[Any]) -> None:
         """Take in speech as :meth:`push` does, and leave the frames to :meth:`receive`: for a task that only speaks,
@@ -239,7 +259,10 @@ class AsyncLiveSession:
                 await self._utterance.changed()
 
     def _next(self, number: int) -> Utterance:
-        return Utterance(number, self._exchange, self._prepare, self._sample_rate, self._settings, self._audio)
+        settings = self._settings
+        if self._beginning is not None:
+            settings = replace(settings, emotions=self._beginning)
+        return Utterance(number, self._exchange, self._prepare, self._sample_rate, settings, self._audio)
 
     async def _prepare(self, deadline: Deadline) -> tuple[Recipe, dict[str, NDArray[Any]]]:
         """Return what the served model needs, and what goes with every request."""

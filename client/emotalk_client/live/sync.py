@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -45,6 +45,14 @@ class LiveSession:
     def feed(self, pcm: NDArray[Any]) -> None:
         """See :meth:`AsyncLiveSession.feed`."""
         self._run(self._async.feed(pcm))
+
+    def set_emotions(self, emotions: Mapping[str, float], at: float | None = None) -> None:
+        """See :meth:`AsyncLiveSession.set_emotions`."""
+
+        async def change() -> None:
+            self._async.set_emotions(emotions, at)
+
+        self._run(change())
 
     def begun(self) -> int:
         """See :meth:`AsyncLiveSession.begun`."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -172,6 +172,13 @@ class Utterance:
         """Return True if ``error`` ended it, and frames are there that came before."""
         return error is self._error and bool(self._ready)
 
+    def set_emotions(self, emotions: Mapping[str, float], at: float | None) -> None:
+        """Change its emotions; see :meth:`~emotalk_client.live.session.AsyncLiveSession.set_emotions`."""
+        if at is None and not self._audio.most:
+            self._emotions.begin(emotions)
+        else:
+            self._emotions.set(emotions, self._audio.most / SAMPLE_RATE if at is None else at)
+
     async def feed(self, pcm: NDArray[Any]) -> None:
         """Take in speech; see :meth:`~emotalk_client.live.session.AsyncLiveSession.feed`."""
         block = self._audio.checked(pcm)
@@ -324,7 +331,7 @@ class Utterance:
 
     def _settle(self) -> None:
         """Let the face go to rest once all of its frames are there."""
-        if self._fade_s and self._last is not None and self._ended is None and self._complete():
+        if self._fade_s and self._last is not None and self._complete():
             rate = self._audio.rate if self._echo is not None else None
             fade = faded(self._next_frame() - 1, self._last, self._fade_s, rate)
             self._fade_s, self._faded = 0.0, len(fade)

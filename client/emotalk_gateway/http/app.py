@@ -85,7 +85,7 @@ def _add_errors(app: FastAPI, service: Service) -> None:
         assert isinstance(error, HTTPException)  # noqa: S101  # what it is registered for
         problem = framework_problem(error.status_code, error.detail)
         service.metrics.rejected(problem.error)
-        return JSONResponse(problem.body(), problem.status, dict(error.headers or {}))
+        return JSONResponse(problem.http_body(), problem.status, dict(error.headers or {}))
 
     for kind in (EmoTalkError, InvalidRequest):  # the rest is said by Lifetime
         app.add_exception_handler(kind, said)

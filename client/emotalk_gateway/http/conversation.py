@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ from emotalk_client.live.fade import ShownFrames
 from emotalk_client.live.session import AsyncLiveSession
 from emotalk_client.windows.detected import Emotions
 from emotalk_contract.timing import FPS
-from emotalk_gateway.http.messages import PATH, Cancel, End, Said, Start, echo, objects, rows, said
+from emotalk_gateway.http.messages import PATH, Cancel, End, Said, SetEmotions, Start, echo, objects, rows, said
 from emotalk_gateway.service.errors import InvalidMessage, NotRawAudio, StreamBehind, StreamIdle, StreamTooLong
 from emotalk_gateway.service.service import Service
 from emotalk_gateway.service.tasks import cancelled, within
@@ -119,6 +119,7 @@ class Utterance:
         self._start = start
         self._head = b""
         self._waiting = bytearray()
+        self._heard = 0
         self._change = asyncio.Event()
 
     @property
@@ -155,7 +156,13 @@ class Utterance:
                     "one channel, little-endian), without a header; files go to /api/v1/process-audio-stream"
                 )
         self._waiting += block
+        self._heard += len(block)
         self._change.set()
+
+    def set_emotions(self, change: SetEmotions) -> None:
+        """Change the emotions; raises InvalidRequest."""
+        heard_s = self._heard / self._start.pcm.itemsize / self._start.sample_rate
+        self._session.set_emotions(change.emotions, heard_s if change.time is None else change.time)
 
     def end(self, end: End) -> None:
         """Take in the news that nothing follows."""
@@ -279,10 +286,11 @@ class Conversation:
                 self._end(End.of(message))
             elif message.get("type") == "cancel":
                 await self._cancel(Cancel.of(message))
+            elif message.get("type") == "emotions":
+                self._set_emotions(SetEmotions.of(message))
             else:
-                raise InvalidMessage(
-                    f"a message of type {echo(message.get('type'))} came; accepted: binary blocks, cancel, end"
-                )
+                kind = echo(message.get("type"))
+                raise InvalidMessage(f"a message of type {kind} came; accepted: binary blocks, cancel, emotions, end")
 
     def _owes(self) -> bool:
         """Return True while the caller has ended what it said, and the gateway has not."""
@@ -328,6 +336,16 @@ class Conversation:
         self._utterance().end(end)
         self._hearing = None
         self._closing = not end.keep
+
+    def _set_emotions(self, change: SetEmotions) -> None:
+        """Change the emotions of the utterance that goes on, or else of the next; later ones begin with them."""
+        if self._hearing is None:
+            self._next_session.set_emotions(change.emotions, change.time)
+        else:
+            self._hearing.set_emotions(change)
+        self._start = replace(self._start, options={**self._start.options, "emotions": change.emotions})
+        if self._hearing is not None:
+            self._next_session = self._session()
 
     async def _cancel(self, cancel: Cancel) -> None:
         pending = self._pending()

@@ -108,6 +108,24 @@ class Cancel:
         return cls(message.get("fade_s", 0.0), played_frame)
 
 
+@dataclass(frozen=True, slots=True)
+class SetEmotions:
+    """A change of the emotions; checked by the session."""
+
+    emotions: Mapping[str, float]
+    time: float | None
+    """Seconds of the utterance; None: from the end of what was spoken so far."""
+
+    @classmethod
+    def of(cls, message: Mapping[str, Any]) -> SetEmotions:
+        """Return ``message``; raises InvalidMessage."""
+        _check_names(message, "emotions", "time")
+        emotions = message.get("emotions")
+        if not isinstance(emotions, dict):
+            raise InvalidMessage(f'emotions is {echo(emotions)}; accepted: an object such as {{"joy": 0.8}}')
+        return cls(emotions, message.get("time"))
+
+
 def said(event: Mapping[str, Any]) -> Said:
     """Return what an ASGI ``websocket.receive`` carries.
 

@@ -323,6 +323,10 @@ class Problem:
         """Return what is sent, as JSON."""
         return {"error": self.error, "message": self.message}
 
+    def http_body(self) -> dict[str, str]:
+        """Return what an HTTP answer has: the message under the name that callers of other servers know, too."""
+        return {**self.body(), "detail": self.message}
+
 
 def problem_of(error: BaseException) -> Problem:
     """Return what a caller is told of ``error``; of what is not an error of ours, only that there was one."""
