@@ -13,10 +13,11 @@ PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 TESTS   ?= tests
 GLTF    := tests/gltf
 AXE     := tests/page
+CLIENTS := tests/clients
 THREE   := client/emotalk_gateway/page/static/vendor/three
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint deploy-check configs docs figures bench gpu chaos hostile queue head screenshot vendor parity clean
+.PHONY: help demo check test lint deploy-check configs protos docs figures bench gpu chaos hostile queue head screenshot vendor parity clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,7 +31,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e '.[server,export,formats,gateway,kafka,plot,vmc,train,test]'
+	$(PIP) -e '.[server,export,formats,gateway,a2f,kafka,text,plot,vmc,train,test]'
 	@# TensorRT's parser, which needs no GPU: the check that the graphs stay acceptable to it.
 	$(PIP) --no-deps tensorrt-rtx-cu12-libs tensorrt-rtx-cu12-bindings nvidia-cuda-runtime-cu12
 	@touch $@ $(VENV)/.demo
@@ -45,10 +46,16 @@ demo: $(VENV)/.demo  ## Animate the sample voice: out/voice.npy, .csv, .json, .p
 	npm ci --prefix $* --no-audit --no-fund --loglevel=error --fetch-retries=0 --fetch-timeout=20000 \
 	  || echo "make: $* goes without its npm package; its tests are skipped" >&2
 
+# Clients of others, unmodified, which their own pins would keep from being installed beside ours. Likewise skipped.
+$(CLIENTS)/%/.installed: $(CLIENTS)/requirements-%.txt | $(BIN)/python
+	@mkdir -p $(@D)
+	$(PIP) --no-deps --upgrade --target $(@D) -r $< && touch $@ \
+	  || echo "make: $(@D) goes without its packages; its tests are skipped" >&2
+
 check: lint  ## Style, types, import rules, configs, and the tests that need nothing but the code (a minute)
 	$(BIN)/python -m pytest -q -m unit $(TESTS)
 
-test: $(VENV)/.test $(GLTF)/node_modules/.package-lock.json $(AXE)/node_modules/.package-lock.json lint  ## Style, types, import rules, configs, and every test against a real server
+test: $(VENV)/.test $(GLTF)/node_modules/.package-lock.json $(AXE)/node_modules/.package-lock.json $(CLIENTS)/nvidia/.installed $(CLIENTS)/a2f-client/.installed $(CLIENTS)/agents/.installed lint  ## Style, types, import rules, configs, and every test against a real server
 	$(BIN)/python -m pytest -m 'not full' $(TESTS)
 
 deploy-check: $(VENV)/.test  ## Dockerfiles, compose and Kubernetes files: accepted by their readers, and naming what exists (seconds; promtool if it is there)
@@ -61,10 +68,14 @@ lint: $(VENV)/.test  ## Style, types, import rules, generated configs
 	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 	$(BIN)/python -m emotalk_contract.repository
 	$(BIN)/python tools/commands_page.py
+	$(BIN)/python tools/protos.py
 
 configs: $(VENV)/.test  ## Write the generated config.pbtxt files, docs/protocol.md and docs/commands.md again
 	$(BIN)/python -m emotalk_contract.repository --update
 	$(BIN)/python tools/commands_page.py --update
+
+protos: $(VENV)/.test  ## Compile the gateway's protos again
+	$(BIN)/python tools/protos.py --update
 
 docs: demo configs screenshot  ## Draw the README's pictures again
 	cp $(OUT)/voice.png docs/demo/voice.png
@@ -72,10 +83,12 @@ docs: demo configs screenshot  ## Draw the README's pictures again
 screenshot: $(VENV)/.test  ## Take docs/viewer.png of the viewer (needs chromium and chromium-driver)
 	$(BIN)/python tools/viewer_screenshot.py $(SAMPLE) docs/viewer.png
 
-figures: $(VENV)/.test  ## Measure the tables and plots of docs/live.md, docs/networks.md and docs/gateway.md again (15 minutes, with nothing else running)
+figures: $(VENV)/.test  ## Measure the tables and plots of docs/live.md, docs/networks.md, docs/gateway.md and docs/audio2face.md again (15 minutes, with nothing else running)
 	$(BIN)/emotalk-perf streams $(SAMPLE) --path steps --path windows --page docs/live.md --block streams --plot docs/figures/streams.png
 	$(BIN)/emotalk-perf equivalence $(SAMPLE) --repeat 6 --smooth --page docs/live.md --block bundled
 	$(BIN)/emotalk-perf gateway $(SAMPLE) --page docs/gateway.md --block gateway
+	$(BIN)/emotalk-perf barge-in $(SAMPLE) --page docs/live.md
+	$(BIN)/emotalk-perf a2f $(SAMPLE) --page docs/audio2face.md
 	mkdir -p $(OUT)
 	$(BIN)/python tests/seeded.py small 7 $(OUT)/small.pth
 	$(BIN)/emotalk-export --checkpoint $(OUT)/small.pth --repository $(OUT)/small --attention-heads 4
@@ -145,4 +158,4 @@ parity: $(VENV)/.test  ## Every golden at the real size (builds a 2.5 GB checkpo
 	$(BIN)/python -m pytest -m full $(TESTS)
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) $(OUT) $(GLTF)/node_modules $(AXE)/node_modules tools/viewer/node_modules dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(OUT) $(GLTF)/node_modules $(AXE)/node_modules $(CLIENTS)/*/ tools/viewer/node_modules dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -16,6 +16,15 @@ from rich.table import Table
 from rich.text import Text
 
 from emotalk_cli.connection import Url, connect
+from emotalk_cli.face_options import (
+    Emotion,
+    EmotionKeys,
+    EmotionStrength,
+    EmotionTransition,
+    Region,
+    by_name,
+    read_keys,
+)
 from emotalk_cli.given import refuse_given
 from emotalk_cli.inputs import check_inputs, is_standard_input, opened
 from emotalk_cli.targets import Job, plan_jobs
@@ -26,9 +35,7 @@ from emotalk_client.faces.animation import Animation
 from emotalk_client.faces.resampling import check_rate
 from emotalk_client.settings import AnimateOptions
 from emotalk_contract import limits
-from emotalk_contract.emotions import EMOTIONS
 from emotalk_contract.errors import InvalidRequest
-from emotalk_contract.quoting import quoted
 from emotalk_contract.timing import FPS, SAMPLE_RATE
 
 logger = logging.getLogger(__name__)
@@ -64,9 +71,11 @@ def animate(
     smooth: Annotated[bool, typer.Option("--smooth/--no-smooth", help="Smooth over time.")] = True,
     blink: Annotated[bool, typer.Option("--blink/--no-blink", help="Add blinks.")] = True,
     clamp: Annotated[bool, typer.Option("--clamp/--no-clamp", help="Clip to 0..1.")] = True,
-    emotion: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=AMOUNT", help=f"0..1 of {', '.join(EMOTIONS)}; repeatable.")
-    ] = None,
+    emotion: Emotion = None,
+    emotion_keys: EmotionKeys = None,
+    emotion_transition: EmotionTransition = limits.DEFAULT_EMOTION_TRANSITION_S,
+    emotion_strength: EmotionStrength = 1.0,
+    region: Region = None,
     gain: Annotated[list[str] | None, typer.Option(metavar="NAME=FACTOR", help="Of one blendshape.")] = None,
     offset: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Of one blendshape.")] = None,
     emotion_audio: Annotated[Path | None, typer.Option(help="Take the emotion from this clip.")] = None,
@@ -91,9 +100,13 @@ def animate(
         "smooth": smooth,
         "blink": blink,
         "clamp": clamp,
-        "emotions": by_name(emotion or [], "--emotion"),
-        "gains": by_name(gain or [], "--gain"),
-        "offsets": by_name(offset or [], "--offset"),
+        "emotions": by_name(emotion, "--emotion"),
+        "emotion_keys": read_keys(emotion_keys),
+        "emotion_transition": emotion_transition,
+        "emotion_strength": emotion_strength,
+        "region": by_name(region, "--region"),
+        "gains": by_name(gain, "--gain"),
+        "offsets": by_name(offset, "--offset"),
         "window": window,
         "overlap": overlap,
     }
@@ -129,7 +142,10 @@ def animate(
         raise typer.Exit(1)
 
 
-POST_PROCESSING = ("smooth", "blink", "clamp", "emotion", "gain", "offset")
+POST_PROCESSING = (
+    *("smooth", "blink", "clamp", "emotion", "emotion_keys", "emotion_transition", "emotion_strength", "region"),
+    *("gain", "offset"),
+)
 """Parameters of :func:`animate` that are nothing to ``--raw``."""
 
 
@@ -151,20 +167,6 @@ def emotion_of(clip: Path) -> AnimateOptions:
         return {"emotion_audio": load(source), "emotion_sample_rate": SAMPLE_RATE}
 
 
-def by_name(pairs: list[str], option: str) -> dict[str, float]:
-    """Return ``["jawOpen=1.2"]`` as a mapping."""
-    values: dict[str, float] = {}
-    for pair in pairs:
-        name, _, value = pair.partition("=")
-        if name in values:
-            raise typer.BadParameter(f"{quoted(name)} is given twice; accepted: once", param_hint=option)
-        try:
-            values[name] = float(value)
-        except ValueError:
-            raise typer.BadParameter(f"{quoted(pair)}; accepted: NAME=NUMBER", param_hint=option) from None
-    return values
-
-
 def run(client: EmoTalkClient, job: Job, options: AnimateOptions, said: Console, fps: float | None) -> Done:
     """Animate one file and write its targets, at ``fps`` frames a second."""
     began = time.perf_counter()
@@ -180,12 +182,21 @@ def run(client: EmoTalkClient, job: Job, options: AnimateOptions, said: Console,
     return Done(job, face, seconds)
 
 
+def strongest(face: Animation) -> Text:
+    """Return the emotion that was heard most, and its probability."""
+    name, probability = max((face.emotions or {"": 0.0}).items(), key=lambda item: item[1])
+    return Text(f"{name} {probability:.2f}" if name else "")
+
+
 def summary(done: list[Done]) -> Table:
     """Return a table with a row a file."""
     table = Table(box=None, pad_edge=False)
     table.add_column("file", overflow="fold")
     for name in ("frames", "seconds", "took", "real-time factor"):
         table.add_column(name, justify="right", no_wrap=True)
+    heard = any(item.face.emotions for item in done)
+    if heard:
+        table.add_column("heard", no_wrap=True)
     table.add_column("written", overflow="fold")
     for item in done:
         length = item.face.duration_s
@@ -195,6 +206,7 @@ def summary(done: list[Done]) -> Table:
             f"{length:.2f}",
             f"{item.seconds:.2f} s",
             f"{item.seconds / length:.3f}",
+            *([strongest(item.face)] if heard else []),
             Text(", ".join(item.job.written)),
         )
     return table

@@ -43,6 +43,27 @@ def gateway(
     max_audio_s: Annotated[float | None, typer.Option(help="Seconds of one clip.")] = None,
     max_requests: Annotated[int | None, typer.Option(help="Uploads at once.")] = None,
     request_timeout_s: Annotated[float | None, typer.Option(help="Seconds of one request.")] = None,
+    omniverse_port: Annotated[
+        list[int] | None,
+        typer.Option(min=0, max=65_535, help="Port for clients of Omniverse Audio2Face, such as 8190; repeatable."),
+    ] = None,
+    omniverse_folder: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder below which those clients have faces written.")
+    ] = None,
+    a2f_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, help="Serve the clients of Audio2Face-3D too, over gRPC; theirs is 52000."),
+    ] = None,
+    a2f_host: Annotated[str | None, typer.Option(help="Address for them; default: that of --host.")] = None,
+    a2f_tls_cert: Annotated[Path | None, typer.Option(help="Certificate of that port, PEM: TLS.")] = None,
+    a2f_tls_key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
+    a2f_tls_client_ca: Annotated[
+        Path | None, typer.Option(help="Who signs the certificates that callers must show, PEM: mTLS.")
+    ] = None,
+    emotalk_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, help="Serve the clients of the EmoTalk service too; theirs is 50051."),
+    ] = None,
 ) -> None:
     """Serve faces over HTTP, until Ctrl-C; every other setting is an environment variable (docs/gateway.md)."""
     try:
@@ -50,6 +71,7 @@ def gateway(
         from emotalk_gateway.http.serving import Server
         from emotalk_gateway.listening import base_url, listen
         from emotalk_gateway.service.settings import load_settings
+        from emotalk_gateway.service.tracing import exported
     except ImportError as error:
         raise MissingExtra(f"the gateway needs {error.name}; install `emotalk-triton[gateway]`") from error
     given: dict[str, Any] = {
@@ -65,7 +87,11 @@ def gateway(
         "request_timeout_s": request_timeout_s,
     }
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
-    with listen(host, port) as listening, address(url, supervised=True) as triton:
+    with (
+        exported("emotalk-gateway"),
+        listen(host, port) as listening,
+        address(url, supervised=True) as triton,
+    ):
         client = AsyncEmoTalkClient(triton, timeout_s=settings.request_timeout_s, **security(url))
 
         def ready() -> None:
@@ -74,10 +100,42 @@ def gateway(
             typer.echo(f"emotalk gateway is ready: {here}{doors}, faces from {triton}")
 
         app = create_app(settings, client)
-        server = Server(app, ready, _doors(app.state.service))
+        doors = _omniverse(app.state.service, omniverse_port or [], omniverse_folder)
+        if a2f_port is not None:
+            tls = (a2f_tls_cert, a2f_tls_key, a2f_tls_client_ca)
+            doors.append(_audio2face(app.state.service, a2f_host or host, a2f_port, *tls))
+        if emotalk_port is not None:
+            doors.append(_emotalk(app.state.service, host, emotalk_port))
+        server = Server(app, ready, doors)
         server.run(sockets=[listening])
 
 
-def _doors(_service: Service) -> list[Door]:
-    """Return the doors beside the web server's own that were asked for."""
-    return []
+def _omniverse(service: Service, ports: list[int], folder: Path | None) -> list[Door]:
+    """Return a door for the clients of Omniverse Audio2Face on each of ``ports``."""
+    from emotalk_gateway.omniverse.door import OmniverseDoor
+    from emotalk_gateway.service.errors import InvalidSettings
+
+    if bool(ports) != (folder is not None):
+        raise InvalidSettings("one of --omniverse-port and --omniverse-folder is given; accepted: both, or neither")
+    return [] if folder is None else [OmniverseDoor(service, port, folder) for port in ports]
+
+
+def _audio2face(
+    service: Service, host: str, port: int, certificate: Path | None, key: Path | None, client_ca: Path | None
+) -> Door:
+    """Return the door for the clients of Audio2Face-3D."""
+    try:
+        from emotalk_gateway.grpc.audio2face.door import audio2face_door
+        from emotalk_gateway.grpc.tls import tls_of
+    except ImportError as error:
+        raise MissingExtra(f"--a2f-port needs {error.name}; install `emotalk-triton[a2f]`") from error
+    return audio2face_door(service, host, port, tls_of(certificate, key, client_ca))
+
+
+def _emotalk(service: Service, host: str, port: int) -> Door:
+    """Return the door for the clients of the EmoTalk service."""
+    try:
+        from emotalk_gateway.grpc.emotalk.door import emotalk_door
+    except ImportError as error:
+        raise MissingExtra(f"--emotalk-port needs {error.name}; install `emotalk-triton[a2f]`") from error
+    return emotalk_door(service, host, port)

@@ -12,8 +12,16 @@ from typing import Annotated
 
 import typer
 
-from emotalk_cli.animate import by_name
 from emotalk_cli.connection import Url, connect
+from emotalk_cli.face_options import (
+    Emotion,
+    EmotionKeys,
+    EmotionStrength,
+    EmotionTransition,
+    Region,
+    by_name,
+    read_keys,
+)
 from emotalk_cli.live_output import check_output, file_output
 from emotalk_cli.live_source import Source
 from emotalk_client.faces.animation import Frame
@@ -22,12 +30,12 @@ from emotalk_client.faces.outputs import livelink as livelink_format
 from emotalk_client.faces.outputs import vmc as vmc_format
 from emotalk_client.live.latency import LatencyMeter
 from emotalk_client.live.microphone import Block
-from emotalk_client.live.session import LiveStatus
 from emotalk_client.live.settings import LiveSettings
 from emotalk_client.live.sources import PCM_TYPES
 from emotalk_client.live.sync import LiveSession
+from emotalk_client.live.utterance import LiveStatus
+from emotalk_client.settings import FaceOptions
 from emotalk_contract import limits
-from emotalk_contract.emotions import EMOTIONS
 from emotalk_contract.timing import FPS, SAMPLE_RATE
 
 SHOWN_EVERY_S = 0.25
@@ -60,9 +68,11 @@ def live(
         int, typer.Option(help="Speaking style, from 0; the served model has so many.")
     ] = limits.DEFAULT_PERSON,
     seed: Annotated[int, typer.Option(help="Of the blinks.")] = limits.DEFAULT_SEED,
-    emotion: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=AMOUNT", help=f"0..1 of {', '.join(EMOTIONS)}; repeatable.")
-    ] = None,
+    emotion: Emotion = None,
+    emotion_keys: EmotionKeys = None,
+    emotion_transition: EmotionTransition = limits.DEFAULT_EMOTION_TRANSITION_S,
+    emotion_strength: EmotionStrength = 1.0,
+    region: Region = None,
     livelink: Annotated[
         str | None, typer.Option(metavar="HOST[:PORT]", help="Also send to Unreal's Live Link Face.")
     ] = None,
@@ -81,7 +91,16 @@ def live(
     del microphone_  # the context has it
     speech = Source.given(context_, source, device, pace, rate, channels, pcm)
     check_output(output, min_fps)
-    emotions = by_name(emotion or [], "--emotion")
+    face: FaceOptions = {
+        "level": level,
+        "person": person,
+        "seed": seed,
+        "emotions": by_name(emotion, "--emotion"),
+        "emotion_keys": read_keys(emotion_keys),
+        "emotion_transition": emotion_transition,
+        "emotion_strength": emotion_strength,
+        "region": by_name(region, "--region"),
+    }
     with ExitStack() as stack:
         senders = _senders(livelink, vmc, stack)
         client = stack.enter_context(connect(url))
@@ -89,10 +108,7 @@ def live(
         session = stack.enter_context(
             client.live(
                 sample_rate=rate,
-                level=level,
-                person=person,
-                seed=seed,
-                emotions=emotions,
+                **face,
                 hop=hop,
                 context=context,
                 look_ahead=look_ahead,

@@ -8,7 +8,7 @@ import sys
 import time
 import weakref
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -21,8 +21,10 @@ from emotalk_client.errors import ClientClosed, ModelMissing, UnexpectedResponse
 from emotalk_client.faces.animation import Animation, Frame
 from emotalk_client.live.session import AsyncLiveSession
 from emotalk_client.live.settings import LiveOptions, LiveSettings
+from emotalk_client.saying import Speech, SpeechPart, Wanted, talk, utterances
 from emotalk_client.settings import AnimateOptions, Settings
 from emotalk_client.windows.clip import Clip, ClipFacts
+from emotalk_client.windows.detected import ClipEmotions, Emotions, emotions_in
 from emotalk_client.windows.planner import PlannedWindow, Planner, balanced
 from emotalk_client.windows.stillness import Stillness
 from emotalk_client.windows.stitcher import Stitcher
@@ -34,7 +36,9 @@ from emotalk_client.wire.transport import Transport, TritonTransport, check_addr
 from emotalk_contract import limits, tensors
 from emotalk_contract.options import Parameter
 from emotalk_contract.recipe import Recipe
+from emotalk_contract.speech import DEFAULT_LANGUAGE, DEFAULT_SPEED
 from emotalk_contract.timing import FPS, Window, frame_count, timecodes
+from emotalk_contract.utterance import Utterance
 
 if TYPE_CHECKING:
     from emotalk_client.settings import Unpack
@@ -48,8 +52,8 @@ CONCURRENCY = 4
 RETRIES = 7
 """Times that a window is sent again: over about 7 s, in which a server that crashed is back."""
 
-Block = tuple[int, NDArray[np.float32]]
-"""Absolute frame of the first row, and rows [F, 52]."""
+Block = tuple[int, NDArray[np.float32], Emotions | None]
+"""Absolute frame of the first row, rows [F, 52], and the emotion that was heard in their window."""
 Progress = Callable[[int, int], None]
 """Called with frames done and frames in all (as far as the header tells, where that is not known)."""
 
@@ -134,16 +138,20 @@ class AsyncEmoTalkClient:
             options: see :class:`~emotalk_client.AnimateOptions`.
 
         Returns:
-            weights [F, 52] float32 in EmoTalk order and timecodes [F], F = ceil(30 * seconds).
+            weights [F, 52] float32 in EmoTalk order and timecodes [F], F = ceil(30 * seconds); and the emotion that was
+            heard, where the served model detects emotions.
 
         Raises:
             AudioError: the audio cannot be used.
             InvalidRequest: its subclass says what is out of range.
             ServerError: its subclass says how the server failed.
         """
-        blocks = [rows async for _, rows in self._blocks(audio, sample_rate, progress, options)]
+        blocks, heard = [], ClipEmotions()
+        async for _, rows, emotions in self._blocks(audio, sample_rate, progress, options):
+            blocks.append(rows)
+            heard.push(emotions, len(rows))
         weights = np.concatenate(blocks)
-        return Animation(weights, timecodes(0, len(weights)))
+        return Animation(weights, timecodes(0, len(weights)), emotions=heard.value)
 
     async def stream(
         self,
@@ -156,7 +164,7 @@ class AsyncEmoTalkClient:
         """Yield the frames of :meth:`animate`, in order, as windows finish. Leaving early cancels what is in flight."""
         blocks = self._blocks(audio, sample_rate, progress, options)
         try:
-            async for first, rows in blocks:
+            async for first, rows, _ in blocks:
                 for index, weights in enumerate(rows, first):
                     yield Frame(index, index / FPS, weights)
         finally:
@@ -170,19 +178,22 @@ class AsyncEmoTalkClient:
         progress: Progress | None = None,
         **options: Unpack[AnimateOptions],
     ) -> AsyncGenerator[Animation, None]:
-        """Yield the frames of :meth:`stream`, a window's at a time; their timecodes are the clip's."""
+        """Yield the frames of :meth:`stream`, a window's at a time; their timecodes are the clip's, ``emotions`` the
+        window's.
+        """
         blocks = self._blocks(audio, sample_rate, progress, options)
         try:
-            async for first, rows in blocks:
-                yield Animation(rows, timecodes(first, len(rows)))
+            async for first, rows, emotions in blocks:
+                yield Animation(rows, timecodes(first, len(rows)), emotions=emotions)
         finally:
             await blocks.aclose()
 
-    def live(self, *, sample_rate: int, **options: Unpack[LiveOptions]) -> AsyncLiveSession:
+    def live(self, *, sample_rate: int, audio: bool = False, **options: Unpack[LiveOptions]) -> AsyncLiveSession:
         """Return a live stream: speech goes in as it is spoken, frames come out as soon as they are final.
 
         Args:
             sample_rate: Hertz of what will be pushed.
+            audio: True: each frame comes with the sound of its time, :attr:`Frame.audio`.
             options: see :class:`~emotalk_client.LiveOptions`.
 
         Raises:
@@ -194,9 +205,110 @@ class AsyncEmoTalkClient:
             partial(self._recipe, retry=self._persistence),
             sample_rate,
             LiveSettings(**options),
+            audio,
         )
         self._sessions.add(session)
         return session
+
+    async def say(
+        self,
+        text: str,
+        *,
+        language: str = DEFAULT_LANGUAGE,
+        voice: str | None = None,
+        speed: float = DEFAULT_SPEED,
+        voice_seed: int = 0,
+        progress: Progress | None = None,
+        **options: Unpack[AnimateOptions],
+    ) -> Speech:
+        """Return ``text`` as sound and as the face that speaks it, whole.
+
+        The server must have been started with its voices: ``emotalk-server --models core,live,speech``.
+
+        Args:
+            text: of any number of sentences.
+            language: such as ``en`` or ``fa``.
+            voice: a name that the server knows; None: the default one.
+            speed: 0.5..2; 1 is the voice's own pace.
+            voice_seed: of the voice's noise: the same gives the same bytes.
+            progress: told of frames done and frames in all.
+            options: of the face; see :class:`~emotalk_client.AnimateOptions`.
+
+        Raises:
+            InvalidRequest: its subclass says what cannot be said, or what is out of range.
+            ServerError: its subclass says how the server failed; :class:`~emotalk_client.errors.ModelMissing` where it
+                has no voices.
+        """
+        Settings(**options)  # before anything is said
+        wanted = Wanted(language, voice, speed, voice_seed)
+        said = [utterance async for utterance in self._utterances(text, wanted)]
+        audio = np.concatenate([utterance.audio for utterance in said])
+        face = await self.animate(audio, sample_rate=said[0].sample_rate, progress=progress, **options)
+        return Speech(audio, said[0].sample_rate, face, tuple(said))
+
+    async def say_stream(
+        self,
+        text: str | AsyncIterable[str],
+        *,
+        language: str = DEFAULT_LANGUAGE,
+        voice: str | None = None,
+        speed: float = DEFAULT_SPEED,
+        voice_seed: int = 0,
+        **options: Unpack[LiveOptions],
+    ) -> AsyncGenerator[SpeechPart, None]:
+        """Yield ``text`` as it is said: each sentence's sound as soon as it is there, and its frames as they are final.
+
+        One live stream carries the whole text, so that the face keeps its context over sentences, and frames count on.
+        Leaving early stops sound and face at once.
+
+        Args:
+            text: whole, or as it comes, in parts of one or more sentences
+                (:class:`emotalk_speech.sentences.SentenceStream` makes them of a language model's).
+            language, voice, speed, voice_seed: as :meth:`say`.
+            options: of the face; see :class:`~emotalk_client.LiveOptions`.
+
+        Raises:
+            InvalidRequest, ServerError: as :meth:`say`.
+        """
+        LiveSettings(**options)
+        parts = talk(self._utterances(text, Wanted(language, voice, speed, voice_seed)), self.live, options)
+        try:
+            async for part in parts:
+                yield part
+        finally:
+            await parts.aclose()
+
+    async def utterances(
+        self,
+        text: str | AsyncIterable[str],
+        *,
+        language: str = DEFAULT_LANGUAGE,
+        voice: str | None = None,
+        speed: float = DEFAULT_SPEED,
+        voice_seed: int = 0,
+    ) -> AsyncGenerator[Utterance, None]:
+        """Yield the sentences of ``text`` as they are said, without a face.
+
+        Args:
+            text, language, voice, speed, voice_seed: as :meth:`say_stream`.
+
+        Raises:
+            InvalidRequest, ServerError: as :meth:`say`.
+        """
+        said = self._utterances(text, Wanted(language, voice, speed, voice_seed))
+        try:
+            async for utterance in said:
+                yield utterance
+        finally:
+            await said.aclose()
+
+    async def _utterances(self, text: str | AsyncIterable[str], wanted: Wanted) -> AsyncGenerator[Utterance, None]:
+        said = utterances(self._connected(), text, wanted, self._retry, self._timeout_s)
+        try:
+            async for utterance in said:
+                yield utterance
+        finally:
+            await said.aclose()
 
     async def describe(self) -> dict[str, str]:
         """Return the parameters, by name, of the model that the server serves; asked once, and not inferred.
@@ -235,7 +347,7 @@ class AsyncEmoTalkClient:
         deadline = Deadline.after(self._timeout_s)
         clip = Clip(audio, sample_rate)
         expected = await clip.expected_samples()
-        parameters = settings.options().parameters()
+        face = settings.options()
         recipe = await self._recipe(deadline)
         inputs = await asyncio.to_thread(settings.inputs, recipe)
         layout = settings.layout(recipe)
@@ -248,11 +360,11 @@ class AsyncEmoTalkClient:
             expected = facts.samples
         clip_samples = facts.samples if facts is not None else None
 
-        planner = Planner(layout)
+        planner = Planner(layout, recipe.min_samples)
         windows = clip.windows(planner, recipe.levelled)
         stillness = Stillness()
         stitcher = Stitcher()
-        flying: deque[tuple[PlannedWindow, asyncio.Task[NDArray[np.float32]]]] = deque()
+        flying: deque[tuple[PlannedWindow, asyncio.Task[tuple[NDArray[np.float32], Emotions | None]]]] = deque()
         now = asyncio.get_running_loop().time
         try:
             while True:
@@ -261,17 +373,18 @@ class AsyncEmoTalkClient:
                     sent = {**inputs, tensors.AUDIO.name: samples[None]}
                     sent[tensors.START_FRAME.name] = np.array([[window.start_frame]], np.int64)
                     place = Window(window.samples, window.start_frame, clip_samples)
-                    task = asyncio.create_task(self._exchange(sent, parameters, place, deadline))
-                    flying.append((window, task))
+                    parameters = face.restricted(window.start_frame, window.end).parameters()
+                    exchange = self._exchange(sent, parameters, place, deadline, recipe.detected_emotions)
+                    flying.append((window, asyncio.create_task(exchange)))
                 if not flying:
                     break
                 window, task = flying[0]
-                rows = await task
+                rows, emotions = await task
                 flying.popleft()
-                for block in stitcher.push(window, rows):
-                    stillness.push(block[1])
+                for first, final in stitcher.push(window, rows):
+                    stillness.push(final)
                     handed_over = now()
-                    yield block
+                    yield first, final, emotions
                     deadline = deadline.later(now() - handed_over)
                 if progress is not None:
                     progress(stitcher.next_frame, max(frame_count(expected), stitcher.next_frame))
@@ -285,11 +398,16 @@ class AsyncEmoTalkClient:
             await windows.aclose()
 
     async def _exchange(
-        self, inputs: dict[str, NDArray[Any]], parameters: dict[str, Parameter], window: Window, deadline: Deadline
-    ) -> NDArray[np.float32]:
-        """Return weights [F, 52] of all frames of ``window``."""
+        self,
+        inputs: dict[str, NDArray[Any]],
+        parameters: dict[str, Parameter],
+        window: Window,
+        deadline: Deadline,
+        names: Sequence[str],
+    ) -> tuple[NDArray[np.float32], Emotions | None]:
+        """Return weights [F, 52] of all frames of ``window``, and which of the emotions ``names`` was heard there."""
         outputs = await self._outputs(tensors.ENSEMBLE, inputs, parameters, deadline, self._retry)
-        return checked(outputs, window.frames, window.start_frame)
+        return checked(outputs, window.frames, window.start_frame), emotions_in(outputs, names)
 
     async def _outputs(
         self,

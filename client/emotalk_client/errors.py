@@ -147,7 +147,7 @@ class MissingDecoder(UnreadableAudio, MissingExtra):
 
 
 class SessionEnded(EmoTalkError):
-    """A live session used after it was flushed, cancelled or closed."""
+    """A live session used after it was closed, or speech that was cancelled while it waited."""
 
 
 class ClientClosed(EmoTalkError):

@@ -27,6 +27,7 @@ from emotalk_contract.errors import (
 from emotalk_contract.options import Options
 from emotalk_contract.quoting import quoted
 from emotalk_contract.recipe import Recipe
+from emotalk_contract.regions import reach
 from emotalk_contract.timing import FPS, SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -76,9 +77,9 @@ class AnimateOptions(FaceOptions, total=False):
     overlap: float | None
     """Seconds that neighbouring windows share, before and after in the proportion that the served model needs.
 
-    None: what that model needs, and two frames more on each side for smoothing. 0: windows know nothing of their
-    neighbours' sound, and the two frames on each side of a cut are smoothed as a clip's first and last are; from 0.1 s
-    on, every kept frame has its neighbours.
+    None: what that model needs, and two frames more on each side for smoothing, and before as many as the filters of
+    ``region`` look back. 0: windows know nothing of their neighbours' sound, and the two frames on each side of a cut
+    are smoothed as a clip's first and last are; from 0.1 s on, every kept frame has its neighbours.
     """
 
 
@@ -106,10 +107,10 @@ class FaceSettings:
 
     def __post_init__(self) -> None:
         for name in ("emotions", "region", "gains", "offsets"):
-            object.__setattr__(self, name, _plain(getattr(self, name)))
+            object.__setattr__(self, name, _plain_amounts(getattr(self, name)))
         for name in ("emotion_transition", "emotion_strength"):
             object.__setattr__(self, name, _as_float(getattr(self, name)))
-        object.__setattr__(self, "emotion_keys", _plain_keys(self.emotion_keys))
+        object.__setattr__(self, "emotion_keys", plain_keys(self.emotion_keys))
         object.__setattr__(self, "seed", _integer(self.seed, InvalidOption, f"seed is {{}}; accepted: {_SEEDS}"))
         if not (is_number(self.level) and 0 <= self.level <= 1):  # NaN fails too
             raise LevelOutOfRange(f"level is {quoted(self.level)}; accepted: 0..1")
@@ -123,6 +124,11 @@ class FaceSettings:
     def options(self) -> Options:
         """Return the post-processing options."""
         return Options(**{f.name: getattr(self, f.name) for f in fields(Options)})
+
+    @property
+    def filtered_s(self) -> float:
+        """Seconds that the filters of regions look back."""
+        return 0.0 if self.raw else reach(self.region or {}) / FPS
 
     def inputs(self, recipe: Recipe) -> dict[str, NDArray[Any]]:
         """Return the tensors that go with every window to a model of ``recipe``, each with its batch axis.
@@ -168,8 +174,9 @@ class Settings(FaceSettings):
         """Return how windows lie for a model of ``recipe``.
 
         An overlap that was given is shared out as the model's own would be, and rounded up to the grid. The model's own
-        is its context, and, for frames that are to be smoothed, the two neighbours that smoothing looks at: these must
-        have their context too. It takes at most half of a window, so that short windows still move on.
+        is its context, and, for frames that are to be smoothed, the two neighbours that smoothing looks at, and as many
+        before as the filters of regions do: these must have their context too. It takes at most half of a window, so
+        that short windows still move on.
         """
         window = recipe.window_s if self.window is None else self.window
         before, after = recipe.context_before_s, recipe.look_ahead_s
@@ -178,6 +185,7 @@ class Settings(FaceSettings):
             return Layout.of_seconds(window, self.overlap * share, self.overlap * (1 - share))
         if self.smooth and not self.raw:
             before, after = before + SMOOTHING_S, after + SMOOTHING_S
+        before += self.filtered_s
         whole = Layout.of_seconds(window, 0, 0)
         wanted = grid_ceil(before), grid_ceil(after)
         most = whole.window / FPS / 2
@@ -238,17 +246,19 @@ def _integer(value: object, error: type[InvalidRequest], said: str) -> int:
     return operator.index(value)
 
 
-def _plain(values: Mapping[str, float] | None) -> dict[str, float]:
-    """Return ``values`` with NumPy's numbers as Python's, as JSON takes them; anything else is refused later."""
+def _plain_amounts(values: Mapping[str, float] | None) -> dict[str, float]:
+    """Return ``values`` by name with NumPy's numbers as Python's, as JSON takes them; others are refused later."""
+    if values is not None and not isinstance(values, Mapping):
+        return values
     return {name: _as_float(value) for name, value in (values or {}).items()}
 
 
-def _plain_keys(keys: Sequence[EmotionKey] | None) -> Sequence[EmotionKey]:
-    """Return ``keys``, likewise."""
+def plain_keys(keys: Sequence[EmotionKey] | None) -> Sequence[EmotionKey]:
+    """Return ``keys`` with NumPy's numbers as Python's, likewise."""
     if keys is None or isinstance(keys, str) or not isinstance(keys, Sequence):
         return keys or ()
     return tuple(
-        {**key, "time": _as_float(key["time"]), "emotions": _plain(key["emotions"])}
+        {**key, "time": _as_float(key["time"]), "emotions": _plain_amounts(key["emotions"])}
         if isinstance(key, Mapping) and isinstance(key.get("emotions"), Mapping) and "time" in key
         else key
         for key in keys

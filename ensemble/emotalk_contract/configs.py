@@ -171,7 +171,7 @@ def _signature(model: Model, widths: Widths, **head: Any) -> Message:
             "data_type": Enum(_TYPES[tensor.datatype]),
             "dims": list(shape(tensor, asdict(widths))),
         }
-        return message | {"optional": True} if tensor.optional else message
+        return message | {"optional": True} if tensor.optional and tensor in model.inputs else message
 
     return {
         "name": model.name,
@@ -271,7 +271,8 @@ def _live(manifest: Manifest, profile: Profile) -> Message:
 
 
 def _ensemble(manifest: Manifest) -> Message:
-    message = _signature(tensors.ENSEMBLE, manifest.widths, platform="ensemble")
+    served = pipeline(manifest.recipe)
+    message = _signature(served.ensemble, manifest.widths, platform="ensemble")
     message["ensemble_scheduling"] = {
         "step": [
             {
@@ -280,7 +281,7 @@ def _ensemble(manifest: Manifest) -> Message:
                 "input_map": [{"key": t.name, "value": t.name} for t in model.inputs],
                 "output_map": [{"key": t.name, "value": t.name} for t in model.outputs],
             }
-            for model in pipeline(manifest.recipe).steps
+            for model in served.steps
         ]
     }
     about = {"model": manifest.model, "precision": manifest.precision, "licence": manifest.licence}

@@ -16,6 +16,7 @@ only what :meth:`EmotionCurve.restricted` leaves.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,8 +48,7 @@ def check_keys(keys: Sequence[EmotionKey]) -> None:
         InvalidEmotionKey: one without a time or emotions, or with anything else.
         UnknownEmotion, EmotionOutOfRange: as of ``emotions``.
     """
-    if len(keys) > MAX_EMOTION_KEYS:
-        raise InvalidOption(f"emotion_keys has {len(keys)} keys; accepted: at most {MAX_EMOTION_KEYS}")
+    check_count(len(keys))
     for number, key in enumerate(keys):
         where = f"emotion_keys[{number}]"
         if not isinstance(key, Mapping) or set(key) != {"time", "emotions"} or not isinstance(key["emotions"], Mapping):
@@ -56,6 +56,12 @@ def check_keys(keys: Sequence[EmotionKey]) -> None:
         if not (is_number(key["time"]) and 0 <= key["time"] <= LATEST_S):  # NaN fails too
             raise InvalidEmotionKey(f"{where} has the time {quoted(key['time'])}; accepted: seconds, 0..{LATEST_S:.0f}")
         check_amounts(f"{where}.emotions", key["emotions"])
+
+
+def check_count(keys: int) -> None:
+    """Raise InvalidOption for more keys than a clip may have."""
+    if keys > MAX_EMOTION_KEYS:
+        raise InvalidOption(f"emotion_keys has {keys} keys; accepted: at most {MAX_EMOTION_KEYS}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,10 @@ class EmotionCurve:
         by_time = {float(key["time"]): key for key in keys}
         return cls(beginning, tuple(by_time[time] for time in sorted(by_time)), float(transition_s))
 
+    def with_keys(self, keys: Sequence[EmotionKey]) -> EmotionCurve:
+        """Return the curve with ``keys`` too, which count where there are such of the same time."""
+        return EmotionCurve.of(self.beginning, [*self.keys, *keys], self.transition_s)
+
     def at(self, first_frame: int, frames: int) -> NDArray[np.float64]:
         """Return the amounts in the frames from ``first_frame`` on, [frames, 10] in the order of the ten names."""
         time = np.arange(first_frame, first_frame + frames) / FPS
@@ -91,8 +101,7 @@ class EmotionCurve:
 
     def restricted(self, first_frame: int, end_frame: int) -> EmotionCurve:
         """Return the curve with the fewest keys that is the same in the frames ``first_frame .. end_frame - 1``."""
-        begin_s, end_s = first_frame / FPS, end_frame / FPS
-        done = sum(key["time"] + self.transition_s <= begin_s for key in self.keys)
+        done = bisect_right(self.keys, first_frame / FPS, key=lambda key: key["time"] + self.transition_s)
+        begun = bisect_left(self.keys, end_frame / FPS, key=lambda key: key["time"])
         beginning = self.keys[done - 1]["emotions"] if done else self.beginning
-        kept = tuple(key for key in self.keys[done:] if key["time"] < end_s)
-        return EmotionCurve(beginning, kept, self.transition_s)
+        return EmotionCurve(beginning, self.keys[done:begun], self.transition_s)

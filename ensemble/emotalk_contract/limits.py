@@ -33,8 +33,8 @@ MAX_GAIN = 1000.0
 
 MAX_OPTION_CHARACTERS = 2**16
 """Characters of an option that travels as JSON; all 52 names with full doubles are 3 kB."""
-MAX_EMOTION_KEYS = 3000
-"""Of one clip; five minutes with one every tenth of a second."""
+MAX_EMOTION_KEYS = 9000
+"""Of one clip; five minutes with one a frame."""
 MAX_EMOTION_KEYS_CHARACTERS = 2**20
 """As JSON; a key with ten full doubles is 0.3 kB."""
 DEFAULT_EMOTION_TRANSITION_S = 0.5

@@ -29,7 +29,7 @@ CLOSING = [INDEX[name] for name, gap in GAP_MM.items() if gap < 0]
 """Columns that bring them together."""
 
 PARTING = ("mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight")
-"""What parts the lips, and moves nothing else."""
+"""Blendshapes that part the lips, and move nothing else."""
 PARTING_MM = sum(GAP_MM[name] for name in PARTING)
 """Millimetres that they add together, at 1."""
 

@@ -2,7 +2,8 @@
 
 Rule that this module guards: **a step that would compute nothing is not there.** A recipe without emotions has no
 emotion encoder, and a first convolution that is normalised over the clip takes the clip's statistics. What callers send
-and get is the same for all (:data:`emotalk_contract.tensors.ENSEMBLE`).
+is the same for all (:data:`emotalk_contract.tensors.ENSEMBLE`), and so is what they get, but for EMOTIONS, which comes
+of a model that detects emotions.
 """
 
 from __future__ import annotations
@@ -30,6 +31,13 @@ class Pipeline:
         """The models that the ensemble runs; tensors of one name are joined."""
         return (self.preprocess, *self.graphs, tensors.POSTPROCESS)
 
+    @property
+    def ensemble(self) -> Model:
+        """The ensemble, with the outputs that its steps have."""
+        made = {tensor for model in self.steps for tensor in model.outputs}
+        outputs = tuple(tensor for tensor in tensors.ENSEMBLE.outputs if tensor in made)
+        return replace(tensors.ENSEMBLE, outputs=outputs)
+
 
 def pipeline(recipe: Recipe) -> Pipeline:
     """Return the steps that weights of ``recipe`` need."""
@@ -37,6 +45,8 @@ def pipeline(recipe: Recipe) -> Pipeline:
     if not recipe.emotional:
         preprocess = _without_emotions(preprocess)
         graphs = tuple(_without_emotions(model) for model in graphs if model.name not in OPTIONAL_STEPS)
+    if recipe.detected_emotions:
+        graphs = tuple(_detecting(model) if model.name == tensors.EMOTION_ENCODER.name else model for model in graphs)
     if recipe.normalisation == "patches":
         frontend, *others = graphs
         preprocess = replace(preprocess, outputs=(tensors.STATISTICS, *preprocess.outputs))
@@ -51,6 +61,10 @@ _EMOTIONAL = {
     tensors.EMOTION,
     tensors.LEVEL_CODE,
 }
+
+
+def _detecting(encoder: Model) -> Model:
+    return replace(encoder, outputs=(*encoder.outputs, tensors.EMOTIONS))
 
 
 def _without_emotions(model: Model) -> Model:

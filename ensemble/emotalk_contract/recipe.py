@@ -7,7 +7,8 @@ laid over features. That is their :class:`Recipe`; the generated configs carry i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -51,6 +52,26 @@ class ManifestError(ValueError):
     """A MANIFEST.json that is missing, is not JSON or lacks a field."""
 
 
+EMOTION_NAME = re.compile(r"[^\W_][\w .-]{0,63}")
+"""A detected emotion's name: letters of any script and digits, between them spaces, ``_``, ``.`` and ``-``."""
+
+
+def check_emotion_names(names: Sequence[str]) -> None:
+    """Check the names of the emotions that a network detects.
+
+    Raises:
+        ManifestError: one is not a name (:data:`EMOTION_NAME`), or there twice.
+    """
+    for name in names:
+        if not (isinstance(name, str) and EMOTION_NAME.fullmatch(name)):
+            raise ManifestError(
+                f"a detected emotion is called {quoted(name)}; accepted: at most 64 letters, digits, spaces, '_', '.' "
+                "and '-', the first a letter or digit"
+            )
+        if names.count(name) > 1:
+            raise ManifestError(f"two detected emotions are called {quoted(name)}; accepted: a name for each")
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """The preparation of a model's input and the overlap of its windows."""
@@ -76,6 +97,8 @@ class Recipe:
     emotional: bool = True
     """False where there are no emotions in the network: without an emotion encoder, LEVEL and EMOTION_AUDIO have no
     meaning and are refused."""
+    detected_emotions: tuple[str, ...] = ()
+    """Names of the emotions that the network tells apart in speech, in the order of EMOTIONS; none: it does not."""
     min_samples: int = MIN_SAMPLES
     """Samples of the shortest clip."""
     step_lead: int = 0
@@ -100,6 +123,12 @@ class Recipe:
             )
         if not 1 <= self.styles <= MAX_PERSONS:
             raise ManifestError(f"styles is {self.styles}; accepted: 1..{MAX_PERSONS}")
+        object.__setattr__(self, "detected_emotions", tuple(self.detected_emotions))  # JSON has lists
+        check_emotion_names(self.detected_emotions)
+        if self.detected_emotions and not self.emotional:
+            raise ManifestError(
+                f"a model without emotions detects {quoted(list(self.detected_emotions))}; accepted: none of them"
+            )
 
     @classmethod
     def from_strings(cls, parameters: Mapping[str, str]) -> Recipe:
@@ -117,6 +146,7 @@ class Recipe:
             levelled=parameters.get("levelled") == "True",
             styles=int(parameters.get("styles", PERSONS)),
             emotional=parameters.get("emotional", "True") == "True",
+            detected_emotions=tuple(filter(None, parameters.get("detected_emotions", "").split(","))),
             min_samples=int(parameters.get("min_samples", MIN_SAMPLES)),
             step_lead=int(parameters.get("step_lead", 0)),
             step_ahead=int(parameters.get("step_ahead", 0)),
@@ -137,7 +167,10 @@ class Recipe:
 
     def strings(self) -> dict[str, str]:
         """Return what :meth:`from_strings` reads."""
-        return {name: str(value) for name, value in asdict(self).items()}
+        values = asdict(self)
+        names = ",".join(values.pop("detected_emotions"))
+        strings = {name: str(value) for name, value in values.items()}
+        return strings | {"detected_emotions": names} if names else strings
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +184,8 @@ class Widths:
     styles: int = PERSONS
     statistics: int = 2
     """Of the clip: the length of CLIP_STATS."""
+    detected_emotions: int = 0
+    """The length of EMOTIONS; 0: the network does not detect emotions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +208,11 @@ class Manifest:
         if self.recipe.styles != self.widths.styles:
             raise ManifestError(
                 f"the recipe has {self.recipe.styles} styles, the widths say {self.widths.styles}; accepted: the same"
+            )
+        if len(self.recipe.detected_emotions) != self.widths.detected_emotions:
+            raise ManifestError(
+                f"the recipe names {len(self.recipe.detected_emotions)} emotions to detect, the widths say "
+                f"{self.widths.detected_emotions}; accepted: the same"
             )
 
     @classmethod

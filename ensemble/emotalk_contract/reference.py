@@ -9,6 +9,7 @@ from emotalk_contract import errors, limits, tensors
 from emotalk_contract.arkit import BLENDSHAPE_COUNT
 from emotalk_contract.emotions import ACTION_UNITS, EMOTIONS, Emotion
 from emotalk_contract.options import DESCRIPTIONS, Options
+from emotalk_contract.regions import FACE_PARAMETERS, MOST_REACH
 from emotalk_contract.tensors import Tensor
 from emotalk_contract.timing import FPS, GRID_FRAMES, GRID_SAMPLES, SAMPLE_RATE
 
@@ -32,6 +33,10 @@ def protocol() -> str:
     units = "\n".join(
         f"| {number} | {unit.name} | {', '.join(f'`{name}`' for name in (*unit.left, *unit.right))} |"
         for number, unit in ACTION_UNITS.items()
+    )
+    regions = "\n".join(
+        f"| `{name}` | {p.least:g}..{p.most:g} | {p.default:g} | {p.meaning or 'nothing here: accepted, and ignored'} |"
+        for name, p in FACE_PARAMETERS.items()
     )
     return f"""\
 <!-- Generated from emotalk_contract by `make configs`; do not edit. -->
@@ -74,6 +79,36 @@ not, and a lid raiser not in a blink: see `emotalk_contract.emotions`.
 | unit | | blendshapes |
 |---|---|---|
 {units}
+
+### Emotions over time
+
+`emotion_keys` lists moments and the emotions that hold from each of them until the next, in any order; of equal times
+the last one counts, and an emotion that is not named is 0. Before the first key it is `emotions`. A change is spread
+over the `emotion_transition` seconds T that follow its key's time t, by S(x) = 3x² - 2x³ with x = (now - t) / T,
+which begins at t and never before; with T = 0 it is a step. The amounts are a function of absolute time alone, so that
+a live stream, a window and the whole clip get the same. At most {limits.MAX_EMOTION_KEYS} keys and
+{limits.MAX_EMOTION_KEYS_CHARACTERS} characters; a window needs only those that are at work in it, and those before
+it as `emotions`.
+
+### Regions
+
+The parameters that Audio2Face calls `face_params`. Any finite number is accepted, and what lies outside the range
+counts as its nearer end. A parameter that is not given changes nothing, whatever Audio2Face's own default is.
+
+| name | range | default | meaning |
+|---|---|---|---|
+{regions}
+
+Upper and lower face meet at `faceMaskLevel`, on a scale on which each blendshape has a height: 0.32 the jaw, 0.40 the
+corners of the mouth, 0.58 the cheeks, 0.67 the nose, 0.72 the eyes, 0.81 the brows (`emotalk_contract.regions` has all,
+measured on the head that the client carries). Smoothing is a one-pole filter that looks back only, at most
+{MOST_REACH} frames; lids, gaze and tongue are not smoothed.
+
+### Order
+
+smoothing (`smooth`), blinks (`blink`), strengths of regions, emotions (with the strengths of their regions), smoothing
+of regions, lids' and lips' offsets, `gains`, `offsets`, `clamp`. So the weight is raw * gain + offset, as Audio2Face
+has it, with all else in "raw": a gain of 0 gives 0.
 
 ## Over HTTP
 

@@ -13,7 +13,7 @@ from typing import Literal
 from emotalk_contract.arkit import BLENDSHAPE_COUNT
 from emotalk_contract.limits import LEVELS
 
-DataType = Literal["FP32", "FP64", "INT32", "INT64", "UINT8"]
+DataType = Literal["FP32", "FP64", "INT16", "INT32", "INT64", "UINT8", "BYTES"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class Tensor:
     meaning: str
     """Unit, range and default, for people."""
     optional: bool = False
+    """Of an input: it may be left out. Of an output: not every model has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,14 @@ BLENDSHAPES = Tensor(
     "weights of the 52 ARKit blendshapes, names in ASCII order, 0..1 unless `clamp` is false",
 )
 TIMECODES = Tensor("TIMECODES", "FP64", ("frames",), "seconds: absolute frame / 30")
+EMOTIONS = Tensor(
+    "EMOTIONS",
+    "FP32",
+    ("detected_emotions",),
+    "the emotion that is heard: a probability for each of the recipe's `detected_emotions`, sum 1, over all frames; "
+    "left out by a model that detects none",
+    optional=True,
+)
 
 # Tensors of a live stream's steps -----------------------------------------------------------------
 
@@ -199,7 +208,7 @@ CONTENT_ENCODER = Model("wav2vec_content", (CONTENT_FEATURES, CONTENT_POSITIONS)
 EMOTION_ENCODER = Model("wav2vec_emotion", (EMOTION_FEATURES, EMOTION_POSITIONS, EMOTION_FRAME_POSITIONS), (EMOTION,))
 DECODER = Model("emotalk_decoder", (CONTENT, EMOTION, LEVEL_CODE, STYLE_CODE), (RAW_BLENDSHAPES,))
 POSTPROCESS = Model("emotalk_postprocess", (RAW_BLENDSHAPES, START_FRAME, TICKET), (BLENDSHAPES, TIMECODES))
-ENSEMBLE = Model("emotalk", PREPROCESS.inputs, POSTPROCESS.outputs)
+ENSEMBLE = Model("emotalk", PREPROCESS.inputs, (*POSTPROCESS.outputs, EMOTIONS))
 
 LIVE = Model(
     "emotalk_live",

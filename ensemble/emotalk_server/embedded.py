@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -15,6 +16,7 @@ from emotalk_contract import repository as repositories
 from emotalk_contract.configs import Profile
 from emotalk_server.errors import PortInUse, ServerStartError, StartCancelled
 from emotalk_server.folder import ServerFolder
+from emotalk_server.groups import DEFAULT_GROUPS, Group
 from emotalk_server.installation import find_triton
 from emotalk_server.ports import LOOPBACK, Ports, check_ports, free_ports, reachable
 from emotalk_server.process import ServerSettings, TritonProcess, check_repository
@@ -40,7 +42,10 @@ class EmbeddedServer:
         repository: a model repository; None: the bundled one.
         cache_bytes: memory in which Triton keeps what the encoders gave, so that the same speech at another level or
             in another style runs the decoder only; 0: none.
+        groups: of models to serve: ``core`` (the ensemble), ``live`` (steps of live streams), ``speech`` (text in).
+        voices: more voices for ``speech``: ``NAME=ENGINE:WHERE``, separated by ``;``.
         supervised: a thread watches all its processes, and starts Triton again when one of them dies or hangs.
+        trace_url: where Triton sends its spans (``http://host:4318/v1/traces``); None: nowhere.
 
     Raises (on entering):
         ServerStartError: the subclass says what keeps it from starting.
@@ -55,7 +60,10 @@ class EmbeddedServer:
         profile: Profile = "cpu",
         start_timeout_s: float = 600.0,
         cache_bytes: int = 0,
+        groups: Sequence[Group] = DEFAULT_GROUPS,
+        voices: str = "",
         supervised: bool = True,
+        trace_url: str | None = None,
     ) -> None:
         self._repository = Path(repository).resolve() if repository is not None else repositories.bundled()
         self._ports = ports
@@ -63,6 +71,9 @@ class EmbeddedServer:
         self._profile = profile
         self._start_timeout_s = start_timeout_s
         self._cache_bytes = cache_bytes
+        self._groups = tuple(groups)
+        self._voices = voices
+        self._trace_url = trace_url
         self._supervised = supervised
         self._lock = threading.RLock()
         """Held by whoever starts or stops Triton."""
@@ -103,7 +114,15 @@ class EmbeddedServer:
         for attempt in range(ATTEMPTS):
             ports = self._ports or free_ports(self._address)
             settings = ServerSettings(
-                self._repository, ports, self._address, self._profile, self._start_timeout_s, self._cache_bytes
+                self._repository,
+                ports,
+                self._address,
+                self._profile,
+                self._start_timeout_s,
+                self._cache_bytes,
+                self._groups,
+                self._voices,
+                self._trace_url,
             )
             try:
                 check_ports(ports, self._address)

@@ -38,8 +38,6 @@ DECODER_PREFIX = "transformer_decoder.layers.0."
 
 LEVEL_WIDTH = 32
 """Width of the level's and of the person's embedding in the released network."""
-EMOTION_CLASSES = 7
-"""Emotions that the checkpoint's classifier head tells apart (not used here)."""
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Names under which training scripts keep the state_dict beside optimiser state."""
@@ -51,14 +49,9 @@ _WEIGHT_NORM = {
 }
 """The newer spelling of weight norm, and the released one."""
 _UNNEEDED = re.compile(
-    "|".join(
-        (
-            rf"({re.escape(CONTENT_PREFIX)}|{re.escape(EMOTION_PREFIX)})(masked_spec_embed|lm_head\.(weight|bias))",
-            re.escape(CLASSIFIER_PREFIX) + r"(dense|out_proj)\.(weight|bias)",
-        )
-    )
+    "|".join((rf"({re.escape(CONTENT_PREFIX)}|{re.escape(EMOTION_PREFIX)})(masked_spec_embed|lm_head\.(weight|bias))",))
 )
-"""Parts of the released checkpoint that no output depends on: pre-training leftovers and the 7-way emotion head."""
+"""Parts of the released checkpoint that no output depends on: leftovers of the pre-training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +107,8 @@ class NetworkSize:
     decoder_feed_forward: int
     attention_heads: int
     """Heads of both encoders (16): the one size that no tensor's shape shows."""
+    emotions: int = 0
+    """Emotions that the classifier head tells apart (7); 0: the checkpoint is without that head."""
 
 
 def open_checkpoint(path: Path) -> CheckpointFile:
@@ -261,7 +256,7 @@ def _identical_frontends(state: Mapping[str, Tensor]) -> bool:
 
 
 _RELEASED_TRUNK = TrunkSize(512, 1024, 24, 4096, 128, 64)
-_RELEASED = NetworkSize(_RELEASED_TRUNK, _RELEASED_TRUNK, 512, 256, LEVEL_WIDTH, LEVEL_WIDTH, 832, 832, 16)
+_RELEASED = NetworkSize(_RELEASED_TRUNK, _RELEASED_TRUNK, 512, 256, LEVEL_WIDTH, LEVEL_WIDTH, 832, 832, 16, 7)
 """The size taken where its tensor is missing, so that the rest can still be checked and named."""
 
 
@@ -285,6 +280,7 @@ def _infer(state: Mapping[str, Tensor], attention_heads: int) -> NetworkSize:
         )
 
     content = trunk(CONTENT_PREFIX, _RELEASED_TRUNK)
+    classified = any(key.startswith(CLASSIFIER_PREFIX) for key in state)
     return NetworkSize(
         content=content,
         emotion=trunk(EMOTION_PREFIX, content),
@@ -295,6 +291,7 @@ def _infer(state: Mapping[str, Tensor], attention_heads: int) -> NetworkSize:
         decoder=axis("bs_map_r.weight", 1, _RELEASED.decoder),
         decoder_feed_forward=axis(DECODER_PREFIX + "linear1.weight", 0, _RELEASED.decoder_feed_forward),
         attention_heads=attention_heads,
+        emotions=axis(f"{CLASSIFIER_PREFIX}out_proj.weight", 0, _RELEASED.emotions) if classified else 0,
     )
 
 
@@ -346,4 +343,7 @@ def expected_shapes(size: NetworkSize) -> dict[str, tuple[int, ...]]:
     for i in (1, 2, 3):
         norm(f"{DECODER_PREFIX}norm{i}", width)
     linear("bs_map_r", width, BLENDSHAPE_COUNT)
+    if size.emotions:
+        linear(f"{CLASSIFIER_PREFIX}dense", size.emotion.hidden, size.emotion.hidden)
+        linear(f"{CLASSIFIER_PREFIX}out_proj", size.emotion.hidden, size.emotions)
     return shapes

@@ -64,6 +64,14 @@ def run(
         list[Path] | None,
         typer.Option(help="Speech by which int8 is fitted and judged; several times. Default: the sample voice."),
     ] = None,
+    emotion_names: Annotated[
+        str | None,
+        typer.Option(
+            help="Names of the emotions that EmoTalk detects, in the order of its outputs: a,b,… Default: emotion_0 to "
+            "emotion_6, for the checkpoint does not name them.",
+            show_default=False,
+        ),
+    ] = None,
     tensorrt: Annotated[
         bool, typer.Option("--tensorrt", help="Also build TensorRT plans, with trtexec or polygraphy.")
     ] = False,
@@ -93,6 +101,7 @@ def run(
                 precision=precision,  # type: ignore[arg-type]  # checked by _precision
                 tensorrt=tensorrt,
                 calibration=calibration or (),
+                emotion_names=[name.strip() for name in emotion_names.split(",")] if emotion_names else (),
                 progress=progress,
             )
     except ExportError as error:

@@ -18,6 +18,7 @@
     │   ├── NotARepository           a folder with other things in it, which an export must not replace
     │   └── RepositoryNotWritable    a place where nothing can be written
     ├── UnsupportedPrecision         weights that are not made for the asked precision
+    ├── InvalidEmotionNames      names for detected emotions that are not as many as there are, or not names
     ├── CalibrationUnreadable        a file given as speech that is not speech
     ├── GraphExportFailed            torch could not write a module as ONNX
     ├── ValidationError
@@ -110,6 +111,10 @@ class RepositoryNotWritable(RepositoryError):
 
 class UnsupportedPrecision(ExportError):
     """These weights are not exported in the asked precision."""
+
+
+class InvalidEmotionNames(ExportError):
+    """Names for detected emotions that are not as many as the checkpoint has, or not names."""
 
 
 class CalibrationUnreadable(ExportError):

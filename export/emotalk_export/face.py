@@ -7,7 +7,7 @@ own compact face.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
@@ -17,11 +17,12 @@ from torch import nn
 from emotalk_contract import tensors
 from emotalk_contract.clip_statistics import statistics_width
 from emotalk_contract.live_steps import StepReach
-from emotalk_contract.recipe import ManifestError, Precision, Recipe, Widths
+from emotalk_contract.quoting import quoted
+from emotalk_contract.recipe import ManifestError, Precision, Recipe, Widths, check_emotion_names
 from emotalk_contract.tensors import Model
 from emotalk_contract.timing import FEATURE_SPAN, SAMPLE_RATE
 from emotalk_export.checkpoint import CONTENT_PREFIX, CheckpointFile, open_checkpoint, read_emotalk, unwrapped
-from emotalk_export.errors import AnotherNetwork, NotACheckpoint
+from emotalk_export.errors import AnotherNetwork, InvalidEmotionNames, NotACheckpoint
 from emotalk_export.lam import LamContent, LamDecoder, LamFrontend
 from emotalk_export.lam_checkpoint import ENCODER as LAM_ENCODER
 from emotalk_export.lam_checkpoint import PREFIX as LAM_PREFIX
@@ -67,6 +68,10 @@ class Face(Protocol):
         """In what they can be exported."""
 
     @property
+    def further_speeds(self) -> tuple[float, ...]:
+        """Speeds at which int8 hears its speech once more: weights that are fitted to it need more than a few clips."""
+
+    @property
     def facts(self) -> Mapping[str, Any]:
         """Further facts for the manifest: plain JSON."""
 
@@ -86,12 +91,14 @@ class EmoTalkFace:
     """Weights in EmoTalk's released layout."""
 
     precisions: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+    further_speeds: tuple[float, ...] = ()
 
-    def __init__(self, file: CheckpointFile, attention_heads: int) -> None:
+    def __init__(self, file: CheckpointFile, attention_heads: int, emotion_names: Sequence[str] = ()) -> None:
         """Check ``file``; see :func:`emotalk_export.checkpoint.read_emotalk` for the errors."""
         self.file = file
         self.checkpoint = read_emotalk(file, attention_heads)
-        self.recipe = Recipe()
+        names = _emotion_names(self.checkpoint.size.emotions, emotion_names)
+        self.recipe = Recipe(detected_emotions=names)
         self.description = f"EmoTalk (user's checkpoint {file.sha256[:12]})"
         size = self.checkpoint.size
         self.widths = Widths(
@@ -99,6 +106,7 @@ class EmoTalkFace:
             emotion_features=size.emotion.conv,
             content=size.content.hidden,
             emotion=size.emotion.hidden,
+            detected_emotions=len(names),
         )
         self.encoders_alike = size.content == size.emotion
 
@@ -117,7 +125,7 @@ class EmoTalkFace:
         modules: dict[str, Callable[[], nn.Module]] = {
             tensors.FRONTEND.name: lambda: Frontend(state, self.checkpoint.identical_frontends),
             tensors.CONTENT_ENCODER.name: lambda: Content(state, size),
-            tensors.EMOTION_ENCODER.name: lambda: Emotion(state, size),
+            tensors.EMOTION_ENCODER.name: lambda: Emotion(state, size, tensors.EMOTIONS in model.outputs),
             tensors.DECODER.name: lambda: Decoder(state),
         }
         return modules[model.name]().eval()
@@ -127,10 +135,27 @@ class EmoTalkFace:
         return
 
 
+def _emotion_names(count: int, given: Sequence[str]) -> tuple[str, ...]:
+    """The names of the ``count`` emotions that a checkpoint detects; without any ``given``, numbers.
+
+    Raises:
+        InvalidEmotionNames: there are not as many, or one is not a name.
+    """
+    if given and len(given) != count:
+        accepted = f"{count} names, or none" if count else "none, for the checkpoint detects no emotions"
+        raise InvalidEmotionNames(f"{len(given)} emotions are named: {quoted(list(given))}; accepted: {accepted}")
+    try:
+        check_emotion_names(given)
+    except ManifestError as error:
+        raise InvalidEmotionNames(str(error)) from error
+    return tuple(given) or tuple(f"emotion_{number}" for number in range(count))
+
+
 class CompactFaceModel:
     """This project's own small face model."""
 
     precisions: tuple[Precision, ...] = ("fp32",)
+    further_speeds: tuple[float, ...] = ()
     encoders_alike = False
 
     def __init__(self, file: CheckpointFile) -> None:
@@ -204,6 +229,7 @@ class LamFace:
     """Weights in LAM-A2E's released layout: Apache-2.0, as their authors say."""
 
     precisions: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+    further_speeds: tuple[float, ...] = (0.83, 1.18)
     encoders_alike = False
 
     def __init__(self, file: CheckpointFile, attention_heads: int | None) -> None:
@@ -249,19 +275,23 @@ class LamFace:
         return
 
 
-def open_face(path: Path, attention_heads: int | None = None, layout: Layout = "emotalk") -> Face:
+def open_face(
+    path: Path, attention_heads: int | None = None, layout: Layout = "emotalk", emotion_names: Sequence[str] = ()
+) -> Face:
     """The weights in the checkpoint ``path``.
 
     Args:
         path: a checkpoint file, or the archive that it came in.
         attention_heads: heads of the encoders, which no tensor shows; None: as in the released network.
         layout: whose released weights they are; ``emotalk`` may be one of this project's compact faces, too.
+        emotion_names: of the emotions that it detects, in the order of its outputs; none: ``emotion_0`` and so on.
 
     Raises:
         CheckpointError: the subclass that says what is wrong with the file.
     """
     file = open_checkpoint(path)
     if layout == "emotalk" and file.format == COMPACT_FORMAT:
+        _emotion_names(0, emotion_names)
         return CompactFaceModel(file)
     if file.format not in (None, COMPACT_FORMAT):
         raise NotACheckpoint(f"{path} has format {file.format!r}; accepted: {COMPACT_FORMAT!r} or a plain state_dict")
@@ -269,8 +299,9 @@ def open_face(path: Path, attention_heads: int | None = None, layout: Layout = "
     if found not in (None, layout):
         raise AnotherNetwork(f"{path} holds {_FOUND[found]}; accepted: {_WANTED[layout]}")
     if layout == "lam":
+        _emotion_names(0, emotion_names)
         return LamFace(file, attention_heads)
-    return EmoTalkFace(file, HEADS if attention_heads is None else attention_heads)
+    return EmoTalkFace(file, HEADS if attention_heads is None else attention_heads, emotion_names)
 
 
 def told_apart(file: CheckpointFile) -> Layout | Literal["compact", "wav2vec2"] | None:

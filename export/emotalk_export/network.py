@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from emotalk_contract.timing import CONV_STRIDES, FPS
 from emotalk_export.checkpoint import (
+    CLASSIFIER_PREFIX,
     CONTENT_PREFIX,
     DECODER_PREFIX,
     EMOTION_PREFIX,
@@ -177,16 +178,38 @@ class Content(nn.Module):
         return result
 
 
-class Emotion(nn.Module):
-    """``wav2vec_emotion``: how it is said. The transformer runs on its own time axis, which is then laid on frames."""
+class Classifier(nn.Module):
+    """The emotion that is heard: ``softmax(out_proj(tanh(dense(mean over frames))))``, wav2vec 2.0's usual head."""
 
-    def __init__(self, state: State, size: NetworkSize) -> None:
+    def __init__(self, state: State) -> None:
+        super().__init__()
+        self.dense = Linear.of(state, f"{CLASSIFIER_PREFIX}dense")
+        self.out = Linear.of(state, f"{CLASSIFIER_PREFIX}out_proj")
+
+    def forward(self, emotion: Tensor) -> Tensor:
+        """EMOTION [B, F, hidden] to EMOTIONS [B, emotions], probabilities."""
+        hidden = torch.tanh(self.dense(emotion.mean(1)).float())
+        return torch.softmax(self.out(hidden).float(), -1)
+
+
+class Emotion(nn.Module):
+    """``wav2vec_emotion``: how it is said. The transformer runs on its own time axis, which is then laid on frames.
+
+    ``classified``: with the classifier, for a checkpoint that has one.
+    """
+
+    def __init__(self, state: State, size: NetworkSize, classified: bool = False) -> None:
         super().__init__()
         self.trunk = Trunk(state, EMOTION_PREFIX, size.emotion, size.attention_heads)
+        self.classifier = Classifier(state) if classified else None
 
-    def forward(self, features: Tensor, positions: Tensor, frame_positions: Tensor) -> Tensor:
-        """EMOTION_FEATURES [B, T, C], its positions [B, E] and [B, F] to EMOTION [B, F, hidden]."""
-        return lerp(self.trunk(lerp(features, positions)), frame_positions)
+    def forward(self, features: Tensor, positions: Tensor, frame_positions: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """EMOTION_FEATURES [B, T, C], its positions [B, E] and [B, F] to EMOTION [B, F, hidden].
+
+        With a classifier, EMOTIONS [B, emotions] too.
+        """
+        emotion = lerp(self.trunk(lerp(features, positions)), frame_positions)
+        return emotion if self.classifier is None else (emotion, self.classifier(emotion))
 
 
 class Decoder(nn.Module):

@@ -57,6 +57,44 @@ def test_options_reach_the_server(served, speech, tmp_path):
     assert served.sent[-1][1] == {"raw": True}
 
 
+@pytest.mark.parametrize("command", ["animate", "live"])
+def test_face_parameters_and_emotions_over_time_reach_the_server(served, speech, tmp_path, command):
+    keys = tmp_path / "keys.json"
+    keys.write_text('[{"time": 0.4, "emotions": {"joy": 1}}, {"time": 7, "emotions": {"anger": 1}}]')
+    arguments = ["--emotion", "fear=0.5", "--emotion-keys", keys, "--emotion-transition", "0.1"]
+    arguments += ["--emotion-strength", "0.8", "--region", "upperFaceStrength=1.5", "--region", "lipOpenOffset=-0.3"]
+    assert run(command, speech, "-o", tmp_path / "face.npy", *arguments).exit_code == 0
+    assert served.sent[0][1] == {
+        "emotions": '{"fear": 0.5}',
+        "emotion_keys": '[{"time": 0.4, "emotions": {"joy": 1.0}}]',
+        "emotion_transition": 0.1,
+        "emotion_strength": 0.8,
+        "region": '{"upperFaceStrength": 1.5, "lipOpenOffset": -0.3}',
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot be read"),
+        (b"\xff\xfe", "cannot be read"),
+        (b"[", "is not JSON"),
+        (b"{}", "a JSON list"),
+        (b'[{"time": -1, "emotions": {}}]', "has the time -1"),
+        (b"[" * (2**20 + 1), "characters; accepted: at most"),
+    ],
+)
+@pytest.mark.parametrize("command", ["animate", "live"])
+def test_a_file_of_keys_that_cannot_be_used_is_refused(served, speech, tmp_path, command, content, words):
+    keys = tmp_path / "keys.json"
+    if content is not None:
+        keys.write_bytes(content)
+    result = run(command, speech, "-o", tmp_path / "face.npy", "--emotion-keys", keys)
+    assert result.exit_code == 2
+    assert words in " ".join(result.stderr.replace("│", " ").split())
+    assert served.sent == []
+
+
 def test_files_at_another_rate(served, speech, tmp_path):
     assert run("animate", speech, "-o", tmp_path / "out", "--format", "npy,glb,jsonl", "--fps", "60").exit_code == 0
     assert np.load(tmp_path / "out" / "speech.npy").shape == (60, 52)
@@ -103,6 +141,9 @@ def test_several_files_need_a_folder(served, speech, tmp_path):
         (["-o", "face.npy", "--gain", "jaw=1"], "UnknownBlendshape"),
         (["-o", "face.npy", "--fps", "0"], "InvalidRate: fps is 0.0; accepted: 1..240"),
         (["-o", "face.npy", "--emotion", "bliss=1"], "UnknownEmotion: emotions names 'bliss'; accepted: amazement"),
+        (["-o", "face.npy", "--region", "chin=1"], "UnknownFaceParameter: region names 'chin'; accepted: skinStrength"),
+        (["-o", "face.npy", "--region", "skinStrength=nan"], "InvalidOption: region['skinStrength'] is nan; accepted"),
+        (["-o", "face.npy", "--emotion-strength", "9"], "InvalidOption: emotion_strength is 9.0; accepted: 0..2"),
         (["-o", "face.npy", "--emotion", "joy=2"], "EmotionOutOfRange: emotions['joy'] is 2.0; accepted: 0..1"),
     ],
 )

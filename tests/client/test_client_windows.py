@@ -38,6 +38,18 @@ def test_windows_are_the_whole_smoothed_and_with_its_blinks(client, long_speech,
     np.testing.assert_allclose(face.weights, whole, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("window", [7.3, 25.0])
+def test_windows_are_the_whole_with_filtered_regions_and_emotions_over_time(client, long_speech, window):
+    options = {
+        "region": {"upperFaceSmoothing": 0.1, "lowerFaceSmoothing": 0.02, "upperFaceStrength": 1.5},
+        "emotion_keys": [{"time": n * 1.7, "emotions": {"joy": n % 2, "fear": n % 3 / 2}} for n in range(20)],
+        "emotion_transition": 2.5,
+    }
+    whole = client.animate(long_speech, sample_rate=RATE, window=60.0, **options)
+    face = client.animate(long_speech, sample_rate=RATE, window=window, **options)
+    np.testing.assert_allclose(face.weights, whole.weights, rtol=0, atol=1e-4)
+
+
 def test_without_overlap_they_are_not(client, long_speech, whole):
     """Or the test above could not fail."""
     face = client.animate(long_speech, sample_rate=RATE, window=5.0, overlap=0.0)

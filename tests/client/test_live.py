@@ -2,17 +2,19 @@
 
 import asyncio
 import inspect
+import itertools
 import math
 import random
 from dataclasses import fields
 
 import numpy as np
 import pytest
-from fake import PARAMETERS, FakeTransport, client
+from fake import PARAMETERS, STREAMING, FakeTransport, client
 from virtual import GUARD_S, steps, until, virtual
 
 from emotalk_client import (
     AsyncLiveSession,
+    Cancelled,
     ClientClosed,
     EmoTalkClient,
     InvalidAudio,
@@ -28,8 +30,8 @@ from emotalk_client.errors import DeadlineExceeded, UnexpectedResponse
 from emotalk_client.faces.animation import Frame
 from emotalk_client.live.audio import PRIOR_S, PRIOR_VARIANCE
 from emotalk_client.live.fade import ShownFrames
-from emotalk_client.live.session import LATE_S, PIECE_S
 from emotalk_client.live.settings import LONGEST_FADE_S, LiveSettings
+from emotalk_client.live.utterance import LATE_S, PIECE_S
 from emotalk_contract import errors
 from emotalk_contract.recipe import Recipe
 from emotalk_contract.timing import FPS, frame_count
@@ -159,7 +161,7 @@ async def test_a_slow_server_gets_few_windows_and_makes_push_wait():
         status = session.status
         assert not talking.done()
         assert 5.0 <= status.backlog_s <= 5.0 + usual + PIECE_S
-        assert session._audio.tail.held < 20 * RATE
+        assert session._utterance._audio.tail.held < 20 * RATE
         assert status.late
         gate.events[turn + 1].set()
     gate.open()
@@ -215,9 +217,9 @@ async def test_what_stays_wrong_ends_the_session_after_the_frames_that_were_ther
         with pytest.raises(type(failure)):
             await again
     assert len(transport.sent) == 4
-    assert await session.cancel() == []
-    with pytest.raises(SessionEnded):
-        await session.push(speech(1))
+    assert (await session.cancel()).fade == []
+    transport.script = {}
+    check(await speak(session, speech(RATE), 1_600), 30)  # the next utterance, of a server that is well again
 
 
 async def test_a_flush_that_cannot_be_complete_says_so_and_loses_no_frame():
@@ -238,7 +240,7 @@ async def test_the_frames_that_were_there_are_pushed_out_before_the_error():
     maker, _ = client({1: ServerError("broken")})
     session = maker.live(sample_rate=RATE)
     await session.feed(speech(RATE))
-    await until(lambda: session._error is not None)
+    await until(lambda: session._utterance._error is not None)
     assert await session.push(speech(RATE))
     with pytest.raises(ServerError, match="broken"):
         await session.push(speech(RATE))
@@ -259,7 +261,7 @@ async def test_a_server_that_stays_away_is_an_error_after_the_deadline():
 @virtual
 async def test_an_answer_that_never_comes_is_an_error_after_the_deadline(monkeypatch):
     """Even where the transport itself keeps no deadline, as the fake does not."""
-    monkeypatch.setattr("emotalk_client.live.session.OVERRUN_S", 0.05)
+    monkeypatch.setattr("emotalk_client.live.utterance.OVERRUN_S", 0.05)
     maker, transport = client({3: 60})
     session = maker.live(sample_rate=RATE, timeout_s=0.1)
     now = asyncio.get_running_loop().time
@@ -349,7 +351,10 @@ async def test_cancel_stops_at_once_and_fades_to_rest():
     await session.feed(speech(RATE))
     await until(lambda: transport.flying == 1)
     sent = len(transport.sent)
-    fade = await asyncio.wait_for(session.cancel(fade_s=0.25), GUARD_S)
+    answer = await asyncio.wait_for(session.cancel(fade_s=0.25), GUARD_S)
+    fade = answer.fade
+    assert (answer.utterance, answer.frames, answer.kept) == (1, len(frames), len(frames))
+    assert answer.position_s == len(frames) / 30
     assert (transport.flying, transport.cancelled) == (0, 1)
     last = frames[-1]
     assert indices(fade) == list(range(last.index + 1, last.index + 1 + math.ceil(0.25 * FPS)))
@@ -362,7 +367,7 @@ async def test_cancel_stops_at_once_and_fades_to_rest():
     gate.open()
     await steps()
     assert len(transport.sent) == sent
-    assert await session.cancel(fade_s=0.25) == []  # at rest already
+    assert (await session.cancel(fade_s=0.25)).fade == []  # at rest already
     assert await session.receive() == []
 
 
@@ -372,10 +377,12 @@ async def test_a_fade_goes_on_from_the_frame_that_was_played():
     frames = await session.push(speech(2 * RATE))
     while len(frames) < 20:
         frames += await asyncio.wait_for(session.receive(), GUARD_S)
-    fade = await session.cancel(fade_s=0.1, played_frame=7)
+    answer = await session.cancel(fade_s=0.1, played_frame=7)
+    fade = answer.fade
+    assert (answer.frames, answer.kept, answer.position_s) == (len(frames), 8, 8 / 30)
     assert indices(fade) == [8, 9, 10]
     np.testing.assert_allclose([frame.weights[0] for frame in fade], 7 * np.array([0.75, 0.25, 0]), atol=1e-5)
-    assert await session.cancel(fade_s=0.1, played_frame=9) == []  # at rest already
+    assert (await session.cancel(fade_s=0.1, played_frame=9)).fade == []  # at rest already
 
 
 async def test_a_fade_starts_at_the_frame_before_one_that_was_left_out_or_is_forgotten(monkeypatch):
@@ -425,12 +432,13 @@ async def test_an_end_does_not_wait_for_what_cannot_be_cancelled(end):
 
 async def test_cancel_without_a_face_or_a_fade_gives_nothing():
     maker, _ = client()
-    assert await maker.live(sample_rate=RATE).cancel(fade_s=1) == []
+    answer = await maker.live(sample_rate=RATE).cancel(fade_s=1)
+    assert answer == Cancelled(utterance=0, frames=0, kept=0, fade=[])
     session = maker.live(sample_rate=RATE)
     await session.push(speech(RATE))
     await session.receive()
-    assert await session.cancel() == []
-    assert len(await session.cancel(fade_s=0.1)) == 3
+    assert (await session.cancel()).fade == []
+    assert len((await session.cancel(fade_s=0.1)).fade) == 3
 
 
 @pytest.mark.parametrize("fade_s", [-1, math.nan, math.inf, LONGEST_FADE_S + 1, "long", None, True])
@@ -443,22 +451,177 @@ async def test_a_fade_that_cannot_be_is_refused_and_the_session_goes_on(fade_s):
     check(frames + await session.flush(), 30)
 
 
-@pytest.mark.parametrize("end", ["flush", "cancel", "close", "finish"])
-async def test_after_its_end_a_session_says_so(end):
+async def test_after_its_end_a_session_says_so():
     maker, transport = client()
     session = maker.live(sample_rate=RATE)
     await session.push(speech(RATE))
-    await getattr(session, end)()
-    sent = len(transport.sent) if end != "finish" else None
-    for call in (session.push(speech(1)), session.feed(speech(0)), session.flush(), session.finish()):
-        with pytest.raises(SessionEnded, match={"flush": "flushed", "cancel": "cancelled"}.get(end, "closed|flushed")):
-            await call
-    frames = []
-    while more := await asyncio.wait_for(session.receive(), GUARD_S):
-        frames += more
-    assert not frames or end in ("finish", "close")
     await session.close()
-    assert sent in (None, len(transport.sent))
+    sent = len(transport.sent)
+    calls = session.push(speech(1)), session.feed(speech(0)), session.flush(), session.finish(), session.begun()
+    for call in calls:
+        with pytest.raises(SessionEnded, match="closed"):
+            await call
+    while await asyncio.wait_for(session.receive(), GUARD_S):
+        pass
+    await session.close()
+    assert len(transport.sent) == sent
+
+
+async def test_while_frames_of_a_finished_utterance_are_left_a_caller_of_push_is_told():
+    maker, _ = client()
+    session = maker.live(sample_rate=RATE)
+    frames = await session.push(speech(RATE))
+    await session.finish()
+    for call in (session.push(speech(1)), session.flush(), session.finish()):
+        with pytest.raises(SessionEnded, match=r"receive the rest of its frames"):
+            await call
+    check(frames + await collect(session), 30)
+    check(await speak(session, speech(RATE), 1_600), 30)
+
+
+@pytest.mark.parametrize("end", ["flush", "cancel", "finish"])
+@pytest.mark.parametrize("way", [PARAMETERS, STREAMING], ids=["windows", "steps"])
+async def test_the_same_session_takes_the_next_utterance(end, way):
+    """Each as of a session of its own: nothing of one is heard in the next."""
+    maker, transport = client(parameters=way)
+
+    async def uttered(session, number):
+        transport.sent.clear()
+        transport.heard = {}
+        clip = speech(44_100 * number + 77, number)
+        frames = await session.push(clip)
+        if end == "cancel" and number < 3:
+            frames = frames or await asyncio.wait_for(session.receive(), GUARD_S)
+            assert (await session.cancel()).utterance == number
+            return None
+        if end == "finish":
+            await session.finish()
+            frames += await asyncio.wait_for(collect(session), GUARD_S)
+        else:
+            frames += await session.flush()
+        check(frames, 30 * number + 1)
+        return [[value.tobytes() for value in inputs.values()] for inputs, _ in transport.sent]
+
+    session = maker.live(sample_rate=44_100)
+    for number in (1, 2, 3):
+        sent = await uttered(session, number)
+        assert session.status.utterance == number
+        if sent is not None:
+            assert sent == await uttered(maker.live(sample_rate=44_100), number)
+
+
+async def test_a_listener_hears_one_utterance_after_the_other():
+    maker, _ = client()
+    session = maker.live(sample_rate=RATE)
+    heard_of = {}
+
+    async def listen():
+        while True:
+            number = await session.begun()
+            heard_of[number] = await collect(session)
+
+    listening = asyncio.create_task(listen())
+    for number in range(1, 5):
+        await session.feed(speech(1_600 * number))  # waits for the listener
+        await session.finish()
+    await until(lambda: len(heard_of) == 4)
+    for number, frames in heard_of.items():
+        check(frames, 3 * number)
+    await session.close()
+    with pytest.raises(SessionEnded, match="closed"):
+        await asyncio.wait_for(listening, GUARD_S)
+
+
+async def test_speech_that_waits_while_cancel_comes_is_not_heard_after_it():
+    gate = Gate(first=1)
+    maker, transport = client(gate)
+    session = maker.live(sample_rate=RATE, backlog=1.0)
+    waiting = [asyncio.create_task(session.feed(speech(5 * RATE))) for _ in range(3)]
+    await until(lambda: session.status.backlog_s > 1 and transport.flying)
+    await session.cancel()
+    for task in waiting:
+        with pytest.raises(SessionEnded, match="cancelled"):
+            await asyncio.wait_for(task, GUARD_S)
+    gate.open()
+    check(await speak(session, speech(RATE), 1_600), 30)
+    assert session.status.utterance == 2
+
+
+async def test_a_cut_counts_in_the_newest_utterance_that_was_seen():
+    gate = Gate()
+    maker, transport = client()
+    session = maker.live(sample_rate=RATE)
+    check(await speak(session, speech(2 * RATE), 1_600), 60)
+    transport.script = gate
+    await session.feed(speech(RATE, 1))  # of which no frame has come
+    await until(lambda: transport.flying)
+    answer = await session.cancel(fade_s=0.1, played_frame=20)
+    assert (answer.utterance, answer.frames, answer.kept, indices(answer.fade)) == (1, 60, 21, [21, 22, 23])
+    assert answer.position_s == pytest.approx(0.7)
+    gate.open()
+
+
+@pytest.mark.parametrize("way", [PARAMETERS, STREAMING], ids=["windows", "steps"])
+@pytest.mark.parametrize("samples", [1, 1_599, 16_000, 40_001])
+@pytest.mark.parametrize("audio", [False, True])
+async def test_after_the_end_the_face_goes_to_rest_where_it_is_asked_to(way, samples, audio):
+    maker, _ = client(parameters=way)
+    session = maker.live(sample_rate=RATE, audio=audio)
+    total = frame_count(samples)
+    for fade_s, steps_to_rest in ((0.3, 9), (0.0, 0), (0.05, 2)):
+        await session.feed(speech(samples))
+        await session.finish(fade_s)
+        frames = await collect(session)
+        assert indices(frames) == list(range(total + steps_to_rest))
+        check(frames[:total], total)
+        assert (session.status.frames, session.status.faded) == (total, steps_to_rest)
+        fade = [frame.weights[0] for frame in frames[total - 1 :]]
+        assert all(before > after for before, after in itertools.pairwise(fade)) or total == 1
+        assert not (steps_to_rest and frames[-1].weights.any())
+        sizes = [len(frame.audio) // 2 if audio else frame.audio for frame in frames]
+        assert sizes == [
+            (index + 1) * RATE // 30 - index * RATE // 30 if audio else None for index in range(total + steps_to_rest)
+        ]
+
+
+async def test_without_speech_there_is_nothing_to_go_to_rest_from():
+    maker, _ = client()
+    session = maker.live(sample_rate=RATE)
+    assert await session.flush(fade_s=1.0) == []
+    with pytest.raises(errors.InvalidOption, match=r"fade_s is 11; accepted: 0\.\.10 seconds"):
+        await session.finish(11)
+
+
+@pytest.mark.parametrize("way", [PARAMETERS, STREAMING], ids=["windows", "steps"])
+@pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 24_000, 44_100, 48_000])
+@pytest.mark.parametrize("channels", [1, 2])
+async def test_frames_come_with_the_sound_of_their_time(way, rate, channels):
+    maker, _ = client(parameters=way)
+    session = maker.live(sample_rate=rate, audio=True)
+    for seconds in (2.03, 0.5):
+        clip = np.random.default_rng(1).integers(-20_000, 20_000, (round(seconds * rate), channels), np.int16)
+        clip[:, 1:] = clip[:, :1] // 2
+        frames = await speak(session, clip if channels > 1 else clip[:, 0], 777)
+        sounds = [np.frombuffer(frame.audio, "<i2") for frame in frames]
+        for frame, sound in zip(frames, sounds, strict=True):
+            assert len(sound) == (frame.index + 1) * rate // 30 - frame.index * rate // 30
+        whole = np.concatenate(sounds)
+        np.testing.assert_array_equal(whole[: len(clip)], np.rint(clip.mean(axis=1)))
+        assert not whole[len(clip) :].any()
+
+
+async def test_a_fade_is_silent_for_as_long_as_it_takes():
+    maker, _ = client()
+    session = maker.live(sample_rate=44_100, audio=True)
+    assert await session.push(speech(44_100)) or await session.receive()
+    answer = await session.cancel(fade_s=0.3, played_frame=0)
+    assert [frame.audio for frame in answer.fade] == [bytes(2 * 1_470)] * 9
+
+
+def test_a_frame_that_is_remembered_keeps_no_sound():
+    shown = ShownFrames()
+    shown.push([Frame(0, 0.0, np.ones(52, np.float32), b"\1\2")])
+    assert shown._frames[0].audio is None
 
 
 @pytest.mark.parametrize(
@@ -630,7 +793,7 @@ async def test_cancel_ends_a_flush_that_waits():
     session = maker.live(sample_rate=RATE)
     await session.push(speech(RATE))
     flushing = asyncio.create_task(session.flush())
-    await until(lambda: session._flushing)
+    await until(lambda: session._utterance._flushing)
     await steps()
     await session.cancel()
     with pytest.raises(SessionEnded, match="cancelled"):
@@ -675,6 +838,8 @@ async def test_a_client_that_closes_ends_its_sessions():
         ({"backlog": 0.5}, errors.InvalidOption, "backlog is 0.5; accepted: 1..600"),
         ({"min_fps": 31}, errors.InvalidOption, "min_fps is 31; accepted: 1..30"),
         ({"min_fps": True}, errors.InvalidOption, "min_fps is True"),
+        ({"min_fps": 15, "audio": True}, errors.InvalidOption, "min_fps is 15, and audio is asked for; accepted"),
+        ({"audio": 1}, errors.InvalidOption, "audio is 1; accepted: true, false"),
         ({"timeout_s": 0}, errors.InvalidOption, "timeout_s is 0"),
         ({"context": -1}, errors.InvalidWindow, "context is -1; accepted: 0..166"),
         ({"context": 1e308}, errors.InvalidWindow, "context is 1e.308"),
@@ -719,8 +884,13 @@ def test_the_sync_twin_gives_the_same_from_several_threads():
             frames += session.push(clip[start : start + 1_600])
         check(frames + session.flush(), 90)
         assert session.status.frames == 90
-        with pytest.raises(SessionEnded):
-            session.push(clip)
+        assert len(session.push(clip)) + len(session.flush(fade_s=0.3)) == 99
+        assert session.status.utterance == 2
+        session.feed(clip)
+        assert session.receive()[0].index == 0
+        assert session.cancel().utterance == session.status.utterance == 3
+        session.feed(clip)
+        assert session.begun() == 4
 
 
 async def test_the_sync_twin_has_a_speaker_and_a_listener():

@@ -156,7 +156,9 @@ async def test_other_weights_begin_again_from_sound_that_was_kept():
             transport.weights += 1
         frames += await session.push(clip[start : start + 1_600])
         await asyncio.sleep(0)
-        assert session._audio.tail.held <= (KEPT_FRAMES + 10) / FPS * RATE * 2  # half of it may be let go of later
+        assert (
+            session._utterance._audio.tail.held <= (KEPT_FRAMES + 10) / FPS * RATE * 2
+        )  # half of it may be let go of later
     check(frames + await session.flush(), 360)
     begun = sorted(transport.heard)
     assert len(begun) == 3

@@ -119,7 +119,7 @@ async def test_cancel_and_a_refused_session_leave_the_others_alone(bundled_serve
             frames = await session.push(voice)
             await asyncio.sleep(seconds)
             frames += await session.push(voice[:1])
-            fade = await session.cancel(fade_s=0.1)
+            fade = (await session.cancel(fade_s=0.1)).fade
             assert [frame.index for frame in frames + fade] == list(range(len(frames) + len(fade)))
             assert len(fade) == (3 if frames else 0)
         with pytest.raises(errors.InvalidStyle, match="sums to 2"):
@@ -155,7 +155,7 @@ async def test_cancel_and_closing_are_heard_while_the_server_stands_still(voice,
             try:
                 pushing = [asyncio.create_task(one.push(np.tile(voice, 5))) for one in (session, other)]
                 await until(lambda: session.status.backlog_s > 1 and other.status.backlog_s > 1)
-                fade = await asyncio.wait_for(session.cancel(fade_s=0.1), GUARD_S)
+                fade = (await asyncio.wait_for(session.cancel(fade_s=0.1), GUARD_S)).fade
                 await asyncio.wait_for(other.close(), GUARD_S)
                 for task in pushing:
                     with pytest.raises(SessionEnded):

@@ -24,6 +24,9 @@ MANIFEST = Manifest('a "quoted" name', Recipe(normalisation="none"), Widths(5, 6
 WITHOUT_EMOTIONS = Manifest(
     "no emotions", Recipe(normalisation="patches", emotional=False, styles=12), Widths(5, 0, 7, 0, 12, 110)
 )
+DETECTING = Manifest(
+    "detects emotions", Recipe(detected_emotions=("calm", "joy", "anger")), Widths(5, 6, 7, 8, detected_emotions=3)
+)
 
 
 def parsed_configs(manifest):
@@ -42,12 +45,12 @@ def config(path):
     return CONFIGS[PurePosixPath(path)]
 
 
-@pytest.mark.parametrize("manifest", [MANIFEST, WITHOUT_EMOTIONS], ids=["emotions", "none"])
+@pytest.mark.parametrize("manifest", [MANIFEST, WITHOUT_EMOTIONS, DETECTING], ids=["emotions", "none", "detected"])
 @pytest.mark.parametrize("path", PATHS)
 def test_tensors_are_the_contracts(path, manifest):
     served = pipeline(manifest.recipe)
     parsed = parsed_configs(manifest).get(PurePosixPath(path))
-    model = next((m for m in (*served.steps, tensors.ENSEMBLE) if m.name == PurePosixPath(path).parts[0]), None)
+    model = next((m for m in (*served.steps, served.ensemble) if m.name == PurePosixPath(path).parts[0]), None)
     if model is None:
         assert parsed is None
         return

@@ -43,7 +43,7 @@ def test_steps_hand_on_what_the_next_ones_take(recipe):
     for model in pipeline(recipe).steps:
         assert {t.name for t in model.inputs} <= known
         known |= {t.name for t in model.outputs}
-    assert {t.name for t in tensors.ENSEMBLE.outputs} <= known
+    assert {t.name for t in pipeline(recipe).ensemble.outputs} <= known
 
 
 def test_only_the_optional_steps_are_ever_missing():

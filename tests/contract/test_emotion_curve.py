@@ -131,7 +131,7 @@ def test_what_is_sent_of_a_restricted_curve_is_read_again():
             r"emotion_keys\[1\]\.emotions names 'neutral'; accepted: amazement, ",
         ),
         ('[{"time": 1, "emotions": {"joy": NaN}}]', errors.EmotionOutOfRange, r"emotion_keys\[0\].emotions\['joy'\]"),
-        (json.dumps([key(1)] * (MAX_EMOTION_KEYS + 1)), errors.InvalidOption, "has 3001 keys; accepted: at most 3000"),
+        (json.dumps([key(1)] * (MAX_EMOTION_KEYS + 1)), errors.InvalidOption, "has 9001 keys; accepted: at most 9000"),
     ],
 )
 def test_hostile_keys_are_refused_by_name(value, kind, words):

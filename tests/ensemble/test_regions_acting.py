@@ -217,3 +217,12 @@ def test_a_key_does_move_the_face():
     strong = face(raw, 0, Options(emotion_keys=keys, **PLAIN))
     calm = face(raw, 0, Options(**PLAIN))
     np.testing.assert_allclose(weak - calm, (strong - calm) / 2, atol=1e-6)
+
+
+def test_a_rest_pose_is_not_smoothed_and_a_blink_is_neither():
+    raw = np.zeros((300, 52), np.float32)
+    region = {"upperFaceSmoothing": 0.1, "eyelidOpenOffset": 0.5}
+    out = face(raw, 0, Options(region=region))
+    lids = face(raw, 0, Options())[:, LIDS]
+    np.testing.assert_array_equal(out[:, LIDS], lids)
+    np.testing.assert_allclose(out[:, columns("eyeWideLeft", "eyeWideRight")], 0.5 * (1 - lids), atol=1e-6)

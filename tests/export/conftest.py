@@ -12,7 +12,7 @@ import torch
 from reference import CommandRun, Network
 
 import seeded
-from emotalk_contract import tensors
+from emotalk_contract.pipeline import pipeline
 from emotalk_export.face import EmoTalkFace, open_face
 from emotalk_export.validate import Trial, run_torch, trials
 
@@ -43,7 +43,7 @@ def small_state() -> dict[str, torch.Tensor]:
 @pytest.fixture(scope="session")
 def torch_trials(small_face: EmoTalkFace) -> list[Trial]:
     running = trials(small_face.widths, small_face.recipe)
-    for model in tensors.GRAPHS:
+    for model in pipeline(small_face.recipe).graphs:
         module = small_face.graph(model)
         for trial in running:
             run_torch(module, model, trial)

@@ -45,8 +45,11 @@ def test_manifest(small_repository: Path, small_checkpoint: Path) -> None:
     provenance = manifest.provenance
     digest = hashlib.sha256(small_checkpoint.read_bytes()).hexdigest()
     assert manifest.model == f"EmoTalk (user's checkpoint {digest[:12]})"
-    assert manifest.recipe == Recipe()
-    assert manifest.widths == Widths(content_features=32, emotion_features=32, content=64, emotion=64)
+    names = tuple(f"emotion_{number}" for number in range(7))
+    assert manifest.recipe == Recipe(detected_emotions=names)
+    assert manifest.widths == Widths(
+        content_features=32, emotion_features=32, content=64, emotion=64, detected_emotions=7
+    )
     assert manifest.precision == "fp32"
     assert provenance["checkpoint"] == {"sha256": digest, "bytes": small_checkpoint.stat().st_size}
     assert provenance["dimensions"]["attention_heads"] == 4

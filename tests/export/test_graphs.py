@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from emotalk_contract import tensors
-from emotalk_contract.recipe import Manifest, Widths
+from emotalk_contract.pipeline import pipeline
+from emotalk_contract.recipe import Manifest, Recipe, Widths
 from emotalk_contract.tensors import Model
 from emotalk_export.checkpoint import CONTENT_PREFIX, EMOTION_PREFIX
 from emotalk_export.errors import GraphExportFailed
@@ -23,6 +24,8 @@ from emotalk_export.validate import Trial, open_session, validate_chain, validat
 
 pytestmark = pytest.mark.torch
 
+GRAPHS = pipeline(Recipe(detected_emotions=tuple("abcdefg"))).graphs
+"""Of EmoTalk with its emotion head."""
 ENCODERS = (tensors.FRONTEND, tensors.CONTENT_ENCODER, tensors.EMOTION_ENCODER)
 
 
@@ -34,10 +37,11 @@ def operators(path: Path) -> Counter[str]:
     return Counter(node.op_type for node in onnx.load(path, load_external_data=False).graph.node)
 
 
-@pytest.mark.parametrize("model", tensors.GRAPHS, ids=lambda model: model.name)
+@pytest.mark.parametrize("model", GRAPHS, ids=lambda model: model.name)
 def test_names_types_and_axes_are_the_contract_s(small_repository: Path, model: Model) -> None:
     graph = onnx.load(graph_path(small_repository, model)).graph
     widths = {"content_features": 32, "emotion_features": 32, "content": 64, "emotion": 64, "styles": 24}
+    widths["detected_emotions"] = 7
     for values, contract in ((graph.input, model.inputs), (graph.output, model.outputs)):
         found = [
             (
@@ -151,7 +155,7 @@ def test_a_width_that_is_not_the_contract_s_is_an_error(tmp_path: Path) -> None:
 def test_manifest_says_what_was_measured(small_repository: Path, small_trials: list[Trial]) -> None:
     """Measure it again: the numbers in the manifest are no decoration."""
     provenance = Manifest.load(small_repository).provenance["largest_difference_from_torch"]
-    for model in tensors.GRAPHS:
+    for model in GRAPHS:
         found = validate_graph(graph_path(small_repository, model), model, small_trials, "fp32")
         for name, value in found.items():
             assert 0 < provenance["graphs"][model.name][name] < 1e-5

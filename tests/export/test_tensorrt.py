@@ -141,9 +141,11 @@ def _parsed(library: ModuleType, repository: Path, model: Model, widths: Widths)
     assert config.add_optimization_profile(profile) == 0
 
 
-@pytest.mark.parametrize("model", tensors.GRAPHS, ids=lambda model: model.name)
-def test_tensorrt_s_parser_takes_the_graphs(library: ModuleType, small_repository: Path, model: Model) -> None:
-    _parsed(library, small_repository, model, Widths(32, 32, 64, 64))
+@pytest.mark.parametrize("name", [model.name for model in tensors.GRAPHS])
+def test_tensorrt_s_parser_takes_the_graphs(library: ModuleType, small_repository: Path, name: str) -> None:
+    manifest = Manifest.load(small_repository)
+    model = next(model for model in pipeline(manifest.recipe).graphs if model.name == name)
+    _parsed(library, small_repository, model, manifest.widths)
 
 
 def test_tensorrt_s_parser_takes_the_graphs_of_lam(library: ModuleType, lam_repository: Path) -> None:

@@ -25,10 +25,10 @@ def triton(bundled_server):
 
 @pytest.fixture(scope="session")
 def gateway_to(triton):
-    """``with gateway_to(max_audio_s=5) as gateway``: one with these settings."""
+    """``with gateway_to(max_audio_s=5) as gateway``: one with these settings, and the doors of ``doors(service)``."""
 
     @contextmanager
-    def running(url=triton.grpc_url, retries=1, **settings):
+    def running(url=triton.grpc_url, retries=1, doors=lambda service: (), **settings):
         settings = GatewaySettings(**settings)
         wire = RecordingTransport(url)
         client = AsyncEmoTalkClient(url, timeout_s=settings.request_timeout_s, retries=retries, transport=wire)
@@ -36,12 +36,13 @@ def gateway_to(triton):
         ready = threading.Event()
         with listen("127.0.0.1", 0) as listening:
             port = listening.getsockname()[1]
-            server = Server(app, ready.set)
+            opened = doors(app.state.service)
+            server = Server(app, ready.set, opened)
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
             thread.start()
             try:
                 assert ready.wait(HANG_S)
-                yield Gateway(port, app.state.service, wire, server)
+                yield Gateway(port, app.state.service, wire, server, opened)
             finally:
                 server.stop()
                 thread.join(HANG_S)

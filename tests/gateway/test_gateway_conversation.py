@@ -1,6 +1,7 @@
 """The WebSocket's rules, step by step, on a server that answers when it is told to."""
 
 import asyncio
+import base64
 import math
 import random
 
@@ -13,7 +14,7 @@ from wscaller import Caller, app_of
 
 from emotalk_contract.timing import FPS, frame_count
 from emotalk_gateway.http import conversation
-from emotalk_gateway.http.auth import check_origin
+from emotalk_gateway.listening.access import check_origin
 from emotalk_gateway.service.errors import OriginNotAllowed
 from emotalk_gateway.service.settings import GatewaySettings
 
@@ -143,7 +144,14 @@ async def test_the_fade_starts_at_what_was_played():
         more, last = await caller.until("cancelled")
         sent, fade = (frames + more)[:-6], more[-6:]
         check(sent, len(sent))
-        assert last == {"type": "cancelled", "utterance": 1, "frames": len(sent) + 6, "kept": 12, "faded": 6}
+        assert last == {
+            "type": "cancelled",
+            "utterance": 1,
+            "frames": len(sent) + 6,
+            "kept": 12,
+            "faded": 6,
+            "position_s": 0.4,
+        }
         assert indices(fade) == list(range(12, 18))
         shares = [0.5 + 0.5 * math.cos(math.pi * step / 6) for step in range(1, 7)]
         np.testing.assert_allclose([weights for _, weights in fade], np.outer(shares, sent[11][1]), atol=1e-5)
@@ -181,7 +189,7 @@ async def test_what_was_said_to_its_end_can_still_be_cut_off():
         await until(lambda: transport.flying)
         caller.say({"type": "cancel", "fade_s": 0.1, "played_frame": 20})
         fade, last = await caller.until("cancelled")
-        assert last == {"type": "cancelled", "utterance": 1, "frames": 63, "kept": 21, "faded": 3}
+        assert last == {"type": "cancelled", "utterance": 1, "frames": 63, "kept": 21, "faded": 3, "position_s": 0.7}
         assert indices(fade) == [21, 22, 23]
         caller.say({"type": "cancel", "fade_s": 0.1, "played_frame": 23})  # once more, of a face at rest
         fade, last = await caller.until("cancelled")
@@ -189,6 +197,67 @@ async def test_what_was_said_to_its_end_can_still_be_cut_off():
         gate.open()
         caller.say({"type": "end"})
         assert await caller.until("end") == ([], {"type": "end", "frames": 0})
+
+
+@pytest.mark.parametrize("keep", [True, False])
+@virtual
+async def test_an_end_may_take_the_face_to_rest(keep):
+    maker, _ = client()
+    async with Caller(app_of(maker)) as caller:
+        await caller.start()
+        caller.say(speech(1))
+        caller.say({"type": "end", "keep": keep, "fade_s": 0.3})
+        frames, last = await caller.until("end")
+        assert indices(frames) == list(range(39))
+        check(frames[:30], 30)
+        assert frames[29][1].any()
+        assert not frames[38][1].any()
+        assert last == {"type": "end", **({"utterance": 1} if keep else {}), "frames": 39, "faded": 9}
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+@pytest.mark.parametrize("frames", ["json", "float32"])
+@pytest.mark.parametrize("pcm", ["int16", "float32"])
+@virtual
+async def test_frames_come_back_with_their_sound(rate, frames, pcm):
+    maker, _ = client()
+    clip = np.random.default_rng(7).integers(-32_768, 32_767, rate + 77, np.int16)
+    said = clip if pcm == "int16" else (clip / 32_768).astype("<f4")
+    async with Caller(app_of(maker)) as caller:
+        await caller.start(sample_rate=rate, frames=frames, format=pcm, audio=True)
+        for _ in range(2):
+            for start in range(0, len(said), 1_000):
+                caller.say(said[start : start + 1_000].tobytes())
+            caller.say({"type": "end", "keep": True, "fade_s": 0.1})
+            heard, total = [], 0
+            while not isinstance(message := await caller.hear(), dict) or message["type"] == "frames":
+                if frames == "json":
+                    count, sound = len(message["frames"]), base64.b64decode(message["audio"])
+                    first = message["frames"][0]["frame"]
+                else:
+                    count = int.from_bytes(message[:4], "little")
+                    rows = np.frombuffer(message, "<f4", count * 54, 4).reshape(count, 54)
+                    first, sound = int(rows[0, 0]), message[4 + rows.nbytes :]
+                assert first == total
+                total += count
+                heard.append(np.frombuffer(sound, "<i2"))
+                assert sum(map(len, heard)) == total * rate // 30, "a block has the sound of exactly its time"
+            assert message["frames"] == total == 34
+            whole = np.concatenate(heard)
+            np.testing.assert_array_equal(whole[: len(clip)], clip)
+            assert not whole[len(clip) :].any()
+
+
+@virtual
+async def test_a_start_that_asks_for_sound_cannot_be_without_all_frames():
+    maker, _ = client()
+    for fields, error in (
+        ({"audio": "yes"}, "InvalidMessage"),
+        ({"audio": True, "options": {"min_fps": 15}}, "InvalidOption"),
+    ):
+        async with Caller(app_of(maker)) as caller:
+            caller.say({"type": "start", "sample_rate": 16_000, **fields})
+            assert (await caller.refused())[0]["error"] == error
 
 
 @virtual
@@ -242,7 +311,7 @@ async def test_cancel_drops_all_utterances_that_wait():
         caller.say({"type": "cancel"})
         assert await caller.until("cancelled") == (
             [],
-            {"type": "cancelled", "utterance": 0, "frames": 0, "kept": 0, "faded": 0},
+            {"type": "cancelled", "utterance": 0, "frames": 0, "kept": 0, "faded": 0, "position_s": 0.0},
         )
         gate.open()
         caller.say(speech(1))
@@ -495,7 +564,8 @@ async def test_a_file_is_not_taken_for_speech(head, kind, size):
     ("message", "error", "words"),
     [
         ({"type": "end", "keep": "yes"}, "InvalidMessage", "keep is 'yes'; accepted: true, false"),
-        ({"type": "end", "later": 1}, "InvalidMessage", "end has 'later'; accepted: keep, type"),
+        ({"type": "end", "later": 1}, "InvalidMessage", "end has 'later'; accepted: fade_s, keep, type"),
+        ({"type": "end", "fade_s": 11}, "InvalidOption", "fade_s is 11"),
         ({"type": "cancel", "fade": 1}, "InvalidMessage", "accepted: fade_s, played_frame, played_s, type"),
         ({"type": "cancel", "played_s": 1, "played_frame": 1}, "InvalidMessage", "one of them"),
         ({"type": "cancel", "played_s": -1}, "InvalidMessage", "played_s is -1"),

@@ -100,6 +100,47 @@ def test_frames_come_while_speech_goes_on(gateway, speech):
         heard(socket, "end")
 
 
+def test_emotions_change_while_the_caller_speaks_and_stay_for_the_next_utterance(gateway, speech, thin):
+    joy = {"joy": 1.0}
+    calm = thin.animate(speech, sample_rate=RATE).weights
+    changed = thin.animate(speech, sample_rate=RATE, emotion_keys=[{"time": 2.0, "emotions": joy}]).weights
+    later = thin.animate(speech, sample_rate=RATE, emotions=joy).weights
+    samples = speech.astype("<f4")
+    with opened(gateway, {"format": "float32", "options": {"prompt": False}}) as socket:
+        say(socket, samples[: 2 * RATE])
+        socket.send(json.dumps({"type": "emotions", "emotions": joy}))
+        say(socket, samples[2 * RATE :])
+        socket.send('{"type": "end", "keep": true}')
+        first, _ = heard(socket, "end")
+        say(socket, samples)
+        socket.send('{"type": "end"}')
+        second, _ = heard(socket, "end")
+    first, second = (np.array([w for *_, w in frames]) for frames in (first, second))
+    assert np.abs(changed - calm).max() > 0.3
+    np.testing.assert_allclose(first, changed, rtol=0, atol=0.02)
+    np.testing.assert_allclose(first[:61], calm[:61], rtol=0, atol=0.02)
+    np.testing.assert_allclose(second, later, rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("message", "error", "words"),
+    [
+        ({"emotions": {"glee": 1}}, "UnknownEmotion", "accepted: amazement"),
+        ({"emotions": {"joy": 2}}, "EmotionOutOfRange", "accepted: 0..1"),
+        ({"emotions": {"joy": 1}, "time": -1}, "InvalidEmotionKey", "has the time -1"),
+        ({"emotions": {"joy": 1}, "time": "now"}, "InvalidEmotionKey", "has the time 'now'"),
+        ({"emotions": [1]}, "InvalidMessage", "accepted: an object"),
+        ({}, "InvalidMessage", "accepted: an object"),
+        ({"emotions": {}, "at": 1}, "InvalidMessage", "emotions has 'at'"),
+    ],
+)
+def test_emotions_that_cannot_be_are_refused_by_name(gateway, speech, message, error, words):
+    with opened(gateway, {"format": "float32"}) as socket:
+        say(socket, speech[:1600].astype("<f4"))
+        socket.send(json.dumps({"type": "emotions", **message}))
+        assert refused(socket, error, words) == 1008
+
+
 def test_options_change_the_face(gateway, speech):
     smile = []
     for options in ({}, {"joy": 1.0}):
@@ -123,7 +164,9 @@ def test_cancelling_fades_to_rest(gateway, speech):
         socket.send('{"type": "end"}')
         assert json.loads(socket.recv(HANG_S)) == {"type": "end", "frames": 0}
         assert closed(socket) == 1000
-    assert last == {"type": "cancelled", "utterance": 1, "frames": len(frames), "kept": len(frames) - 15, "faded": 15}
+    kept = len(frames) - 15
+    counts = {"frames": len(frames), "kept": kept, "faded": 15, "position_s": kept / 30}
+    assert last == {"type": "cancelled", "utterance": 1, **counts}
     assert [index for index, *_ in frames] == list(range(len(frames)))
     assert 15 < len(frames) <= 75
     np.testing.assert_allclose(frames[-1][2], 0, atol=1e-6)

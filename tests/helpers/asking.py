@@ -35,6 +35,7 @@ class Gateway:
     service: Any
     wire: Any
     server: Any
+    doors: Any = ()
 
     @property
     def url(self):

@@ -79,7 +79,7 @@ def test_every_command_that_a_page_names_exists():
     for page, text in TEXT.items():
         blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", text, re.DOTALL)
         code = "\n".join([*blocks, *re.findall(r"`(emotalk[^`\n]*)`", text)])
-        for group, below in re.findall(r"(?:^|[ /])(emotalk(?:-perf|-train)?) ([a-z][a-z-]*)", code, re.MULTILINE):
+        for group, below in re.findall(r"(?:^|[ /])(emotalk(?:-perf|-train)?) ([a-z][a-z0-9-]*)", code, re.MULTILINE):
             if group in groups:
                 assert f"{group} {below}" in known, f"{page.name}: {group} {below}"
 
@@ -98,7 +98,7 @@ def test_every_extra_is_in_the_readme_and_every_one_named_exists():
     assert set(re.findall(r"^\| `([a-z0-9]+)` \|", table, re.MULTILINE)) == extras()
 
 
-VARIABLE = re.compile(r"EMOTALK_[A-Z_]*[A-Z](?!_)")
+VARIABLE = re.compile(r"EMOTALK_[A-Z0-9_]*[A-Z](?!_)")
 NOT_FOR_PEOPLE = {"EMOTALK_SERVER_FOLDER", "EMOTALK_SERVER_OWNER", "EMOTALK_CHAOS_RUN"}
 """Between a program and what it starts."""
 
@@ -107,7 +107,7 @@ def test_every_variable_is_documented_and_every_documented_one_is_read():
     from emotalk_gateway.service.settings import GatewaySettings
 
     code = [path.read_text("utf-8") for path in [*SOURCES, *sorted((PROJECT / "tests").rglob("*.py"))]]
-    read = {name for text in code for name in re.findall(r"[\"\'](EMOTALK_[A-Z_]*[A-Z])[\"\']", text)}
+    read = {name for text in code for name in re.findall(r"[\"\'](EMOTALK_[A-Z0-9_]*[A-Z])[\"\']", text)}
     read |= {f"EMOTALK_GATEWAY_{name.upper()}" for name in GatewaySettings.model_fields}
     said = {name for text in TEXT.values() for name in VARIABLE.findall(text)}
     assert said <= read

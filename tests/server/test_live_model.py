@@ -134,8 +134,15 @@ def test_a_stream_is_its_whole_clip_however_it_is_cut(url, sound, samples, seed,
         {"smooth": False},
         {"emotions": '{"joy": 0.7}', "gains": '{"jawOpen": 1.5}', "offsets": '{"browInnerUp": 0.2}', "seed": 5},
         {"clamp": False, "blink": False},
+        {
+            "region": '{"upperFaceStrength": 1.5, "lowerFaceSmoothing": 0.1, "eyelidOpenOffset": 0.2}',
+            "emotions": '{"joy": 0.5}',
+            "emotion_keys": '[{"time": 1.01, "emotions": {"anger": 1.0}}, {"time": 3, "emotions": {}}]',
+            "emotion_transition": 0.4,
+            "emotion_strength": 0.9,
+        },
     ],
-    ids=["raw", "unsmoothed", "face", "unclamped"],
+    ids=["raw", "unsmoothed", "face", "unclamped", "regions"],
 )
 def test_options_mean_what_they_mean_for_a_clip(url, sound, options):
     person = {"PERSON": np.array([[7]], np.int32), "LEVEL": np.array([[0.3]], np.float32)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,11 +26,18 @@ class Frame:
     """Seconds: index / 30."""
     weights: NDArray[np.float32]
     """[52] in EmoTalk order."""
+    audio: bytes | None = None
+    """The sound of its time, from its own moment to the next frame's: PCM16, little-endian, one channel, at the rate of
+    what was pushed. Of a live session that was asked for it; else None."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Animation(Track):
     """A face for every frame of a clip, and the files that hold it."""
+
+    emotions: Mapping[str, float] | None = None
+    """The emotion that the network heard in the speech: a probability for each by name, sum 1. None: the served model
+    detects none, or a file was read, for no format keeps it."""
 
     def channel(self, name: str) -> NDArray[np.float32]:
         """Weights [F] of the blendshape ``name``; KeyError if it is not one of the 52."""
@@ -46,7 +54,9 @@ class Animation(Track):
         weights = on_grid(self)
         if weights is self.weights:
             return self
-        return Animation(weights, self.start_s + np.arange(len(weights)) / self.fps, self.fps, self.names)
+        return Animation(
+            weights, self.start_s + np.arange(len(weights)) / self.fps, self.fps, self.names, self.emotions
+        )
 
     def resampled(self, fps: float) -> Animation:
         """The same clip at ``fps`` frames a second (1 to 240), without gaps; the first frame stays where it is.
@@ -61,7 +71,7 @@ class Animation(Track):
         if fps == self.fps:
             return even
         weights = resampled(even.weights, self.fps, fps)
-        return Animation(weights, self.start_s + np.arange(len(weights)) / fps, fps, self.names)
+        return Animation(weights, self.start_s + np.arange(len(weights)) / fps, fps, self.names, self.emotions)
 
     def save(self, path: str | os.PathLike[str], *, fps: float | None = None) -> None:
         """Write a file in the format that its suffix says, at ``fps`` frames a second (default: as they are).

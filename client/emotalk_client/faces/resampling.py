@@ -84,14 +84,31 @@ def frame_total(frames: int, rate: float, fps: float) -> int:
 
 def resampled(weights: NDArray[np.float32], rate: float, fps: float) -> NDArray[np.float32]:
     """``weights`` [F, 52] at ``rate`` frames a second as [ceil(F fps / rate), 52] at ``fps``."""
-    if not len(weights):
-        return weights
-    position = np.arange(frame_total(len(weights), rate, fps)) * (rate / fps)
-    frames = np.arange(len(weights), dtype=np.float64)
-    out = _interpolated(weights, np.minimum(position, len(weights) - 1), frames)
+    return excerpt(weights, rate, fps, 0.0, frame_total(len(weights), rate, fps))
+
+
+def excerpt(weights: NDArray[np.float32], rate: float, fps: float, start_s: float, frames: int) -> NDArray[np.float32]:
+    """The ``frames`` faces from ``start_s`` seconds on, [frames, 52] at ``fps``; ``weights`` as of :func:`resampled`.
+
+    Where ``start_s`` is one of the moments of the whole clip at ``fps``, these are its frames.
+    """
+    if not len(weights) or not frames:
+        return weights[:0]
+    first = start_s * fps
+    if abs(first - round(first)) < 1e-6:
+        first = float(round(first))
+    position = (first + np.arange(frames)) * (rate / fps)
+    # Only what can matter: curves look at two neighbours, closures at half a frame of the new rate.
+    reach = max(2, math.ceil(rate / fps / 2)) + 1
+    begin = min(max(0, math.floor(first * rate / fps) - reach), len(weights) - 1)
+    end = math.ceil((first + frames) * rate / fps) + reach
+    weights, position = weights[begin:end], position - begin
+    knots = np.arange(len(weights), dtype=np.float64)
+    out = _interpolated(weights, np.minimum(position, len(weights) - 1), knots)
     if fps < rate:
-        _keep(out, weights, position, MOUTH, lambda face: -gap_mm(face), 0.0, CLOSER_MM)
-        _keep(out, weights, position, LIDS, lambda face: face[:, LIDS].mean(axis=1), SHUT, CLOSER_LIDS)
+        half = rate / fps / 2
+        _keep(out, weights, position, half, MOUTH, lambda face: -gap_mm(face), 0.0, CLOSER_MM)
+        _keep(out, weights, position, half, LIDS, lambda face: face[:, LIDS].mean(axis=1), SHUT, CLOSER_LIDS)
     return out
 
 
@@ -99,17 +116,17 @@ def _keep(
     out: NDArray[np.float32],
     weights: NDArray[np.float32],
     position: NDArray[np.float64],
+    half: float,
     columns: list[int],
     closure: Callable[[NDArray[np.float32]], NDArray[np.float32]],
     least: float,
     missed: float,
 ) -> None:
-    """Give a frame of ``out`` the ``columns`` of the most closed frame of ``weights`` within half a frame of it.
+    """Give a frame of ``out`` the ``columns`` of the most closed frame of ``weights`` within ``half`` a step of it.
 
     Only where ``closure`` of that is at least ``least``, and more than the frame's own by more than ``missed``.
     """
     closed, shown = closure(weights), closure(out)
-    half = (position[1] - position[0]) / 2 if len(position) > 1 else 0.0
     # A frame half way between two belongs to the later, whatever a float's error makes of it.
     firsts = np.ceil(position - half - 1e-6).clip(0).astype(int)
     ends = np.ceil(position + half - 1e-6).clip(max=len(weights)).astype(int)

@@ -32,6 +32,11 @@ def pcm16(samples: NDArray[Any]) -> bytes:
     return samples.astype(PCM16).tobytes()
 
 
+def silence(frame: int, rate: int) -> bytes:
+    """Return the silence of ``frame``'s time."""
+    return bytes((first_sample(frame + 1, rate) - first_sample(frame, rate)) * PCM16.itemsize)
+
+
 class SpokenEcho:
     """The speech so far, until it is taken frame by frame.
 

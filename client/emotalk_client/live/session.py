@@ -1,86 +1,58 @@
-"""A live stream over the stateless server: sends speech as it comes, hands out frames as they become final.
+"""A live stream over the stateless server: utterance after utterance of speech in, frames out as they become final.
 
-Rule that this module guards: **every frame comes out once, in order, or the session ends with a typed error.** Requests
-that fail for a passing reason are sent again; one that takes too long ends the session; nothing waits for ever.
-
-Theory of operation. All state lives on one event loop, so nothing is locked but the order in which tasks speak:
-:meth:`~AsyncLiveSession.feed` and the end of each exchange both call ``_advance``, which sends what is due. One request
-is in flight at once: a slow server thus gets fewer and larger ones, where two would only queue, and once ``backlog``
-seconds of speech wait, ``feed`` waits too. What a request carries, and what its answer means, is for a
-:class:`~emotalk_client.live.ways.Way` to say.
+Rule that this module guards: **nothing of one utterance is heard, or seen, in the next.** Each is an
+:class:`~emotalk_client.live.utterance.Utterance` with sound, state and frames of its own, counted from 0; one begins
+with the first speech after the end of the last. The connection, the options and what is known of the served model stay.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 from numpy.typing import NDArray
 
-from emotalk_client.errors import DeadlineExceeded, SessionEnded
+from emotalk_client.errors import SessionEnded
 from emotalk_client.faces.animation import Frame
-from emotalk_client.live.audio import SpokenAudio
-from emotalk_client.live.fade import ShownFrames
+from emotalk_client.live.emotions import one_key
+from emotalk_client.live.fade import ShownFrames, check_fade
 from emotalk_client.live.settings import LiveSettings
-from emotalk_client.live.ways import Blocks, Request, Way
+from emotalk_client.live.utterance import Exchange, LiveStatus, Utterance
 from emotalk_client.wire.retry import Deadline
-from emotalk_contract.options import Parameter
+from emotalk_contract.errors import InvalidOption
+from emotalk_contract.quoting import quoted
 from emotalk_contract.recipe import Recipe
-from emotalk_contract.tensors import Model
-from emotalk_contract.timing import FPS, SAMPLE_RATE, frame_count
-
-LATE_S = 0.5
-"""Seconds of speech waiting, beyond what every frame has to wait for, from which on a session is late."""
-PIECE_S = 1.0
-"""Seconds that a longer push is taken in by, so that it cannot outgrow the backlog."""
-OVERRUN_S = 1.0
-"""Seconds after its deadline at which an exchange that ignores it is given up."""
-UNWIND_S = 0.05
-"""Seconds at most in which an end waits for what it cancelled. What takes longer is left to finish by itself."""
-
-
-class Exchange(Protocol):
-    """Sends one request; the client's own, with its connection and its retries."""
-
-    def __call__(
-        self,
-        model: Model,
-        inputs: dict[str, NDArray[Any]],
-        parameters: dict[str, Parameter],
-        deadline: Deadline,
-    ) -> Awaitable[dict[str, Any]]:
-        """The outputs of ``model``, by name."""
+from emotalk_contract.timing import FPS
 
 
 @dataclass(frozen=True, slots=True)
-class LiveStatus:
-    """The state of a session."""
+class Cancelled:
+    """The answer to a ``cancel``: how far the face got, and its way to rest."""
 
-    spoken_s: float
-    """Seconds of speech pushed so far."""
-    backlog_s: float
-    """Seconds of speech whose frames are not there yet."""
-    late: bool
-    """True while that is :data:`LATE_S` more than what every frame has to wait for."""
-    fps: float
-    """Frames per second handed out now; less than 30 only while late, and only down to ``min_fps``."""
+    utterance: int
+    """The newest of which frames were handed out, counted from 1; 0: there is none."""
     frames: int
-    """Absolute frame after the last that is there."""
-    left_out: int
-    """Frames that were left out while late."""
-    windows: int
-    """Requests sent so far."""
+    """Frames of it that were handed out."""
+    kept: int
+    """Frames of it, from the first, that stand: those that were played. What was handed out beyond them is void."""
+    fade: list[Frame]
+    """The frames that follow on them and end at rest; [] where there is no face to fade from."""
+
+    @property
+    def position_s(self) -> float:
+        """Seconds of the utterance that were played."""
+        return self.kept / FPS
 
 
 class AsyncLiveSession:
-    """One live stream; made by :meth:`AsyncEmoTalkClient.live`, used with ``async with`` or ended with :meth:`flush`,
-    :meth:`cancel` or :meth:`close`.
+    """One live stream; made by :meth:`AsyncEmoTalkClient.live`, used with ``async with`` or ended with :meth:`close`.
 
     One task may do it all with :meth:`push` and :meth:`flush`; or one speaks with :meth:`feed` and :meth:`finish`, and
-    another listens with :meth:`receive`.
+    another listens with :meth:`receive`. After :meth:`flush`, :meth:`finish` or :meth:`cancel` the next speech begins
+    an utterance of its own, whose frames count from 0 again.
     """
 
     def __init__(
@@ -89,25 +61,30 @@ class AsyncLiveSession:
         recipe: Callable[[Deadline], Awaitable[Recipe]],
         sample_rate: int,
         settings: LiveSettings,
+        audio: bool = False,
     ) -> None:
+        if not isinstance(audio, bool):
+            raise InvalidOption(f"audio is {quoted(audio)}; accepted: true, false")
+        if audio and settings.min_fps < FPS:
+            raise InvalidOption(f"min_fps is {settings.min_fps:g}, and audio is asked for; accepted beside it: {FPS}")
         self._exchange = exchange
         self._recipe = recipe
+        self._sample_rate = sample_rate
         self._settings = settings
-        self._audio = SpokenAudio(sample_rate)
-        self._parameters = settings.options().parameters()
-        self._way: Way | None = None
-        self._starting: asyncio.Task[None] | None = None
+        self._audio = audio
+        self._beginning: Mapping[str, float] | None = None
+        """The emotions that the next utterance begins with; None: those of the settings."""
+        self._known: tuple[Recipe, dict[str, NDArray[Any]]] | None = None
+        self._utterance = self._next(1)
         self._speaking = asyncio.Lock()
-        self._ready: list[Frame] = []
+        self._cancels = 0
+        self._closed = False
+        self._news = asyncio.Event()
+        """Set when an utterance begins, or the session ends; then another takes its place."""
         self._shown = ShownFrames()
-        self._flying: asyncio.Task[None] | None = None
-        self._change = asyncio.Event()
-        self._error: Exception | None = None
-        self._ended: str | None = None
-        self._flushing = False
-        self._divisor = 1
-        self._left_out = 0
-        self._requests = 0
+        self._shown_of = 0
+        """The utterance that they are of."""
+        self._handed_out = 0
 
     async def __aenter__(self) -> AsyncLiveSession:
         return self
@@ -119,16 +96,8 @@ class AsyncLiveSession:
 
     @property
     def status(self) -> LiveStatus:
-        """The state of the session."""
-        return LiveStatus(
-            spoken_s=self._audio.most / SAMPLE_RATE,
-            backlog_s=self._backlog_s(),
-            late=self._late(),
-            fps=FPS / self._divisor,
-            frames=self._next_frame(),
-            left_out=self._left_out,
-            windows=self._requests,
-        )
+        """The state of the session, and of its newest utterance."""
+        return self._utterance.status
 
     async def push(self, pcm: NDArray[Any]) -> list[Frame]:
         """Take in speech; return the frames that are final by now, without waiting for the server.
@@ -140,248 +109,192 @@ class AsyncLiveSession:
                 integers of full scale.
 
         Raises:
-            SessionEnded: after :meth:`flush`, :meth:`cancel` or :meth:`close`.
+            SessionEnded: after :meth:`close`; after :meth:`finish` while frames are left; or :meth:`cancel` came
+                meanwhile.
             AudioError, InvalidRequest: the block is not audio; the session goes on without any of it.
-            ServerError: its subclass says how the server failed; the session is over. Frames that were there before
-                are handed out first.
+            ServerError: its subclass says how the server failed; the utterance is over, and :meth:`cancel` makes way
+                for the next. Frames that were there before are handed out first.
         """
+        self._check_finished()
         try:
             await self.feed(pcm)
         except Exception as error:
-            if error is not self._error or not self._ready:
+            if not self._utterance.pending(error):
                 raise
-        return self._take()
+        return self._handed(self._utterance, self._utterance.take())
+
+    def set_emotions(self, emotions: Mapping[str, float], at: float | None = None) -> None:
+        """Change the emotions of the utterance that goes on; the next ones begin with them.
+
+        Args:
+            emotions: amount 0..1 by name; a name that is missing is 0.
+            at: seconds of the utterance from which on they come, in ``emotion_transition`` seconds. None: from the end
+                of what was spoken so far. Frames that the server has been asked for by then stay as they are, and the
+                change comes from the next one on.
+
+        Raises:
+            InvalidRequest: its subclass says what is unknown or out of range; nothing is changed.
+        """
+        key = one_key(emotions, 0.0 if at is None else at)
+        if self._utterance.ended is None:
+            self._utterance.set_emotions(emotions, at)
+        self._beginning = key["emotions"]
 
     async def feed(self, pcm: NDArray[Any]) -> None:
         """Take in speech as :meth:`push` does, and leave the frames to :meth:`receive`: for a task that only speaks,
-        beside one that only listens. Its errors are those of :meth:`push`.
+        beside one that only listens. Its errors are those of :meth:`push`, but that after :meth:`finish` it waits until
+        the frames of the utterance before have been received.
         """
         self._check_open()
+        cancels = self._cancels
         async with self._speaking:  # the pieces of two blocks must not mix
-            self._check_open()
-            mono = self._audio.checked(pcm)
-            await self._started()
-            piece = max(1, round(PIECE_S * self._audio.rate))
-            for start in range(0, len(mono), piece):
-                await self._room()
-                self._check_open()
-                self._audio.push(mono[start : start + piece])
-                self._advance()
-                if self._flying is not None:
-                    await asyncio.sleep(0)  # a caller that never waits must let the request leave
+            utterance = await self._opened(cancels)
+            await utterance.feed(pcm)
+
+    async def begun(self) -> int:
+        """Wait for an utterance whose end :meth:`receive` has not told yet; return its number, counted from 1.
+
+        For a task that listens to one utterance after the other.
+
+        Raises:
+            SessionEnded: after :meth:`close`.
+        """
+        while not self._is_closed() and self._utterance.ended is not None:
+            await self._news.wait()
+        if self._is_closed():
+            raise SessionEnded("this session was closed; make a new one")
+        return self._utterance.number
 
     async def receive(self) -> list[Frame]:
-        """Wait until there is a frame; return [] when there will not be one any more.
+        """Wait until there is a frame; return [] at the utterance's end, and after it until the next one begins.
 
         Raises:
             ServerError: as :meth:`push`.
         """
-        while not self._ready and self._error is None and self._ended is None and not self._complete():
-            await self._changed()
-        return self._take()
+        utterance = self._utterance
+        return self._handed(utterance, await utterance.receive())
 
-    async def finish(self) -> None:
+    async def finish(self, fade_s: float = 0.0) -> None:
         """Say that the speech is over; :meth:`receive` hands out the frames that are left, and then [].
 
+        Args:
+            fade_s: seconds in which the face goes to rest after the last frame: ``ceil(30 * fade_s)`` frames more,
+                counted on.
+
         Raises:
-            SessionEnded: after an earlier end.
+            SessionEnded: after :meth:`close`, or a :meth:`finish` whose frames are left.
+            InvalidOption: ``fade_s`` is out of range; the utterance goes on.
             ServerError: as :meth:`feed`.
         """
-        self._check_open()
-        async with self._speaking:
-            await self._started()
-            self._check_open()
-            self._flushing = True
-            self._audio.flush()
-            self._advance()
-            self._tell()
+        await self._finish(fade_s)
 
-    async def flush(self) -> list[Frame]:
-        """Say that the speech is over, and wait for all frames that are left: ceil(30 * seconds) in all.
+    async def flush(self, fade_s: float = 0.0) -> list[Frame]:
+        """Say that the speech is over, and wait for all frames that are left: ceil(30 * seconds) in all, and those in
+        which the face goes to rest, as :meth:`finish` has them.
 
         Raises:
-            SessionEnded: after an earlier end, or one that came meanwhile.
-            ServerError: as :meth:`push`; :meth:`receive` hands out the frames that were there before.
+            SessionEnded: as :meth:`finish`; or another end came meanwhile.
+            InvalidOption, ServerError: as :meth:`finish`; :meth:`receive` hands out the frames that were there before.
         """
-        await self.finish()
-        while self._error is None and self._ended is None and not self._complete():
-            await self._changed()
-        if self._ended is not None or not self._complete():
-            self._check_open()
-        frames = self._take()
-        self._end("flushed")
-        return frames
+        utterance = await self._finish(fade_s)
+        return self._handed(utterance, await utterance.rest())
 
-    async def cancel(self, fade_s: float = 0.0, played_frame: int | None = None) -> list[Frame]:
-        """Stop at once (barge-in): no window is sent any more, no frame in flight comes out.
+    async def cancel(self, fade_s: float = 0.0, played_frame: int | None = None) -> Cancelled:
+        """Stop at once (barge-in): no request is sent any more, no frame in flight comes out. The next speech begins
+        an utterance of its own.
 
-        It does not wait for the server: a window in flight is left to finish by itself.
+        It does not wait for the server: a request in flight is left to finish by itself.
 
         Args:
             fade_s: seconds in which the face goes to rest from the frame that was played last.
             played_frame: absolute frame of that one, where frames are played later than they are handed out; -1 if none
-                was. None: the last that was handed out.
+                was. None: the last that was handed out. It is of the newest utterance of which frames were.
 
         Returns:
-            the frames of that fade, which follow on that frame; [] where there is none, where the face is at rest
+            how far that utterance got, and its fade: [] where there is none to fade from, where the face is at rest
             since an earlier cancel, or where ``fade_s`` is 0.
 
         Raises:
             InvalidOption: ``fade_s`` or ``played_frame`` is out of range; the session goes on.
         """
-        fade = self._shown.fade(fade_s, played_frame)
-        self._ready.clear()
-        await self._stop("cancelled")
+        fade = self._shown.fade(fade_s, played_frame, self._sample_rate if self._audio else None)
+        self._cancels += 1
+        await self._utterance.stop("cancelled")
+        kept = self._shown.newest if played_frame is None else played_frame
         if fade:
             self._shown.clear()
-        return fade
+        return Cancelled(self._shown_of, self._handed_out, kept + 1, fade)
 
     async def close(self) -> None:
         """Let go of everything; do nothing the second time."""
-        await self._stop("closed")
+        self._closed = True
+        await self._utterance.stop("closed")
+        self._tell()
 
-    async def _started(self) -> None:
-        """Wait until it is known what the served model needs."""
-        if self._starting is None:
-            self._starting = asyncio.create_task(self._start())
-        while self._way is None:
+    async def _finish(self, fade_s: float) -> Utterance:
+        check_fade(fade_s)
+        self._check_finished()
+        cancels = self._cancels
+        async with self._speaking:
+            utterance = await self._opened(cancels)
+            await utterance.finish(fade_s)
+            return utterance
+
+    async def _opened(self, cancels: int) -> Utterance:
+        """Return the utterance that speech goes to: a new one where the last is over.
+
+        Raises:
+            SessionEnded: after :meth:`close`, or where there were more than ``cancels`` by now.
+        """
+        while True:
             self._check_open()
-            await self._changed()
-
-    async def _start(self) -> None:
-        """Ask what the served model needs, and prepare what goes with every request."""
-        try:
-            recipe = await self._recipe(Deadline.after(self._settings.timeout_s))
-            inputs = await asyncio.to_thread(self._settings.inputs, recipe)
-            self._audio.count(recipe.normalisation)
-            if recipe.levelled:
-                self._audio.level()
-            self._way = self._settings.way(recipe, self._audio, inputs)
-            self._tell()
-        except Exception as error:  # noqa: BLE001  # handed to the caller by whatever is called next
-            self._fail(error)
-        except asyncio.CancelledError:
-            self._end("closed")  # by us, or with the loop
-            raise
-
-    def _advance(self) -> None:
-        """Send what is due and allowed."""
-        way = self._way
-        if way is None or self._flying is not None or self._ended is not None or self._error is not None:
-            return
-        if self._audio.most < way.due and not self._flushing:
-            return
-        self._audio.work()
-        request = way.request(self._flushing)
-        if request is not None:
-            self._requests += 1
-            self._flying = asyncio.create_task(self._fly(way, request))
-
-    async def _fly(self, way: Way, request: Request) -> None:
-        allowed_s = self._settings.timeout_s
-        loop = asyncio.get_running_loop()
-        guard = loop.call_later(allowed_s + OVERRUN_S, self._give_up)
-        try:
-            deadline = Deadline.after(allowed_s)
-            parameters = {**self._parameters, **request.parameters}
-            outputs = await self._exchange(request.model, request.inputs, parameters, deadline)
-            if self._ended is None:
-                self._keep(way.answered(outputs))
-        except Exception as error:  # noqa: BLE001  # handed to the caller by whatever is called next
-            other = way.instead(error)
-            if other is None:
-                self._fail(error)
+            if self._cancels != cancels:
+                raise SessionEnded("what was said was cancelled; its frames come no more")
+            if self._utterance.ended is not None:
+                self._utterance = self._next(self._utterance.number + 1)
+                self._tell()
+            elif not self._utterance.flushing:
+                return self._utterance
             else:
-                self._way = other
-        except asyncio.CancelledError:
-            if self._error is None:
-                self._end("closed")  # by us, or with the loop
-            raise
-        finally:
-            guard.cancel()
-            self._flying = None
-            self._advance()
-            self._tell()
+                await self._utterance.changed()
 
-    def _give_up(self) -> None:
-        """End an exchange that ignores its deadline."""
-        if self._flying is not None:
-            self._flying.cancel()
-        self._fail(DeadlineExceeded(f"a request took longer than its {self._settings.timeout_s:g} s"))
+    def _next(self, number: int) -> Utterance:
+        settings = self._settings
+        if self._beginning is not None:
+            settings = replace(settings, emotions=self._beginning)
+        return Utterance(number, self._exchange, self._prepare, self._sample_rate, settings, self._audio)
 
-    def _keep(self, blocks: Blocks) -> None:
-        for first, rows in blocks:
-            self._adapt()
-            for index, weights in enumerate(rows, first):
-                if index % self._divisor:
-                    self._left_out += 1
-                else:
-                    self._ready.append(Frame(index, index / FPS, weights))
+    async def _prepare(self, deadline: Deadline) -> tuple[Recipe, dict[str, NDArray[Any]]]:
+        """Return what the served model needs, and what goes with every request."""
+        recipe = await self._recipe(deadline)
+        if self._known is None or self._known[0] != recipe:
+            self._known = recipe, await asyncio.to_thread(self._settings.inputs, recipe)
+        return self._known
 
-    def _adapt(self) -> None:
-        """Halve the rate while late, double it while not."""
-        slowest = int(FPS / self._settings.min_fps)
-        self._divisor = min(2 * self._divisor, slowest) if self._late() else max(1, self._divisor // 2)
-
-    def _take(self) -> list[Frame]:
-        """Return the frames that are ready; after them, raise the error that ended the session."""
-        frames, self._ready = self._ready, []
+    def _handed(self, utterance: Utterance, frames: list[Frame]) -> list[Frame]:
+        """Remember ``frames`` as handed out, and return them."""
         if frames:
+            if utterance.number != self._shown_of:
+                self._shown, self._shown_of, self._handed_out = ShownFrames(), utterance.number, 0
             self._shown.push(frames)
-        elif self._error is not None and self._ended is None:
-            raise self._error
+            self._handed_out += len(frames)
         return frames
 
-    async def _room(self) -> None:
-        """Wait until the backlog has room, or the session cannot go on."""
-        while self._overdue_s() >= self._settings.backlog and self._error is None and self._ended is None:
-            await self._changed()
-
-    async def _changed(self) -> None:
-        """Wait for :meth:`_tell`. A wait for a request ends when that does, at its deadline at last."""
-        await self._change.wait()
-
-    def _tell(self) -> None:
-        """Wake all tasks that wait now; those that come later wait for the next call."""
-        change, self._change = self._change, asyncio.Event()
-        change.set()
-
-    def _next_frame(self) -> int:
-        return self._way.next_frame if self._way is not None else 0
-
-    def _complete(self) -> bool:
-        return self._flushing and self._flying is None and self._next_frame() == frame_count(self._audio.most)
-
-    def _backlog_s(self) -> float:
-        return max(0.0, self._audio.most / SAMPLE_RATE - self._next_frame() / FPS)
-
-    def _overdue_s(self) -> float:
-        """Seconds of speech waiting, beyond what every frame has to wait for: positive only while a request flies."""
-        return self._backlog_s() - self._way.waits_s if self._way is not None else 0.0
-
-    def _late(self) -> bool:
-        return self._overdue_s() > LATE_S
+    def _is_closed(self) -> bool:
+        return self._closed or self._utterance.ended == "closed"  # by us, or with the loop
 
     def _check_open(self) -> None:
-        if self._error is not None and self._ended is None:
-            raise self._error
-        if self._ended is not None or self._flushing:
-            raise SessionEnded(f"this session was {self._ended or 'flushed'}; make a new one")
+        self._utterance.check()
+        if self._is_closed():
+            raise SessionEnded("this session was closed; make a new one")
 
-    def _fail(self, error: Exception) -> None:
-        if self._error is None:
-            self._error = error
-        self._tell()
+    def _check_finished(self) -> None:
+        """Raise SessionEnded while an utterance has been finished, and not all of its frames handed out."""
+        if self._utterance.flushing and self._utterance.ended is None:
+            self._utterance.check()
+            raise SessionEnded("what was said was finished; receive the rest of its frames, until [] comes, or cancel")
 
-    def _end(self, how: str) -> None:
-        if self._ended is None:
-            self._ended = how
-        self._tell()
-
-    async def _stop(self, how: str) -> None:
-        self._end(how)
-        tasks = [task for task in (self._flying, self._starting) if task is not None]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=UNWIND_S)
+    def _tell(self) -> None:
+        """Wake all tasks that wait for news now."""
+        news, self._news = self._news, asyncio.Event()
+        news.set()

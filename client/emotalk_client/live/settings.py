@@ -101,7 +101,7 @@ class LiveSettings(FaceSettings):
             InvalidWindow: as :meth:`layout`.
         """
         layout = self.layout(recipe)
-        windows = partial(Windowing, layout, audio, inputs)
+        windows = partial(Windowing, layout, audio, inputs, detected=recipe.detected_emotions)
         own = (self.context, self.look_ahead, self.emotion_audio)
         if recipe.steps is None or any(value is not None for value in own):
             return windows(0)
@@ -115,7 +115,7 @@ class LiveSettings(FaceSettings):
         Raises:
             InvalidWindow: context, hop and look-ahead are more than one request can carry.
         """
-        context = recipe.live_context_s if self.context is None else self.context
+        context = recipe.live_context_s + self.filtered_s if self.context is None else self.context
         look_ahead = self.look_ahead
         if look_ahead is None:
             look_ahead = recipe.live_look_ahead_s + (SMOOTHING_S if self.smooth and not self.raw else 0.0)

@@ -104,6 +104,10 @@ class Stepping(Way):
         return self._next
 
     @property
+    def emotions(self) -> None:
+        """See :class:`Way`: no step detects any."""
+
+    @property
     def waits_s(self) -> float:
         """See :class:`Way`."""
         hop = self._layout.hop

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from emotalk_client.errors import ClientClosed
 from emotalk_client.faces.animation import Frame
-from emotalk_client.live.session import AsyncLiveSession, LiveStatus
+from emotalk_client.live.session import AsyncLiveSession, Cancelled
+from emotalk_client.live.utterance import LiveStatus
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -45,24 +46,37 @@ class LiveSession:
         """See :meth:`AsyncLiveSession.feed`."""
         self._run(self._async.feed(pcm))
 
+    def set_emotions(self, emotions: Mapping[str, float], at: float | None = None) -> None:
+        """See :meth:`AsyncLiveSession.set_emotions`."""
+
+        async def change() -> None:
+            self._async.set_emotions(emotions, at)
+
+        self._run(change())
+
+    def begun(self) -> int:
+        """See :meth:`AsyncLiveSession.begun`."""
+        number: int = self._run(self._async.begun())
+        return number
+
     def receive(self) -> list[Frame]:
         """See :meth:`AsyncLiveSession.receive`."""
         frames: list[Frame] = self._run(self._async.receive())
         return frames
 
-    def finish(self) -> None:
+    def finish(self, fade_s: float = 0.0) -> None:
         """See :meth:`AsyncLiveSession.finish`."""
-        self._run(self._async.finish())
+        self._run(self._async.finish(fade_s))
 
-    def flush(self) -> list[Frame]:
+    def flush(self, fade_s: float = 0.0) -> list[Frame]:
         """See :meth:`AsyncLiveSession.flush`."""
-        frames: list[Frame] = self._run(self._async.flush())
+        frames: list[Frame] = self._run(self._async.flush(fade_s))
         return frames
 
-    def cancel(self, fade_s: float = 0.0, played_frame: int | None = None) -> list[Frame]:
+    def cancel(self, fade_s: float = 0.0, played_frame: int | None = None) -> Cancelled:
         """See :meth:`AsyncLiveSession.cancel`."""
-        frames: list[Frame] = self._run(self._async.cancel(fade_s, played_frame))
-        return frames
+        answer: Cancelled = self._run(self._async.cancel(fade_s, played_frame))
+        return answer
 
     def close(self) -> None:
         """See :meth:`AsyncLiveSession.close`."""

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from emotalk_client.windows.detected import Emotions
 from emotalk_contract.options import Parameter
 from emotalk_contract.tensors import Model
 
@@ -37,6 +38,10 @@ class Way(Protocol):
     @property
     def next_frame(self) -> int:
         """Absolute frame of the first that has not come out."""
+
+    @property
+    def emotions(self) -> Emotions | None:
+        """The emotion that was heard in the sound of the last answer; None: none yet, or the model detects none."""
 
     @property
     def waits_s(self) -> float:

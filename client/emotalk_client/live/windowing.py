@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from emotalk_client.live.audio import SpokenAudio
 from emotalk_client.live.planner import LiveLayout, LivePlanner
 from emotalk_client.live.ways import Blocks, Request, Way
+from emotalk_client.windows.detected import Emotions, emotions_in
 from emotalk_client.windows.planner import PlannedWindow
 from emotalk_client.windows.stitcher import Stitcher
 from emotalk_client.wire.transport import checked
@@ -25,6 +27,7 @@ class Windowing(Way):
         audio: the stream's; what no window to come may ask for is let go of.
         inputs: what goes with every window.
         first: absolute frame of the first that is wanted.
+        detected: names of the emotions that the model detects.
     """
 
     def __init__(
@@ -33,7 +36,10 @@ class Windowing(Way):
         audio: SpokenAudio,
         inputs: dict[str, NDArray[Any]],
         first: int = 0,
+        detected: Sequence[str] = (),
     ) -> None:
+        self._emotions: Emotions | None = None
+        self._detected = detected
         self._layout = layout
         self._audio = audio
         self._inputs = inputs
@@ -46,6 +52,11 @@ class Windowing(Way):
     def next_frame(self) -> int:
         """See :class:`Way`."""
         return self._stitcher.next_frame
+
+    @property
+    def emotions(self) -> Emotions | None:
+        """See :class:`Way`."""
+        return self._emotions
 
     @property
     def waits_s(self) -> float:
@@ -80,7 +91,9 @@ class Windowing(Way):
     def answered(self, outputs: dict[str, Any]) -> Blocks:
         """See :class:`Way`."""
         place = Window(self._window.samples, self._window.start_frame)
-        return self._stitcher.push(self._window, checked(outputs, place.frames, place.start_frame))
+        blocks = self._stitcher.push(self._window, checked(outputs, place.frames, place.start_frame))
+        self._emotions = emotions_in(outputs, self._detected)
+        return blocks
 
     def instead(self, error: Exception) -> None:
         """See :class:`Way`: no other."""

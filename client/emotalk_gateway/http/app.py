@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import TypeAlias
+from inspect import signature
+from typing import Any, TypeAlias
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -13,18 +14,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from emotalk_client.errors import EmoTalkError, InvalidRequest
-from emotalk_gateway.http.answers import answer
 from emotalk_gateway.http.audio2face import add_audio2face
 from emotalk_gateway.http.capabilities import add_capabilities
 from emotalk_gateway.http.convert import add_convert
 from emotalk_gateway.http.head import HeadAsGet
 from emotalk_gateway.http.health import add_health
-from emotalk_gateway.http.lifetime import Lifetime
 from emotalk_gateway.http.metrics import add_metrics
+from emotalk_gateway.http.saying import add_saying
 from emotalk_gateway.http.secure import SecureHeaders
 from emotalk_gateway.http.sse import add_sse
+from emotalk_gateway.http.tracing import Traced
 from emotalk_gateway.http.websocket import add_websocket
+from emotalk_gateway.listening.answers import answer
 from emotalk_gateway.listening.hosts import HostCheck, KnownHosts
+from emotalk_gateway.listening.lifetime import Lifetime
 from emotalk_gateway.service.errors import framework_problem
 from emotalk_gateway.service.service import Service
 
@@ -42,11 +45,12 @@ def http_app(service: Service) -> Application:
         finally:
             await service.client.close()
 
-    app = FastAPI(title="emotalk", description=_DESCRIPTION, lifespan=lifespan, redoc_url=None)
+    app = FastAPI(title="emotalk", description=_DESCRIPTION, lifespan=lifespan, redoc_url=None, **_OWN_SPANS)
     app.state.service = service
     app.add_middleware(Lifetime, service=service)
     app.add_middleware(HeadAsGet)
     app.add_middleware(HostCheck, known=KnownHosts(settings.allowed_hosts), told=service.told)
+    app.add_middleware(Traced)
     app.add_middleware(SecureHeaders)
     if settings.cors_origins:  # outside of the others, so that its refusals can be read by a page too
         app.add_middleware(
@@ -62,11 +66,16 @@ def http_app(service: Service) -> Application:
     add_audio2face(app, service)
     add_websocket(app, service)
     add_convert(app, service)
+    add_saying(app, service)
     add_health(app, service)
     add_metrics(app, service.metrics)
     return app
 
 
+_OWN_SPANS: dict[str, Any] = (
+    {"telemetry": {"tracing": False, "metrics": False}} if "telemetry" in signature(FastAPI).parameters else {}
+)
+"""Newer FastAPIs trace by themselves, queries included; :mod:`emotalk_gateway.http.tracing` says less."""
 _DESCRIPTION = "Speech in, a living face out: 52 ARKit blendshapes over HTTP, Server-Sent Events and WebSocket."
 
 
@@ -78,7 +87,7 @@ def _add_errors(app: FastAPI, service: Service) -> None:
         assert isinstance(error, HTTPException)  # noqa: S101  # what it is registered for
         problem = framework_problem(error.status_code, error.detail)
         service.metrics.rejected(problem.error)
-        return JSONResponse(problem.body(), problem.status, dict(error.headers or {}))
+        return JSONResponse(problem.http_body(), problem.status, dict(error.headers or {}))
 
     for kind in (EmoTalkError, InvalidRequest):  # the rest is said by Lifetime
         app.add_exception_handler(kind, said)

@@ -32,14 +32,19 @@ def add_capabilities(app: FastAPI, service: Service) -> None:
         "formats": sorted(suffix.removeprefix(".") for suffix in FORMATS if _writable(suffix)),
         "max_audio_s": settings.max_audio_s,
         "max_upload_bytes": settings.max_upload_bytes,
+        "max_text_characters": settings.max_text_characters,
         "token": settings.token is not None,
     }
 
     @app.get(PATH, tags=["faces"])
     async def capabilities() -> dict[str, Any]:
-        """Names in the order of the frames, the rate, persons, options, formats and limits; needs no token."""
+        """Names in the order of the frames, rate, persons, emotions, options, formats and limits; needs no token."""
         recipe = await _recipe(service)
-        return facts | {"persons": recipe.styles, "levels": recipe.emotional}
+        return facts | {
+            "persons": recipe.styles,
+            "levels": recipe.emotional,
+            "detected_emotions": recipe.detected_emotions,
+        }
 
 
 async def _recipe(service: Service) -> Recipe:

@@ -14,10 +14,12 @@ to the answer, and then to what is said next.
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 import orjson
@@ -28,13 +30,20 @@ from emotalk_client.errors import SessionEnded
 from emotalk_client.faces.animation import Frame
 from emotalk_client.live.fade import ShownFrames
 from emotalk_client.live.session import AsyncLiveSession
-from emotalk_gateway.http.messages import PATH, Cancel, End, Said, Start, echo, objects, rows, said
+from emotalk_client.windows.detected import Emotions
+from emotalk_contract.timing import FPS
+from emotalk_contract.utterance import Utterance as Sentence
+from emotalk_gateway.http.messages import PATH, Cancel, End, Said, SetEmotions, Start, echo, objects, rows, said
+from emotalk_gateway.http.spoken import SpokenText
 from emotalk_gateway.service.errors import InvalidMessage, NotRawAudio, StreamBehind, StreamIdle, StreamTooLong
+from emotalk_gateway.service.saying import Text, described, stream
 from emotalk_gateway.service.service import Service
 from emotalk_gateway.service.tasks import cancelled, within
 
 MOST_WAITING_BYTES = 32 * 2**20
 """Of speech that waits, whatever its rate."""
+TEXTS = ("text", "text_input")
+"""Messages with a text: ours, and an older service's."""
 MOST_UTTERANCES = 16
 """Utterances of one connection that wait for their frames."""
 GONE = 1006
@@ -117,7 +126,18 @@ class Utterance:
         self._start = start
         self._head = b""
         self._waiting = bytearray()
+        self._heard = 0
         self._change = asyncio.Event()
+
+    @property
+    def faded(self) -> int:
+        """Frames that took the face to rest after its end."""
+        return self._session.status.faded
+
+    @property
+    def emotions(self) -> Emotions | None:
+        """The emotion that was heard last; None: none, or the model detects none."""
+        return self._session.status.emotions
 
     @property
     def silent(self) -> bool:
@@ -143,7 +163,13 @@ class Utterance:
                     "one channel, little-endian), without a header; files go to /api/v1/process-audio-stream"
                 )
         self._waiting += block
+        self._heard += len(block)
         self._change.set()
+
+    def set_emotions(self, change: SetEmotions) -> None:
+        """Change the emotions; raises InvalidRequest."""
+        heard_s = self._heard / self._start.pcm.itemsize / self._start.sample_rate
+        self._session.set_emotions(change.emotions, heard_s if change.time is None else change.time)
 
     def end(self, end: End) -> None:
         """Take in the news that nothing follows."""
@@ -157,10 +183,10 @@ class Utterance:
             InvalidOption: a value is out of range.
         """
         self.cancelled = True  # before it ends the session, of which nobody else needs to hear
-        fade = await self._session.cancel(cancel.fade_s, cancel.played_frame)
+        answer = await self._session.cancel(cancel.fade_s, cancel.played_frame)
         self._waiting.clear()
         self._change.set()
-        return fade
+        return answer.fade
 
     async def feed(self) -> None:
         """Hand the speech to the session, as fast as that takes it, to the utterance's end.
@@ -178,7 +204,7 @@ class Utterance:
                     del self._waiting[:piece]
                     await self._session.feed(np.frombuffer(block, self._start.pcm))
                 elif self.ended is not None:
-                    await self._session.finish()
+                    await self._session.finish(self.ended.fade_s)
                     return
                 else:
                     await self._change.wait()
@@ -198,11 +224,15 @@ class Utterance:
         await self._session.close()
 
 
+Turn: TypeAlias = Utterance | SpokenText
+"""Speech, or a text: its frames count from 0."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The answer to a ``cancel``."""
 
-    utterance: Utterance | None
+    utterance: Turn | None
     """The newest of which frames were sent; None if there is not one."""
     kept: int
     """Frames of it, counted from 0, that were played: what was sent beyond them is void."""
@@ -220,14 +250,14 @@ class Conversation:
         self._service = service
         self._line = line
         self._start = start
-        self._queue: deque[Utterance | Answer] = deque()
+        self._queue: deque[Turn | Answer] = deque()
         self._change = asyncio.Event()
         self._numbers = 0
         self._hearing: Utterance | None = None
         """The utterance that the caller's blocks belong to."""
-        self._speaking: Utterance | None = None
+        self._speaking: Turn | None = None
         """The utterance whose frames are being sent."""
-        self._latest: Utterance | None = None
+        self._latest: Turn | None = None
         """The newest of which frames were sent."""
         self._closing = False
         """True after an ``end`` that does not keep the connection."""
@@ -250,7 +280,8 @@ class Conversation:
             await cancelled(*tasks)
 
     def _session(self) -> AsyncLiveSession:
-        return self._service.client.live(sample_rate=self._start.sample_rate, **self._start.options)
+        start = self._start
+        return self._service.client.live(sample_rate=start.sample_rate, audio=start.audio, **start.options)
 
     def _bytes_a_second(self) -> int:
         return self._start.sample_rate * self._start.pcm.itemsize
@@ -266,9 +297,14 @@ class Conversation:
                 self._end(End.of(message))
             elif message.get("type") == "cancel":
                 await self._cancel(Cancel.of(message))
+            elif message.get("type") == "emotions":
+                self._set_emotions(SetEmotions.of(message))
+            elif message.get("type") in TEXTS:
+                self._say(message)
             else:
                 raise InvalidMessage(
-                    f"a message of type {echo(message.get('type'))} came; accepted: binary blocks, cancel, end"
+                    f"a message of type {echo(message.get('type'))} came; accepted: binary blocks, cancel, emotions, "
+                    "end, text"
                 )
 
     def _owes(self) -> bool:
@@ -299,22 +335,49 @@ class Conversation:
     def _utterance(self) -> Utterance:
         """Return the utterance that goes on, or else a new one."""
         if self._hearing is None:
-            if self._closing:
-                raise InvalidMessage(
-                    'a message came after end; accepted: cancel, or {"type": "end", "keep": true} where more follows'
-                )
-            if len(self._pending()) >= MOST_UTTERANCES:
-                raise StreamBehind(f"{MOST_UTTERANCES} utterances wait for their frames; accepted: no more at once")
-            self._numbers += 1
+            self._count()
             session, self._next_session = self._next_session, self._session()
             self._hearing = Utterance(self._numbers, session, self._start)
             self._put(self._hearing)
         return self._hearing
 
+    def _count(self) -> None:
+        """Take in the news that one more begins.
+
+        Raises:
+            InvalidMessage, StreamBehind: none may.
+        """
+        if self._closing:
+            raise InvalidMessage(
+                'a message came after end; accepted: cancel, or {"type": "end", "keep": true} where more follows'
+            )
+        if len(self._pending()) >= MOST_UTTERANCES:
+            raise StreamBehind(f"{MOST_UTTERANCES} utterances wait for their frames; accepted: no more at once")
+        self._numbers += 1
+
+    def _say(self, message: dict[str, Any]) -> None:
+        if self._hearing is not None:
+            raise InvalidMessage("a text came amid speech; accepted: after its end, or a cancel")
+        given = {name: value for name, value in message.items() if name != "type"}
+        asked = Text.of({**given, "options": {}}, self._service.settings.max_text_characters)
+        asked = replace(asked, options=self._start.options)
+        self._count()
+        self._put(SpokenText(self._numbers, partial(stream, self._service, asked), self._tell))
+
     def _end(self, end: End) -> None:
         self._utterance().end(end)
         self._hearing = None
         self._closing = not end.keep
+
+    def _set_emotions(self, change: SetEmotions) -> None:
+        """Change the emotions of the utterance that goes on, or else of the next; later ones begin with them."""
+        if self._hearing is None:
+            self._next_session.set_emotions(change.emotions, change.time)
+        else:
+            self._hearing.set_emotions(change)
+        self._start = replace(self._start, options={**self._start.options, "emotions": change.emotions})
+        if self._hearing is not None:
+            self._next_session = self._session()
 
     async def _cancel(self, cancel: Cancel) -> None:
         pending = self._pending()
@@ -329,18 +392,18 @@ class Conversation:
         kept = seen.newest + 1 if seen is not None else 0
         if cancel.played_frame is not None:
             kept = cancel.played_frame + 1
-        for item in [item for item in self._queue if isinstance(item, Utterance)]:
+        for item in [item for item in self._queue if not isinstance(item, Answer)]:
             self._queue.remove(item)
         self._hearing = None
         self._closing = False
         self._put(Answer(seen, kept, fade))
 
-    def _pending(self) -> list[Utterance]:
+    def _pending(self) -> list[Turn]:
         """Return the utterances whose frames are not all sent."""
-        waiting = [item for item in self._queue if isinstance(item, Utterance)]
+        waiting = [item for item in self._queue if not isinstance(item, Answer)]
         return [self._speaking, *waiting] if self._speaking is not None else waiting
 
-    def _put(self, item: Utterance | Answer) -> None:
+    def _put(self, item: Turn | Answer) -> None:
         self._queue.append(item)
         self._change.set()
 
@@ -357,7 +420,7 @@ class Conversation:
             elif await self._utter(item):
                 return
 
-    async def _utter(self, utterance: Utterance) -> bool:
+    async def _utter(self, utterance: Turn) -> bool:
         """Send the frames of ``utterance``; return True if the conversation ends with it."""
         self._speaking = utterance
         try:
@@ -369,10 +432,11 @@ class Conversation:
         if utterance.ended is None or utterance.cancelled:
             return False  # an answer follows
         number = {"utterance": utterance.number} if utterance.ended.keep else {}
-        await self._line.say({"type": "end", **number, "frames": utterance.sent})
+        faded = {"faded": utterance.faded} if utterance.ended.fade_s else {}
+        await self._line.say({"type": "end", **number, "frames": utterance.sent, **faded})
         return not utterance.ended.keep and self._closing  # a cancel may have come meanwhile
 
-    async def _frames_of(self, utterance: Utterance) -> None:
+    async def _frames_of(self, utterance: Turn) -> None:
         async def send() -> None:
             while frames := await utterance.frames():
                 self._latest = utterance
@@ -394,9 +458,18 @@ class Conversation:
                 await self._send(answer.utterance, answer.fade)
             number, sent = answer.utterance.number, answer.utterance.sent
         told = {"utterance": number, "frames": sent, "kept": answer.kept, "faded": len(answer.fade)}
-        await self._line.say({"type": "cancelled", **told})
+        await self._line.say({"type": "cancelled", **told, "position_s": answer.kept / FPS})
 
-    async def _send(self, utterance: Utterance, frames: Sequence[Frame]) -> None:
+    async def _tell(self, number: int, sentence: Sentence) -> None:
+        """Tell of ``sentence`` and its sound."""
+        sound = b64encode(sentence.audio.astype("<i2", copy=False).tobytes()).decode()
+        await self._line.say({"type": "sentence", "utterance": number, **described(sentence), "audio": sound})
+
+    async def _send(self, utterance: Turn, frames: Sequence[Frame]) -> None:
         self._service.metrics.frames(PATH, len(frames))
-        await self._line.send(rows(frames) if self._start.binary else objects(frames).decode())
+        audio = self._start.audio
+        await self._line.send(rows(frames, audio) if self._start.binary else objects(frames, audio).decode())
         utterance.sent += len(frames)
+        if self._start.emotions and frames and (emotions := utterance.emotions) is not None:
+            told = {"utterance": utterance.number, "frame": frames[-1].index, "emotions": emotions}
+            await self._line.say({"type": "emotions", **told})

@@ -15,8 +15,8 @@ from emotalk_client.faces.formats import FORMATS
 from emotalk_client.threads import in_thread
 from emotalk_contract.arkit import BLENDSHAPE_COUNT
 from emotalk_contract.timing import FPS
-from emotalk_gateway.http.auth import check_header
 from emotalk_gateway.http.uploads import body
+from emotalk_gateway.listening.access import check_header
 from emotalk_gateway.service.conversion import converted
 from emotalk_gateway.service.frames import parsed
 from emotalk_gateway.service.service import Service

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import orjson
 
 from emotalk_client.faces.animation import Frame
+from emotalk_client.live.fade import check_fade
 from emotalk_client.live.settings import LiveOptions
 from emotalk_client.settings import is_number
 from emotalk_contract.arkit import BLENDSHAPES
@@ -37,6 +39,10 @@ class Start:
     sample_rate: int
     pcm: np.dtype[Any]
     binary: bool
+    audio: bool
+    """True: frames come with the sound of their time."""
+    emotions: bool
+    """True: the emotion that is heard is told."""
     options: LiveOptions
 
     @classmethod
@@ -47,7 +53,7 @@ class Start:
             InvalidMessage: a value that a start cannot have.
             InvalidRequest: its subclass says which option is unknown or out of range.
         """
-        _check_names(message, "sample_rate", "format", "frames", "options", "token")
+        _check_names(message, "sample_rate", "format", "frames", "audio", "emotions", "options", "token")
         options = message.get("options") or {}
         if not isinstance(options, dict):
             raise InvalidMessage(f"options is {echo(options)}; accepted: an object")
@@ -55,6 +61,8 @@ class Start:
             message.get("sample_rate"),  # type: ignore[arg-type]  # the session says what it accepts
             PCM[_choice(message, "format", tuple(PCM))],
             _choice(message, "frames", FRAMES) == "float32",
+            _truth(message, "audio"),
+            _truth(message, "emotions"),
             live_options(options),
         )
 
@@ -65,15 +73,16 @@ class End:
 
     keep: bool
     """True: the connection goes on."""
+    fade_s: float
+    """Seconds in which the face goes to rest after the last frame."""
 
     @classmethod
     def of(cls, message: Mapping[str, Any]) -> End:
-        """Return ``message``; raises InvalidMessage."""
-        _check_names(message, "keep")
-        keep = message.get("keep", False)
-        if not isinstance(keep, bool):
-            raise InvalidMessage(f"keep is {echo(keep)}; accepted: true, false")
-        return cls(keep)
+        """Return ``message``; raises InvalidMessage, InvalidOption."""
+        _check_names(message, "keep", "fade_s")
+        fade_s = message.get("fade_s", 0.0)
+        check_fade(fade_s)
+        return cls(_truth(message, "keep"), fade_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +108,24 @@ class Cancel:
         return cls(message.get("fade_s", 0.0), played_frame)
 
 
+@dataclass(frozen=True, slots=True)
+class SetEmotions:
+    """A change of the emotions; checked by the session."""
+
+    emotions: Mapping[str, float]
+    time: float | None
+    """Seconds of the utterance; None: from the end of what was spoken so far."""
+
+    @classmethod
+    def of(cls, message: Mapping[str, Any]) -> SetEmotions:
+        """Return ``message``; raises InvalidMessage."""
+        _check_names(message, "emotions", "time")
+        emotions = message.get("emotions")
+        if not isinstance(emotions, dict):
+            raise InvalidMessage(f'emotions is {echo(emotions)}; accepted: an object such as {{"joy": 0.8}}')
+        return cls(emotions, message.get("time"))
+
+
 def said(event: Mapping[str, Any]) -> Said:
     """Return what an ASGI ``websocket.receive`` carries.
 
@@ -117,18 +144,29 @@ def said(event: Mapping[str, Any]) -> Said:
     return found
 
 
-def rows(frames: Sequence[Frame]) -> bytes:
-    """Return ``frames`` as little-endian float32 [F, 54]: index, timecode, weights."""
+def rows(frames: Sequence[Frame], audio: bool = False) -> bytes:
+    """Return ``frames`` as little-endian float32 [F, 54]: index, timecode, weights.
+
+    With ``audio``: F as little-endian uint32, the rows, and then the sound of them all, PCM16.
+    """
     table = np.empty((len(frames), 2 + len(BLENDSHAPES)), ROW)
     for row, frame in zip(table, frames, strict=True):
         row[0], row[1], row[2:] = frame.index, frame.timecode, frame.weights
-    return table.tobytes()
+    if not audio:
+        return table.tobytes()
+    return len(frames).to_bytes(4, "little") + table.tobytes() + sound(frames)
 
 
-def objects(frames: Sequence[Frame]) -> bytes:
-    """Return ``frames`` as JSON."""
+def objects(frames: Sequence[Frame], audio: bool = False) -> bytes:
+    """Return ``frames`` as JSON, with ``audio`` beside the sound of them all: PCM16 in base64."""
     listed = [{"frame": f.index, "timecode": f.timecode, "blendshapes": f.weights} for f in frames]
-    return orjson.dumps({"type": "frames", "frames": listed}, option=orjson.OPT_SERIALIZE_NUMPY)
+    heard = {"audio": b64encode(sound(frames)).decode()} if audio else {}
+    return orjson.dumps({"type": "frames", "frames": listed, **heard}, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def sound(frames: Sequence[Frame]) -> bytes:
+    """Return the sound of the time of ``frames``: PCM16."""
+    return b"".join(frame.audio or b"" for frame in frames)
 
 
 def echo(value: object) -> str:
@@ -141,6 +179,13 @@ def _check_names(message: Mapping[str, Any], *names: str) -> None:
     known = {"type", *names}
     if unknown := sorted(set(message) - known):
         raise InvalidMessage(f"{message['type']} has {echo(', '.join(unknown))}; accepted: {', '.join(sorted(known))}")
+
+
+def _truth(message: Mapping[str, Any], name: str) -> bool:
+    value = message.get(name, False)
+    if not isinstance(value, bool):
+        raise InvalidMessage(f"{name} is {echo(value)}; accepted: true, false")
+    return value
 
 
 def _choice(message: Mapping[str, Any], name: str, accepted: Sequence[str]) -> str:

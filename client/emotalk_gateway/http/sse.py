@@ -59,13 +59,15 @@ def add_sse(app: FastAPI, service: Service) -> None:
 async def _events(service: Service, request: Request) -> AsyncGenerator[bytes, None]:
     async with received(service, request, PART) as upload:
         asked = _asked(upload)
-        count = 0
+        count, emotions = 0, None
         async with aclosing(faces(service, asked)) as computed:
             async for face in computed:
                 count += len(face)
+                emotions = face.emotions
                 for start in range(0, len(face), EVENT_FRAMES):
                     yield event(rows(face, start, start + EVENT_FRAMES))
-        yield event({"frames": count, "fps": asked.fps}, "end")
+        heard = {} if emotions is None else {"emotions": emotions}
+        yield event({"frames": count, "fps": asked.fps, **heard}, "end")
 
 
 def _asked(upload: Upload) -> FaceRequest:

@@ -1,8 +1,8 @@
 """An upload, taken in within its limits.
 
 Rule that this module guards: **nothing is decoded that is not allowed, and nobody is admitted whose body has not
-come.** Too long a clip is refused by its header. Bodies, whose size :mod:`~emotalk_gateway.http.lifetime` watches, lie
-in a :class:`~emotalk_gateway.service.spool.Spool`.
+come.** Too long a clip is refused by its header. Bodies, whose size :mod:`~emotalk_gateway.listening.lifetime` watches,
+lie in a :class:`~emotalk_gateway.service.spool.Spool`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ from typing import Any, BinaryIO
 
 from starlette.requests import Request
 
-from emotalk_client.audio.loading import blocks, expected_samples
 from emotalk_client.threads import in_thread
-from emotalk_contract.timing import SAMPLE_RATE
-from emotalk_gateway.http.auth import check_header
 from emotalk_gateway.http.multipart import MultipartParser, Part, boundary_of
-from emotalk_gateway.service.errors import ClipTooLong, InvalidUpload
+from emotalk_gateway.listening.access import check_header
+from emotalk_gateway.service.durations import check_duration
+from emotalk_gateway.service.errors import InvalidUpload
 from emotalk_gateway.service.service import Service
 from emotalk_gateway.service.spool import Spool
 
@@ -169,26 +168,6 @@ def form_schema(part: str, options: Mapping[str, str]) -> dict[str, Any]:
     properties |= {name: {"type": "string", "description": text} for name, text in options.items()}
     schema = {"type": "object", "required": [part], "properties": properties}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
-
-
-def check_duration(audio: BinaryIO, most_s: float) -> None:
-    """Raise :class:`ClipTooLong` if ``audio`` is longer than ``most_s`` seconds; reads it only if its header does not
-    say. libsndfile never gives more than a header says, so one that lies gains nothing.
-
-    Raises:
-        UnreadableAudio, TruncatedAudio: it is not audio, or not all of it.
-    """
-    audio.seek(0)
-    samples = expected_samples(audio)
-    if not samples:
-        audio.seek(0)
-        for block in blocks(audio):
-            samples += len(block)
-            if samples > most_s * SAMPLE_RATE:
-                raise ClipTooLong(f"the clip is longer than {most_s:g} s; accepted: at most {most_s:g} s")
-    if samples > most_s * SAMPLE_RATE:
-        raise ClipTooLong(f"the clip is {samples / SAMPLE_RATE:.1f} s long; accepted: at most {most_s:g} s")
-    audio.seek(0)
 
 
 class _Named(io.RawIOBase):

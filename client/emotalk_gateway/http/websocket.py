@@ -19,10 +19,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from emotalk_contract.arkit import BLENDSHAPES
 from emotalk_contract.timing import FPS
-from emotalk_gateway.http.auth import check_origin, check_token
 from emotalk_gateway.http.conversation import Conversation, Line
 from emotalk_gateway.http.messages import PATH, Start
 from emotalk_gateway.http.sockets import STARTED
+from emotalk_gateway.listening.access import check_origin, check_token
 from emotalk_gateway.service.capacity import Capacity
 from emotalk_gateway.service.errors import GatewayStopping, InvalidMessage, Problem, StartTooLate
 from emotalk_gateway.service.service import Service

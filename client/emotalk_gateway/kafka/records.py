@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import IntEnum
@@ -155,6 +155,8 @@ class Answer:
         self._blocks = 0
         self._fps = 0
         self.frames = 0
+        self.emotions: Mapping[str, float] | None = None
+        """The emotion that was heard, of which the final record tells; None: the served model detects none."""
 
     @property
     def seconds(self) -> float:
@@ -181,13 +183,15 @@ class Answer:
 
     def end(self) -> tuple[bytes, Headers]:
         """Return (value, headers) of the last record."""
-        said = {
+        said: dict[str, object] = {
             "frames": self.frames,
             "blocks": self._blocks,
             "fps": self._fps,
             "sha256": self._digest.hexdigest(),
             "duration_s": self.seconds,
         }
+        if self.emotions is not None:
+            said["emotions"] = self.emotions
         return json.dumps(said).encode(), [*self._common, ("final", b"true"), ("frames", str(self.frames).encode())]
 
 

@@ -124,6 +124,7 @@ class Trier:
         answer = Answer(asked, uuid.uuid4().hex[:16], self._record_bytes, len(work.key or b""))
         async with aclosing(faces(self._service, request)) as computed:
             async for face in computed:
+                answer.emotions = face.emotions
                 for value, headers in answer.blocks(face.weights, face.fps):
                     await writer.write((settings.results, value, headers))
         value, headers = answer.end()

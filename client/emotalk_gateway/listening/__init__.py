@@ -8,8 +8,8 @@ import socket
 from emotalk_gateway.service.errors import AddressInUse, CannotListen
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on ``host`` and ``port`` (0: any that is free).
+def listen(host: str, port: int, option: str = "--port") -> socket.socket:
+    """Return a socket that listens on ``host`` and ``port`` (0: any that is free), which ``option`` gave.
 
     Raises:
         AddressInUse: somebody else does.
@@ -20,7 +20,7 @@ def listen(host: str, port: int) -> socket.socket:
         listening = socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise AddressInUse(f"port {port} of {host} is in use; accepted: a free one (--port)") from error
+            raise AddressInUse(f"port {port} of {host} is in use; accepted: a free one ({option})") from error
         reason = error.strerror or error
         raise CannotListen(
             f"cannot listen on port {port} of {host}: {reason}; accepted: an address of this machine"

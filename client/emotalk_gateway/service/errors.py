@@ -12,7 +12,7 @@
         ├── PassesByItself        something that a request needs is not there now, and may be later
         ├── InvalidUpload         not a multipart form, or not the parts that are asked for
         ├── InvalidFrames         frames to convert that are not frames
-        ├── InvalidMessage        a WebSocket message that cannot be understood
+        ├── InvalidMessage        a message of a stream that cannot be understood
         ├── MalformedRequest      not HTTP
         ├── UrlTooLong            a URL longer than allowed
         ├── HeadersTooLarge       more bytes of headers than allowed
@@ -25,6 +25,10 @@
         ├── StartTooLate          a WebSocket that did not begin in time
         ├── NotRawAudio           a file where a WebSocket wants samples
         ├── RequestTooSlow        the request, or a part of it, took longer than allowed
+        ├── PathNotAllowed        a file or folder outside of those that a door may touch
+        ├── TrackNotFound         not an audio file of the folder that was named
+        ├── UnknownObject         a player, an instance or a solver that is not here
+        ├── NoTrack               a face is asked for before a track was set
         ├── InvalidSettings       a setting that the gateway cannot run with
         └── CannotListen          an address that cannot be listened on
             └── AddressInUse      somebody else listens on the port
@@ -49,6 +53,7 @@ from emotalk_client.errors import (
     InvalidAddress,
     InvalidTls,
     MissingExtra,
+    ModelMissing,
     ModelUnavailable,
     ServerBusy,
     ServerError,
@@ -58,7 +63,7 @@ from emotalk_client.errors import (
     UnreadableAudio,
     UnwritableFile,
 )
-from emotalk_contract.errors import InvalidRequest
+from emotalk_contract.errors import InvalidRequest, TextTooLong, VoiceNotInstalled
 
 LONGEST_MESSAGE = 600
 """Characters of a message; a longer one is cut in its middle, where the value stands."""
@@ -101,7 +106,7 @@ class InvalidFrames(GatewayError):
 
 
 class InvalidMessage(GatewayError):
-    """A WebSocket message that cannot be understood."""
+    """A message of a stream that cannot be understood."""
 
 
 class MalformedRequest(GatewayError):
@@ -150,6 +155,22 @@ class StreamIdle(GatewayError):
 
 class RequestTooSlow(GatewayError):
     """The request, or a part of it, took longer than allowed."""
+
+
+class PathNotAllowed(GatewayError):
+    """A file or folder outside of those that a door may touch."""
+
+
+class TrackNotFound(GatewayError):
+    """Not an audio file of the folder that was named."""
+
+
+class UnknownObject(GatewayError):
+    """A player, an instance or a solver that is not here."""
+
+
+class NoTrack(GatewayError):
+    """A face is asked for before a track was set."""
 
 
 class InvalidSettings(GatewayError):
@@ -219,10 +240,19 @@ TABLE: tuple[Row, ...] = (
     Row(RequestTooSlow, _callers(HTTPStatus.REQUEST_TIMEOUT, "DEADLINE_EXCEEDED")),
     Row(NotRawAudio, _callers(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)),
     Row(StartTooLate, _callers(HTTPStatus.REQUEST_TIMEOUT, "DEADLINE_EXCEEDED")),
+    Row(StreamIdle, _callers(HTTPStatus.BAD_REQUEST, "DEADLINE_EXCEEDED")),
+    Row(StreamTooLong, _callers(HTTPStatus.BAD_REQUEST, "RESOURCE_EXHAUSTED")),
+    Row(StreamBehind, _callers(HTTPStatus.BAD_REQUEST, "RESOURCE_EXHAUSTED")),
+    Row(PathNotAllowed, _callers(HTTPStatus.FORBIDDEN, "PERMISSION_DENIED")),
+    Row(TrackNotFound, _callers(HTTPStatus.NOT_FOUND, "NOT_FOUND")),
+    Row(UnknownObject, _callers(HTTPStatus.NOT_FOUND, "NOT_FOUND")),
+    Row(NoTrack, _callers(HTTPStatus.CONFLICT, "FAILED_PRECONDITION")),
     Row(GatewayError, _callers(HTTPStatus.BAD_REQUEST)),
     Row(SessionEnded, _callers(HTTPStatus.BAD_REQUEST, "FAILED_PRECONDITION")),
     Row(UnreadableAudio, _callers(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)),
     Row(AudioError, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
+    Row(VoiceNotInstalled, _ours(HTTPStatus.NOT_IMPLEMENTED, "UNIMPLEMENTED")),
+    Row(TextTooLong, _callers(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)),
     Row(InvalidRequest, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
     Row(UnwritableFile, _ours(HTTPStatus.INSUFFICIENT_STORAGE, "RESOURCE_EXHAUSTED"), "the gateway cannot write files"),
     Row(FormatError, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
@@ -235,6 +265,11 @@ TABLE: tuple[Row, ...] = (
         ServerUnavailable,
         _ours(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE"),
         "the face server cannot be reached; try again later",
+    ),
+    Row(
+        ModelMissing,
+        _ours(HTTPStatus.NOT_IMPLEMENTED, "UNIMPLEMENTED"),
+        "the face server has no voices; it has them when it is started with --models core,live,speech",
     ),
     Row(
         ModelUnavailable,
@@ -293,6 +328,10 @@ class Problem:
     def body(self) -> dict[str, str]:
         """Return what is sent, as JSON."""
         return {"error": self.error, "message": self.message}
+
+    def http_body(self) -> dict[str, str]:
+        """Return what an HTTP answer has: the message under the name that callers of other servers know, too."""
+        return {**self.body(), "detail": self.message}
 
 
 def problem_of(error: BaseException) -> Problem:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
+from emotalk_client.windows.detected import ClipEmotions
 from emotalk_gateway.service.request import Face, FaceRequest
 from emotalk_gateway.service.retiming import Retimer
 from emotalk_gateway.service.service import Service
@@ -25,13 +27,16 @@ async def faces(service: Service, request: FaceRequest) -> AsyncGenerator[Face, 
     began = time.monotonic()
     async with service.uploads.run() as running:
         retimer = Retimer(service.rate.fps if request.fps is None else request.fps)
+        heard = ClipEmotions()
         waited_s, came, given = time.monotonic() - began, 0, 0
         async with aclosing(service.client.stream_blocks(request.sound, **request.options)) as computed:
             while True:
                 asked = time.monotonic()
                 block = await anext(computed, None)
                 waited_s += time.monotonic() - asked  # without the time that the caller takes to read
-                came += len(block) if block is not None else 0
+                if block is not None:
+                    came += len(block)
+                    heard.push(block.emotions, len(block))
                 face = retimer.flush() if block is None else retimer.push(block.weights)
                 if face is not None and len(face):
                     if not given:
@@ -39,7 +44,7 @@ async def faces(service: Service, request: FaceRequest) -> AsyncGenerator[Face, 
                     given += len(face)
                     service.metrics.frames(request.route, len(face))
                     async with running.paused_after(PATIENCE_S):
-                        yield face
+                        yield replace(face, emotions=heard.value)
                     await running.share(SHARE_S)
                 if block is None:
                     break

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from emotalk_client.faces.animation import Animation
 from emotalk_client.settings import AnimateOptions
+from emotalk_client.windows.detected import Emotions
 from emotalk_contract.timing import FPS
 
 
@@ -35,6 +36,9 @@ class Face:
     weights: NDArray[np.float32]
     """[F, 52] in EmoTalk order."""
     fps: int = FPS
+    emotions: Emotions | None = None
+    """The emotion that was heard in the sound so far: of the last block, the whole clip's. None: the served model
+    detects none."""
 
     def __len__(self) -> int:
         return len(self.weights)

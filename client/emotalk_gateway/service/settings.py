@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -42,6 +42,8 @@ class GatewaySettings(BaseSettings):
     """Of one request's body."""
     max_audio_s: float = Field(900.0, gt=0)
     """Seconds of one clip."""
+    max_text_characters: int = Field(5000, gt=0)
+    """Of one text that is to be said."""
     max_requests: int = Field(32, gt=0)
     """Uploads at once, waiting or computed; one more is told to come again."""
     max_computing: int = Field(8, gt=0)
@@ -69,7 +71,7 @@ class GatewaySettings(BaseSettings):
     """Of all bodies together, in memory and in files."""
 
     max_streams: int = Field(16, gt=0)
-    """WebSocket sessions at once."""
+    """Live streams at once: WebSocket sessions, and calls of Audio2Face-3D's clients."""
     max_stream_s: float = Field(3600.0, gt=0)
     """Seconds of speech of one of them."""
     max_starting: int = Field(64, gt=0)
@@ -82,6 +84,19 @@ class GatewaySettings(BaseSettings):
     """Seconds of speech in one session that may wait for the face server (and at most 32 MiB)."""
     max_message_bytes: int = Field(MIB, ge=SAMPLE_RATE)
     """Of one WebSocket message."""
+
+    a2f_pace: Literal["burst", "realtime"] = "burst"
+    """Of Audio2Face-3D's frames: ``burst``, once they are computed; ``realtime``, no faster than they are shown."""
+    a2f_max_clip_s: float = Field(300.0, gt=0)
+    """Seconds of one of its clips."""
+    a2f_idle_s: float = Field(30.0, gt=0)
+    """Seconds without a message from one of its callers, before the sound has ended, after which the call ends."""
+
+    omniverse_host: str = "127.0.0.1"
+    """Address on which the door for Omniverse Audio2Face's clients listens."""
+    omniverse_sounds: tuple[str, ...] = ()
+    """Folders below which that door reads sound, such as ``["/srv/voices"]``, beside the one that it writes to. None:
+    on the loopback any that the gateway can read, else none."""
 
     health_timeout_s: float = Field(10.0, gt=0)
     """Seconds that ``/health`` waits for a face."""

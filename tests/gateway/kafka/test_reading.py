@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from emotalk_gateway.kafka.assembling import Block, Final
 from emotalk_gateway.kafka.reading import InvalidRecord, read_answer, read_dead_letter
+from emotalk_gateway.kafka.records import Answer, Asked
 
 pytestmark = pytest.mark.unit
 
@@ -30,6 +31,16 @@ def test_a_block_keeps_every_bit(answer):
 def test_an_end_is_read():
     _, final = cut(rows(7), 3)
     assert read_answer(message(*final_record(final))) == final
+
+
+def test_an_end_may_tell_of_an_emotion():
+    answer = Answer(Asked("r"), "a", 10**6)
+    (_,) = answer.blocks(rows(7), 30)
+    silent = answer.end()
+    answer.emotions = {"joy": 0.75, "calm": 0.25}
+    value, headers = answer.end()
+    assert json.loads(value) == json.loads(silent[0]) | {"emotions": {"joy": 0.75, "calm": 0.25}}
+    assert read_answer(FakeMessage(value, headers)) == read_answer(FakeMessage(*silent))
 
 
 @pytest.mark.parametrize(

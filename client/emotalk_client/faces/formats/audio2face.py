@@ -32,8 +32,8 @@ def document(track: Track) -> dict[str, Any]:
         "facsNames": list(APPLE_ORDER),
         "weightMat": weights[:, columns(APPLE_ORDER)],
         "joints": [],
-        "rotations": [],
-        "translations": [],
+        "rotations": [[] for _ in weights],  # none of each frame
+        "translations": [[] for _ in weights],
     }
 
 

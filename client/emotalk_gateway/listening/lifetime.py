@@ -12,11 +12,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from emotalk_gateway.http.answers import answer
+from emotalk_gateway.listening.answers import answer
 from emotalk_gateway.listening.protocol import SCOPE_KEY as CONNECTION
 from emotalk_gateway.listening.protocol import BoundedProtocol
 from emotalk_gateway.service.errors import (
@@ -37,17 +39,28 @@ LAST_WORDS_S = 1.0
 """Seconds that the last words may take to a caller that does not read."""
 
 
-class Lifetime:
-    """ASGI middleware: every request of ``app`` within its limits, and counted."""
+Said: TypeAlias = Callable[[Problem, int], Response]
+"""An error as an answer; with the seconds after which to come again."""
 
-    def __init__(self, app: ASGIApp, service: Service) -> None:
+
+class Lifetime:
+    """ASGI middleware: every request of ``app`` within its limits, and counted.
+
+    Args:
+        said: how errors are said.
+        max_bytes: of a body; None: as large as an upload.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service, said: Said = answer, max_bytes: int | None = None) -> None:
         self._app = app
         self._service = service
+        self._said = said
+        self._max_bytes = service.settings.max_upload_bytes if max_bytes is None else max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Requests within their limits; what is none (WebSocket, start and stop) as it is."""
         if scope["type"] == "http":
-            await OneRequest(self._service, scope, receive, send).run(self._app)
+            await OneRequest(self._service, scope, receive, send, self._said, self._max_bytes).run(self._app)
         else:
             await self._app(scope, receive, send)
 
@@ -55,8 +68,12 @@ class Lifetime:
 class OneRequest:
     """The state of one request; routes find theirs in the scope, under :data:`SCOPE_KEY`."""
 
-    def __init__(self, service: Service, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, service: Service, scope: Scope, receive: Receive, send: Send, said: Said, max_bytes: int
+    ) -> None:
         self._service = service
+        self._said = said
+        self._max_bytes = max_bytes
         self._scope = scope
         self._outer_receive = receive
         self._outer_send = send
@@ -107,7 +124,7 @@ class OneRequest:
         if self._body_ended:
             await self._left.wait()
             return {"type": "http.disconnect"}
-        most = self._service.settings.max_upload_bytes
+        most = self._max_bytes
         if self._announced is None:
             headers = Request(self._scope).headers
             encoding = headers.get("content-encoding", "identity")
@@ -183,9 +200,9 @@ class OneRequest:
         most = self._service.settings.send_timeout_s
         self._service.problem(RequestTooSlow(f"the caller read nothing for {most:g} s; accepted: at most {most:g} s"))
         self._left.set()
-        self._abort()
+        self.abort()
 
-    def _abort(self) -> None:
+    def abort(self) -> None:
         """End the connection: what was written to it, and was not read, would keep it open."""
         connection: BoundedProtocol | None = self._scope.get(CONNECTION)
         if connection is not None:
@@ -198,7 +215,7 @@ class OneRequest:
     async def _drain(self) -> None:
         if Request(self._scope).headers.get("expect", "").lower() == "100-continue" and not self._bytes:
             return  # the body was never asked for
-        most = self._bytes + self._service.settings.max_upload_bytes
+        most = self._bytes + self._max_bytes
         until = time.monotonic() + DRAIN_S
         while not self._body_ended and self._bytes <= most:
             try:
@@ -210,7 +227,7 @@ class OneRequest:
         """Say why, as far as the caller still listens."""
         problem = self._service.problem(error)
         if self._status is None:
-            response = answer(problem, self._service.settings.retry_after_s)
+            response = self._said(problem, self._service.settings.retry_after_s)
             sending: Awaitable[None] = response(self._scope, self._receive, self._send)
         else:
             words = self.last_words(problem) if self.last_words is not None else b""
@@ -219,6 +236,6 @@ class OneRequest:
         try:
             await within(sending, DRAIN_S + LAST_WORDS_S)
         except asyncio.TimeoutError:
-            self._abort()
+            self.abort()
         except RuntimeError:
             return
