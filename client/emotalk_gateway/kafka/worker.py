@@ -410,6 +410,8 @@ class Worker:
         self._trier = Trier(self.service, self._settings, self.metrics, self._writer)
 
     async def _close(self) -> None:
+        if left := asyncio.all_tasks() - {asyncio.current_task()}:  # cancelled, and in a call that ends soon
+            await asyncio.wait(left, timeout=CLOSE_S / 2)
         if self.service is not None:
             await self.service.client.close()
 
