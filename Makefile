@@ -31,7 +31,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e '.[server,export,formats,gateway,a2f,kafka,plot,vmc,train,test]'
+	$(PIP) -e '.[server,export,formats,gateway,a2f,kafka,text,plot,vmc,train,test]'
 	@# TensorRT's parser, which needs no GPU: the check that the graphs stay acceptable to it.
 	$(PIP) --no-deps tensorrt-rtx-cu12-libs tensorrt-rtx-cu12-bindings nvidia-cuda-runtime-cu12
 	@touch $@ $(VENV)/.demo
@@ -55,7 +55,7 @@ $(CLIENTS)/%/.installed: $(CLIENTS)/requirements-%.txt | $(BIN)/python
 check: lint  ## Style, types, import rules, configs, and the tests that need nothing but the code (a minute)
 	$(BIN)/python -m pytest -q -m unit $(TESTS)
 
-test: $(VENV)/.test $(GLTF)/node_modules/.package-lock.json $(AXE)/node_modules/.package-lock.json $(CLIENTS)/nvidia/.installed lint  ## Style, types, import rules, configs, and every test against a real server
+test: $(VENV)/.test $(GLTF)/node_modules/.package-lock.json $(AXE)/node_modules/.package-lock.json $(CLIENTS)/nvidia/.installed $(CLIENTS)/a2f-client/.installed $(CLIENTS)/agents/.installed lint  ## Style, types, import rules, configs, and every test against a real server
 	$(BIN)/python -m pytest -m 'not full' $(TESTS)
 
 deploy-check: $(VENV)/.test  ## Dockerfiles, compose and Kubernetes files: accepted by their readers, and naming what exists (seconds; promtool if it is there)
@@ -83,10 +83,12 @@ docs: demo configs screenshot  ## Draw the README's pictures again
 screenshot: $(VENV)/.test  ## Take docs/viewer.png of the viewer (needs chromium and chromium-driver)
 	$(BIN)/python tools/viewer_screenshot.py $(SAMPLE) docs/viewer.png
 
-figures: $(VENV)/.test  ## Measure the tables and plots of docs/live.md, docs/networks.md and docs/gateway.md again (15 minutes, with nothing else running)
+figures: $(VENV)/.test  ## Measure the tables and plots of docs/live.md, docs/networks.md, docs/gateway.md and docs/audio2face.md again (15 minutes, with nothing else running)
 	$(BIN)/emotalk-perf streams $(SAMPLE) --path steps --path windows --page docs/live.md --block streams --plot docs/figures/streams.png
 	$(BIN)/emotalk-perf equivalence $(SAMPLE) --repeat 6 --smooth --page docs/live.md --block bundled
 	$(BIN)/emotalk-perf gateway $(SAMPLE) --page docs/gateway.md --block gateway
+	$(BIN)/emotalk-perf barge-in $(SAMPLE) --page docs/live.md
+	$(BIN)/emotalk-perf a2f $(SAMPLE) --page docs/audio2face.md
 	mkdir -p $(OUT)
 	$(BIN)/python tests/seeded.py small 7 $(OUT)/small.pth
 	$(BIN)/emotalk-export --checkpoint $(OUT)/small.pth --repository $(OUT)/small --attention-heads 4

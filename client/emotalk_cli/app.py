@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from emotalk_cli import animate, collect, enqueue, gateway, health, live, plot, replay, view, worker
+from emotalk_cli import animate, collect, enqueue, gateway, health, live, plot, replay, say, view, worker
 from emotalk_client.errors import EmoTalkError
 from emotalk_contract.errors import InvalidRequest
 
@@ -22,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("animate")(animate.animate)
+app.command("say")(say.say)
 app.command("live")(live.live)
 app.command("gateway")(gateway.gateway)
 app.command("worker")(worker.worker)

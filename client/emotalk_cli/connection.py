@@ -14,6 +14,8 @@ from emotalk_client.aio import DEFAULT_URL
 from emotalk_client.client import EmoTalkClient
 from emotalk_client.errors import MissingExtra, ServerError, ServerNotStarted
 from emotalk_client.wire.security import Tls
+from emotalk_contract.errors import InvalidRequest
+from emotalk_contract.speech import VOICES_VARIABLE
 
 CACHE_BYTES = 64 * 2**20
 """Of a server that is started for a command that goes on: whoever changes level or person gets the same speech anew."""
@@ -61,12 +63,14 @@ def security(url: str | None) -> Security:
 
 
 @contextmanager
-def address(url: str | None, *, supervised: bool = False) -> Iterator[str]:
+def address(url: str | None, *, supervised: bool = False, speech: bool = False) -> Iterator[str]:
     """Yield the URL of the server that the user named, or that is there, or that is started now.
 
     Args:
         supervised: the command goes on for long, so that a server that is started keeps what was asked before. (Any
             that is started is started again when it dies.)
+        speech: the command needs voices, so that a server that is started has them, and one of this machine that does
+            not is left alone.
 
     Raises:
         MissingExtra: a server would have to be started, and the extra for that is not installed.
@@ -75,17 +79,17 @@ def address(url: str | None, *, supervised: bool = False) -> Iterator[str]:
     named = given_url(url)
     if named is not None:
         yield named
-    elif _is_there(DEFAULT_URL):
+    elif _is_there(DEFAULT_URL) and (not speech or _speaks(DEFAULT_URL)):
         yield DEFAULT_URL
     else:
-        with _embedded(lasting=supervised) as started:
+        with _embedded(lasting=supervised, speech=speech) as started:
             yield started
 
 
 @contextmanager
-def connect(url: str | None) -> Iterator[EmoTalkClient]:
+def connect(url: str | None, *, speech: bool = False) -> Iterator[EmoTalkClient]:
     """Yield a client for the server at :func:`address`, whose errors these are."""
-    with address(url) as found, EmoTalkClient(found, **security(url)) as client:
+    with address(url, speech=speech) as found, EmoTalkClient(found, **security(url)) as client:
         yield client
 
 
@@ -104,15 +108,33 @@ def _is_there(url: str) -> bool:
     return True
 
 
+def _speaks(url: str) -> bool:
+    """Return whether the server at ``url`` has voices."""
+    with EmoTalkClient(url, timeout_s=2.0, retries=0) as client:
+        try:
+            client.say("a")
+        except ServerError:
+            return False
+        except InvalidRequest:  # it has a model for them, and says what that lacks
+            return True
+    return True
+
+
 @contextmanager
-def _embedded(*, lasting: bool) -> Iterator[str]:
+def _embedded(*, lasting: bool, speech: bool) -> Iterator[str]:
     try:
         from emotalk_server import EmbeddedServer, ServerStartError, tracing
         from emotalk_server.errors import TritonNotFound
     except ImportError as error:
         raise MissingExtra(_NO_SERVER) from error
-    typer.echo(f"no server at {DEFAULT_URL}; starting an embedded one for this command", err=True)
-    server = EmbeddedServer(cache_bytes=CACHE_BYTES if lasting else 0, trace_url=tracing.endpoint())
+    kind = "server with voices" if speech else "server"
+    typer.echo(f"no {kind} at {DEFAULT_URL}; starting an embedded one for this command", err=True)
+    server = EmbeddedServer(
+        cache_bytes=CACHE_BYTES if lasting else 0,
+        groups=("core", "live", "speech") if speech else ("core", "live"),
+        trace_url=tracing.endpoint(),
+        voices=os.environ.get(VOICES_VARIABLE, ""),
+    )
     try:
         server.start()
     except TritonNotFound as error:

@@ -60,6 +60,10 @@ def gateway(
     a2f_tls_client_ca: Annotated[
         Path | None, typer.Option(help="Who signs the certificates that callers must show, PEM: mTLS.")
     ] = None,
+    emotalk_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, help="Serve the clients of the EmoTalk service too; theirs is 50051."),
+    ] = None,
 ) -> None:
     """Serve faces over HTTP, until Ctrl-C; every other setting is an environment variable (docs/gateway.md)."""
     try:
@@ -96,24 +100,24 @@ def gateway(
             typer.echo(f"emotalk gateway is ready: {here}{doors}, faces from {triton}")
 
         app = create_app(settings, client)
-        doors = _doors(app.state.service, omniverse_port or [], omniverse_folder)
+        doors = _omniverse(app.state.service, omniverse_port or [], omniverse_folder)
         if a2f_port is not None:
             tls = (a2f_tls_cert, a2f_tls_key, a2f_tls_client_ca)
             doors.append(_audio2face(app.state.service, a2f_host or host, a2f_port, *tls))
+        if emotalk_port is not None:
+            doors.append(_emotalk(app.state.service, host, emotalk_port))
         server = Server(app, ready, doors)
         server.run(sockets=[listening])
 
 
-def _doors(service: Service, omniverse_ports: list[int], omniverse_folder: Path | None) -> list[Door]:
-    """Return the doors beside the web server's own that were asked for."""
+def _omniverse(service: Service, ports: list[int], folder: Path | None) -> list[Door]:
+    """Return a door for the clients of Omniverse Audio2Face on each of ``ports``."""
     from emotalk_gateway.omniverse.door import OmniverseDoor
     from emotalk_gateway.service.errors import InvalidSettings
 
-    if bool(omniverse_ports) != (omniverse_folder is not None):
+    if bool(ports) != (folder is not None):
         raise InvalidSettings("one of --omniverse-port and --omniverse-folder is given; accepted: both, or neither")
-    if omniverse_folder is None:
-        return []
-    return [OmniverseDoor(service, port, omniverse_folder) for port in omniverse_ports]
+    return [] if folder is None else [OmniverseDoor(service, port, folder) for port in ports]
 
 
 def _audio2face(
@@ -126,3 +130,12 @@ def _audio2face(
     except ImportError as error:
         raise MissingExtra(f"--a2f-port needs {error.name}; install `emotalk-triton[a2f]`") from error
     return audio2face_door(service, host, port, tls_of(certificate, key, client_ca))
+
+
+def _emotalk(service: Service, host: str, port: int) -> Door:
+    """Return the door for the clients of the EmoTalk service."""
+    try:
+        from emotalk_gateway.grpc.emotalk.door import emotalk_door
+    except ImportError as error:
+        raise MissingExtra(f"--emotalk-port needs {error.name}; install `emotalk-triton[a2f]`") from error
+    return emotalk_door(service, host, port)

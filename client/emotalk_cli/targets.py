@@ -92,6 +92,16 @@ def plan_jobs(inputs: Sequence[Path], output: Path, formats: str | None) -> list
         UnknownFormat, MissingExtra: a format that is not one of ours, or that needs a library.
     """
     check_inputs(inputs)
+    return _planned(inputs, output, formats)
+
+
+def plan_spoken(output: Path, formats: str | None) -> Job:
+    """Return what to write for a text, which has no file: ``speech`` in a folder; raises as :func:`plan_jobs`."""
+    (job,) = _planned([Path("speech")], output, formats)
+    return job
+
+
+def _planned(inputs: Sequence[Path], output: Path, formats: str | None) -> list[Job]:
     if _is_pipe(output):
         return [_into_pipe(inputs, output, formats)]
     if output.suffix and not output.is_dir() and len(inputs) == 1 and formats is None:

@@ -43,9 +43,11 @@ from emotalk_client.errors import (
 )
 from emotalk_client.faces.animation import Animation, Frame
 from emotalk_client.live import AsyncLiveSession, Cancelled, LiveOptions, LiveSession, LiveStatus
+from emotalk_client.saying import Speech, SpeechPart
 from emotalk_client.settings import AnimateOptions
 from emotalk_client.wire.health import Health
 from emotalk_client.wire.security import Tls
+from emotalk_contract.utterance import Timed, Utterance
 
 __all__ = [
     "AnimateOptions",
@@ -82,6 +84,9 @@ __all__ = [
     "ServerNotStarted",
     "ServerUnavailable",
     "SessionEnded",
+    "Speech",
+    "SpeechPart",
+    "Timed",
     "Tls",
     "TlsFailed",
     "TruncatedAudio",
@@ -90,5 +95,6 @@ __all__ = [
     "UnreadableAnimation",
     "UnreadableAudio",
     "UnwritableFile",
+    "Utterance",
     "WrongEventLoop",
 ]

@@ -8,7 +8,7 @@ import sys
 import time
 import weakref
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from emotalk_client.errors import ClientClosed, ModelMissing, UnexpectedResponse
 from emotalk_client.faces.animation import Animation, Frame
 from emotalk_client.live.session import AsyncLiveSession
 from emotalk_client.live.settings import LiveOptions, LiveSettings
+from emotalk_client.saying import Speech, SpeechPart, Wanted, talk, utterances
 from emotalk_client.settings import AnimateOptions, Settings
 from emotalk_client.windows.clip import Clip, ClipFacts
 from emotalk_client.windows.detected import ClipEmotions, Emotions, emotions_in
@@ -35,7 +36,9 @@ from emotalk_client.wire.transport import Transport, TritonTransport, check_addr
 from emotalk_contract import limits, tensors
 from emotalk_contract.options import Parameter
 from emotalk_contract.recipe import Recipe
+from emotalk_contract.speech import DEFAULT_LANGUAGE, DEFAULT_SPEED
 from emotalk_contract.timing import FPS, Window, frame_count, timecodes
+from emotalk_contract.utterance import Utterance
 
 if TYPE_CHECKING:
     from emotalk_client.settings import Unpack
@@ -207,6 +210,106 @@ class AsyncEmoTalkClient:
         self._sessions.add(session)
         return session
 
+    async def say(
+        self,
+        text: str,
+        *,
+        language: str = DEFAULT_LANGUAGE,
+        voice: str | None = None,
+        speed: float = DEFAULT_SPEED,
+        voice_seed: int = 0,
+        progress: Progress | None = None,
+        **options: Unpack[AnimateOptions],
+    ) -> Speech:
+        """Return ``text`` as sound and as the face that speaks it, whole.
+
+        The server must have been started with its voices: ``emotalk-server --models core,live,speech``.
+
+        Args:
+            text: of any number of sentences.
+            language: such as ``en`` or ``fa``.
+            voice: a name that the server knows; None: the default one.
+            speed: 0.5..2; 1 is the voice's own pace.
+            voice_seed: of the voice's noise: the same gives the same bytes.
+            progress: told of frames done and frames in all.
+            options: of the face; see :class:`~emotalk_client.AnimateOptions`.
+
+        Raises:
+            InvalidRequest: its subclass says what cannot be said, or what is out of range.
+            ServerError: its subclass says how the server failed; :class:`~emotalk_client.errors.ModelMissing` where it
+                has no voices.
+        """
+        Settings(**options)  # before anything is said
+        wanted = Wanted(language, voice, speed, voice_seed)
+        said = [utterance async for utterance in self._utterances(text, wanted)]
+        audio = np.concatenate([utterance.audio for utterance in said])
+        face = await self.animate(audio, sample_rate=said[0].sample_rate, progress=progress, **options)
+        return Speech(audio, said[0].sample_rate, face, tuple(said))
+
+    async def say_stream(
+        self,
+        text: str | AsyncIterable[str],
+        *,
+        language: str = DEFAULT_LANGUAGE,
+        voice: str | None = None,
+        speed: float = DEFAULT_SPEED,
+        voice_seed: int = 0,
+        **options: Unpack[LiveOptions],
+    ) -> AsyncGenerator[SpeechPart, None]:
+        """Yield ``text`` as it is said: each sentence's sound as soon as it is there, and its frames as they are final.
+
+        One live stream carries the whole text, so that the face keeps its context over sentences, and frames count on.
+        Leaving early stops sound and face at once.
+
+        Args:
+            text: whole, or as it comes, in parts of one or more sentences
+                (:class:`emotalk_speech.sentences.SentenceStream` makes them of a language model's).
+            language, voice, speed, voice_seed: as :meth:`say`.
+            options: of the face; see :class:`~emotalk_client.LiveOptions`.
+
+        Raises:
+            InvalidRequest, ServerError: as :meth:`say`.
+        """
+        LiveSettings(**options)
+        parts = talk(self._utterances(text, Wanted(language, voice, speed, voice_seed)), self.live, options)
+        try:
+            async for part in parts:
+                yield part
+        finally:
+            await parts.aclose()
+
+    async def utterances(
+        self,
+        text: str | AsyncIterable[str],
+        *,
+        language: str = DEFAULT_LANGUAGE,
+        voice: str | None = None,
+        speed: float = DEFAULT_SPEED,
+        voice_seed: int = 0,
+    ) -> AsyncGenerator[Utterance, None]:
+        """Yield the sentences of ``text`` as they are said, without a face.
+
+        Args:
+            text, language, voice, speed, voice_seed: as :meth:`say_stream`.
+
+        Raises:
+            InvalidRequest, ServerError: as :meth:`say`.
+        """
+        said = self._utterances(text, Wanted(language, voice, speed, voice_seed))
+        try:
+            async for utterance in said:
+                yield utterance
+        finally:
+            await said.aclose()
+
+    async def _utterances(self, text: str | AsyncIterable[str], wanted: Wanted) -> AsyncGenerator[Utterance, None]:
+        said = utterances(self._connected(), text, wanted, self._retry, self._timeout_s)
+        try:
+            async for utterance in said:
+                yield utterance
+        finally:
+            await said.aclose()
+
     async def describe(self) -> dict[str, str]:
         """Return the parameters, by name, of the model that the server serves; asked once, and not inferred.
 
@@ -257,7 +360,7 @@ class AsyncEmoTalkClient:
             expected = facts.samples
         clip_samples = facts.samples if facts is not None else None
 
-        planner = Planner(layout)
+        planner = Planner(layout, recipe.min_samples)
         windows = clip.windows(planner, recipe.levelled)
         stillness = Stillness()
         stitcher = Stitcher()

@@ -11,7 +11,7 @@ import concurrent.futures
 import os
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,11 +22,14 @@ from emotalk_client.faces.animation import Animation, Frame
 from emotalk_client.live.session import AsyncLiveSession
 from emotalk_client.live.settings import LiveOptions
 from emotalk_client.live.sync import LiveSession
+from emotalk_client.saying import Speech, SpeechPart, on_a_thread
 from emotalk_client.settings import AnimateOptions
 from emotalk_client.wire.forks import check_same_process
 from emotalk_client.wire.health import Health
 from emotalk_client.wire.security import Tls
 from emotalk_client.wire.transport import GRACE_S, Transport
+from emotalk_contract.speech import DEFAULT_LANGUAGE, DEFAULT_SPEED
+from emotalk_contract.utterance import Utterance
 
 if TYPE_CHECKING:
     from emotalk_client.settings import Unpack
@@ -132,6 +135,61 @@ class EmoTalkClient:
     async def _live(self, sample_rate: int, audio: bool, options: LiveOptions) -> AsyncLiveSession:
         # On the loop, which its parts belong to.
         return self._async.live(sample_rate=sample_rate, audio=audio, **options)
+
+    def say(
+        self,
+        text: str,
+        *,
+        language: str = DEFAULT_LANGUAGE,
+        voice: str | None = None,
+        speed: float = DEFAULT_SPEED,
+        voice_seed: int = 0,
+        progress: Progress | None = None,
+        **options: Unpack[AnimateOptions],
+    ) -> Speech:
+        """See :meth:`AsyncEmoTalkClient.say`."""
+        return self._run(
+            self._async.say(
+                text,
+                language=language,
+                voice=voice,
+                speed=speed,
+                voice_seed=voice_seed,
+                progress=progress,
+                **options,
+            )
+        )
+
+    def say_stream(
+        self,
+        text: str | Iterable[str],
+        *,
+        language: str = DEFAULT_LANGUAGE,
+        voice: str | None = None,
+        speed: float = DEFAULT_SPEED,
+        voice_seed: int = 0,
+        **options: Unpack[LiveOptions],
+    ) -> Iterator[SpeechPart]:
+        """See :meth:`AsyncEmoTalkClient.say_stream`; ``text`` that comes in parts is read on a thread of its own."""
+        said = text if isinstance(text, str) else on_a_thread(text)
+        yield from self._each(
+            self._async.say_stream(said, language=language, voice=voice, speed=speed, voice_seed=voice_seed, **options)
+        )
+
+    def utterances(
+        self,
+        text: str | Iterable[str],
+        *,
+        language: str = DEFAULT_LANGUAGE,
+        voice: str | None = None,
+        speed: float = DEFAULT_SPEED,
+        voice_seed: int = 0,
+    ) -> Iterator[Utterance]:
+        """See :meth:`AsyncEmoTalkClient.utterances`; ``text`` that comes in parts is read on a thread of its own."""
+        said = text if isinstance(text, str) else on_a_thread(text)
+        yield from self._each(
+            self._async.utterances(said, language=language, voice=voice, speed=speed, voice_seed=voice_seed)
+        )
 
     def describe(self) -> dict[str, str]:
         """See :meth:`AsyncEmoTalkClient.describe`."""

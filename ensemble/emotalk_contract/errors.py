@@ -23,7 +23,14 @@
     ├── UnknownFaceParameter  a name that is none of Audio2Face's face_params
     ├── UnknownEmotion        a name that is none of the ten
     ├── InvalidEmotionKey     an emotion key without a time or emotions
-    └── EmotionOutOfRange     an amount of an emotion outside 0..1
+    ├── EmotionOutOfRange     an amount of an emotion outside 0..1
+    ├── EmptyText             a text without anything to say
+    ├── TextTooLong           more characters than one request may have
+    ├── UnspeakableText       a text in a script that the voice cannot read
+    ├── UnknownLanguage       a language that no voice speaks
+    ├── UnknownVoice          a voice that the server does not have
+    ├── SpeedOutOfRange       a speed of speech that no voice has
+    └── VoiceNotInstalled     a voice that lacks a program or a library where the server runs
 
 The server sends ``[ClassName] message``, and :func:`from_message` finds the class again on the other side.
 """
@@ -123,6 +130,34 @@ class InvalidEmotionKey(InvalidRequest):
 
 class EmotionOutOfRange(InvalidRequest):
     """An amount of an emotion outside 0..1."""
+
+
+class EmptyText(InvalidRequest):
+    """A text without anything to say."""
+
+
+class TextTooLong(InvalidRequest):
+    """More characters than one request may have."""
+
+
+class UnspeakableText(InvalidRequest):
+    """A text in a script that the voice cannot read, or of nothing but signs."""
+
+
+class UnknownLanguage(InvalidRequest):
+    """A language that no voice of the server speaks."""
+
+
+class UnknownVoice(InvalidRequest):
+    """A voice that the server does not have."""
+
+
+class SpeedOutOfRange(InvalidRequest):
+    """A speed of speech that no voice has."""
+
+
+class VoiceNotInstalled(InvalidRequest):
+    """A voice that lacks a program or a library where the server runs."""
 
 
 _CLASSES = {cls.__name__: cls for cls in InvalidRequest.__subclasses__()}

@@ -1,18 +1,20 @@
 """The bundled model repository, and a check that what is generated from the contract is up to date.
 
 ``python -m emotalk_contract.repository [--update] [DIR]`` checks every ``config.pbtxt`` under DIR against the contract,
-or writes them again. Without DIR it is the bundled repository and, in a checkout, ``docs/protocol.md``.
+or writes them again. Without DIR it is the bundled repository, that of the model ``speech`` and, in a checkout,
+``docs/protocol.md``.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import logging
 import sys
 from pathlib import Path
 
-from emotalk_contract import tensors
-from emotalk_contract.configs import config_files
+from emotalk_contract import speech, tensors
+from emotalk_contract.configs import HEADER, config_files
 from emotalk_contract.limits import QUEUE_SIZE
 from emotalk_contract.recipe import Manifest
 from emotalk_contract.reference import protocol
@@ -60,10 +62,24 @@ def stale_configs(repository: Path) -> list[Path]:
     return stale
 
 
-def _page() -> Path | None:
-    """Return the generated page of the documentation, in a checkout."""
+def speech_repository() -> Path | None:
+    """Return the repository of the model ``speech``, which the package that speaks carries; None without it."""
+    spec = importlib.util.find_spec("emotalk_speech")
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).parent / "repository"
+    return path if (path / speech.SPEECH.name / VERSION / "model.py").is_file() else None
+
+
+def _generated() -> dict[Path, str]:
+    """Return what is generated beside a repository's own configs, in a checkout: path and text."""
+    found: dict[Path, str] = {}
     docs = Path(__file__).resolve().parents[2] / "docs"
-    return docs / "protocol.md" if docs.is_dir() else None
+    if docs.is_dir():
+        found[docs / "protocol.md"] = protocol()
+    if (beside := speech_repository()) is not None:
+        found[beside / speech.SPEECH.name / "config.pbtxt"] = HEADER + speech.config()
+    return found
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -74,15 +90,14 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     repository = arguments.repository or bundled()
-    page = _page() if arguments.repository is None else None
+    others = _generated() if arguments.repository is None else {}
     if arguments.update:
         write_configs(repository, Manifest.load(repository))
-        if page is not None:
-            page.write_text(protocol(), "utf-8")
+        for path, text in others.items():
+            path.write_text(text, "utf-8")
         return 0
     stale = stale_configs(repository)
-    if page is not None and (not page.is_file() or page.read_text("utf-8") != protocol()):
-        stale.append(page)
+    stale += [path for path, text in others.items() if not path.is_file() or path.read_text("utf-8") != text]
     for path in stale:
         logger.error("%s is not what the contract generates; run `make configs`", path)
     return 1 if stale else 0

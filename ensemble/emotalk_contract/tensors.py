@@ -13,7 +13,7 @@ from typing import Literal
 from emotalk_contract.arkit import BLENDSHAPE_COUNT
 from emotalk_contract.limits import LEVELS
 
-DataType = Literal["FP32", "FP64", "INT32", "INT64", "UINT8"]
+DataType = Literal["FP32", "FP64", "INT16", "INT32", "INT64", "UINT8", "BYTES"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from emotalk_contract.repository import bundled
 from emotalk_server import tracing
 from emotalk_server.embedded import EmbeddedServer
 from emotalk_server.errors import ServerStartError
+from emotalk_server.groups import DEFAULT_GROUPS, Group, groups_of
 from emotalk_server.health import HealthListener
 from emotalk_server.ports import GRPC_PORT, HEALTH_PORT, HTTP_PORT, LOOPBACK, METRICS_PORT, Ports, is_loopback
 from emotalk_server.process import SAFE_VERSION
@@ -55,6 +56,20 @@ def parser() -> argparse.ArgumentParser:
         help="memory for what the encoders gave, so that the same speech in another style is quick (default: none)",
     )
     parser.add_argument(
+        "--models",
+        type=groups_of,
+        default=",".join(DEFAULT_GROUPS),
+        metavar="GROUPS",
+        help=f"of {', '.join(get_args(Group))}; speech is text in (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--voice",
+        action="append",
+        default=[],
+        metavar="NAME=ENGINE:WHERE",
+        help="a voice for speech, such as amir=piper:/voices/fa_IR-amir-medium.onnx; repeatable",
+    )
+    parser.add_argument(
         "--trace",
         default=tracing.endpoint(),
         metavar="URL",
@@ -89,6 +104,8 @@ def _serve(arguments: argparse.Namespace, asked: int) -> None:
         address=arguments.address,
         profile=arguments.profile,
         cache_bytes=arguments.cache * 2**20,
+        groups=arguments.models,
+        voices=";".join(arguments.voice),
         trace_url=arguments.trace,
     )
     with _health(server, arguments.address, arguments.health_port) as health, server:

@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -15,6 +16,7 @@ from emotalk_contract import repository as repositories
 from emotalk_contract.configs import Profile
 from emotalk_server.errors import PortInUse, ServerStartError, StartCancelled
 from emotalk_server.folder import ServerFolder
+from emotalk_server.groups import DEFAULT_GROUPS, Group
 from emotalk_server.installation import find_triton
 from emotalk_server.ports import LOOPBACK, Ports, check_ports, free_ports, reachable
 from emotalk_server.process import ServerSettings, TritonProcess, check_repository
@@ -40,6 +42,8 @@ class EmbeddedServer:
         repository: a model repository; None: the bundled one.
         cache_bytes: memory in which Triton keeps what the encoders gave, so that the same speech at another level or
             in another style runs the decoder only; 0: none.
+        groups: of models to serve: ``core`` (the ensemble), ``live`` (steps of live streams), ``speech`` (text in).
+        voices: more voices for ``speech``: ``NAME=ENGINE:WHERE``, separated by ``;``.
         supervised: a thread watches all its processes, and starts Triton again when one of them dies or hangs.
         trace_url: where Triton sends its spans (``http://host:4318/v1/traces``); None: nowhere.
 
@@ -56,6 +60,8 @@ class EmbeddedServer:
         profile: Profile = "cpu",
         start_timeout_s: float = 600.0,
         cache_bytes: int = 0,
+        groups: Sequence[Group] = DEFAULT_GROUPS,
+        voices: str = "",
         supervised: bool = True,
         trace_url: str | None = None,
     ) -> None:
@@ -65,6 +71,8 @@ class EmbeddedServer:
         self._profile = profile
         self._start_timeout_s = start_timeout_s
         self._cache_bytes = cache_bytes
+        self._groups = tuple(groups)
+        self._voices = voices
         self._trace_url = trace_url
         self._supervised = supervised
         self._lock = threading.RLock()
@@ -112,6 +120,8 @@ class EmbeddedServer:
                 self._profile,
                 self._start_timeout_s,
                 self._cache_bytes,
+                self._groups,
+                self._voices,
                 self._trace_url,
             )
             try:

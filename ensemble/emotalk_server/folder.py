@@ -92,6 +92,12 @@ class ServerFolder:
         shutil.rmtree(path, ignore_errors=True)
         return self._folder("models")
 
+    def for_groups(self) -> Path:
+        """Return an empty folder for links to the models that are to be served."""
+        path = self.path / "groups"
+        shutil.rmtree(path, ignore_errors=True)
+        return self._folder("groups")
+
     def _folder(self, name: str) -> Path:
         path = self.path / name
         path.mkdir(mode=0o700, exist_ok=True)

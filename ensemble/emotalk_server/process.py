@@ -19,6 +19,7 @@ from emotalk_contract.launch import SERVER_FOLDER
 from emotalk_contract.pipeline import pipeline
 from emotalk_contract.recipe import Manifest, ManifestError, Recipe
 from emotalk_contract.repository import VERSION
+from emotalk_contract.speech import VOICES_VARIABLE
 from emotalk_server import restrictions, tracing
 from emotalk_server.errors import (
     InvalidRepository,
@@ -31,6 +32,7 @@ from emotalk_server.errors import (
 )
 from emotalk_server.family import Family
 from emotalk_server.folder import ServerFolder, unusable
+from emotalk_server.groups import DEFAULT_GROUPS, Group, serve
 from emotalk_server.installation import find_triton
 from emotalk_server.integrity import check_manifest
 from emotalk_server.launcher import launch
@@ -62,6 +64,10 @@ class ServerSettings:
     start_timeout_s: float = 600.0
     cache_bytes: int = 0
     """Memory in which the encoders' outputs may be kept: the same speech in another style then costs a decoder."""
+    groups: tuple[Group, ...] = DEFAULT_GROUPS
+    """Of models to serve."""
+    voices: str = ""
+    """As :data:`emotalk_contract.speech.VOICES_VARIABLE` has them."""
     trace_url: str | None = None
     """The address to which Triton sends its spans, in OTLP over HTTP; None: to none."""
 
@@ -73,7 +79,7 @@ class TritonProcess:
         self.settings = settings
         self.http_url = f"http://{reachable(settings.address)}:{settings.ports.http}"
         self.metrics_url = f"http://{reachable(settings.address)}:{settings.ports.metrics}/metrics"
-        self._reach = _recipe(settings.repository).steps
+        self._reach = _recipe(settings.repository).steps if "live" in settings.groups else None
         self._folder = folder
         self._process: subprocess.Popen[str] | None = None
         self._family: Family | None = None
@@ -108,6 +114,7 @@ class TritonProcess:
         try:
             backends = self._folder.backends(triton)
             models = self._folder.for_models()
+            served = serve(settings.repository, settings.groups, self._folder.for_groups())
         except OSError as error:
             raise unusable(self._folder.path.parent, error) from error
         http_address, grpc_address = settings.address, settings.address
@@ -115,7 +122,7 @@ class TritonProcess:
             http_address, grpc_address = f"ipv6:{settings.address}", f"[{settings.address}]"
         command = [
             str(triton.binary),
-            f"--model-repository={settings.repository}",
+            *served,
             f"--backend-directory={backends}",
             "--disable-auto-complete-config",  # our configs are complete; guessing costs a process a model
             *restrictions.options(),
@@ -137,6 +144,8 @@ class TritonProcess:
             command.append(f"--model-config-name={settings.profile}")
         logger.debug("starting %s", " ".join(command))
         environment = triton.environment() | {SERVER_FOLDER: str(models), OWNER_VARIABLE: str(self._folder.path)}
+        if settings.voices:
+            environment[VOICES_VARIABLE] = settings.voices
         self._folder.before_launch()
         try:
             self._process = launch(command, environment, self._folder.path)

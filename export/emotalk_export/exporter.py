@@ -28,7 +28,7 @@ from emotalk_export.face import Face, Layout, open_face
 from emotalk_export.onnx_export import INLINE_LIMIT, OPSET, GraphFiles, export_graph
 from emotalk_export.precision import halve
 from emotalk_export.shared_weights import share_weights
-from emotalk_export.speech import pieces, sample_voice
+from emotalk_export.speech import at_speeds, pieces, sample_voice
 from emotalk_export.swap import replacing
 from emotalk_export.validate import (
     TOLERANCES,
@@ -62,6 +62,16 @@ class _Proof:
     """Error on speech, of int8."""
     chain: float = 0.0
     """Largest difference of the weights at the end."""
+
+
+@dataclass(slots=True)
+class _Speech:
+    """The speech by which int8 is fitted."""
+
+    judged: list[Trial] = field(default_factory=list)
+    """As it is: by this it is judged, too."""
+    heard: list[Trial] = field(default_factory=list)
+    """At further speeds."""
 
 
 def export(
@@ -115,14 +125,16 @@ def export(
         raise UnsupportedPrecision(
             f"{face.description} cannot be exported as {precision}; accepted: {', '.join(face.precisions)}"
         )
-    spoken = []
+    speech = _Speech()
     if precision == "int8":
-        spoken = speech_trials(pieces(calibration or [sample_voice()]), face.widths, face.recipe)
+        clips = pieces(calibration or [sample_voice()])
+        speech.judged = speech_trials(clips, face.widths, face.recipe)
+        speech.heard = speech_trials(at_speeds(clips, face.further_speeds), face.widths, face.recipe)
     try:
         with replacing(repository) as folder:
             for path in extras:
                 shutil.copy2(path, folder / path.name)
-            manifest = _write(face, folder, precision, licence, tool, spoken, steps, inline_limit)
+            manifest = _write(face, folder, precision, licence, tool, speech, steps, inline_limit)
             steps.begin(f"replacing {repository}")
     except OSError as error:
         raise RepositoryNotWritable(f"{repository} cannot be written: {error}") from error
@@ -187,11 +199,11 @@ def _write(
     precision: Precision,
     licence: str,
     tool: str | None,
-    spoken: list[Trial],
+    speech: _Speech,
     steps: _Steps,
     inline_limit: int,
 ) -> Manifest:
-    running = [*trials(face.widths, face.recipe), *spoken]
+    running = [*trials(face.widths, face.recipe), *speech.judged]
     graphs = pipeline(face.recipe).graphs
     proof = _Proof()
     files: dict[str, tuple[Path, ...]] = {}
@@ -199,14 +211,14 @@ def _write(
         version_folder = folder / model.name / VERSION
         version_folder.mkdir(parents=True)
         steps.begin(f"exporting {model.name}")
-        graph = _export_graph(face, model, running, precision, proof, version_folder, inline_limit)
+        graph = _export_graph(face, model, [*running, *speech.heard], precision, proof, version_folder, inline_limit)
         files[model.name] = graph.paths
         gc.collect()  # a gigabyte of weights, in cycles of the exporter
         steps.begin(f"checking {model.name} against torch")
         proof.graphs[model.name] = validate_graph(graph.graph, model, running, precision)
     proof.chain = validate_chain(running, precision)
-    if spoken:
-        proof.speech = _speech_report(spoken)
+    if speech.judged:
+        proof.speech = _speech_report(speech.judged)
     if tool:
         for model in graphs:
             steps.begin(f"building the TensorRT plan of {model.name}")

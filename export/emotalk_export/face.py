@@ -68,6 +68,10 @@ class Face(Protocol):
         """In what they can be exported."""
 
     @property
+    def further_speeds(self) -> tuple[float, ...]:
+        """Speeds at which int8 hears its speech once more: weights that are fitted to it need more than a few clips."""
+
+    @property
     def facts(self) -> Mapping[str, Any]:
         """Further facts for the manifest: plain JSON."""
 
@@ -87,6 +91,7 @@ class EmoTalkFace:
     """Weights in EmoTalk's released layout."""
 
     precisions: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+    further_speeds: tuple[float, ...] = ()
 
     def __init__(self, file: CheckpointFile, attention_heads: int, emotion_names: Sequence[str] = ()) -> None:
         """Check ``file``; see :func:`emotalk_export.checkpoint.read_emotalk` for the errors."""
@@ -150,6 +155,7 @@ class CompactFaceModel:
     """This project's own small face model."""
 
     precisions: tuple[Precision, ...] = ("fp32",)
+    further_speeds: tuple[float, ...] = ()
     encoders_alike = False
 
     def __init__(self, file: CheckpointFile) -> None:
@@ -223,6 +229,7 @@ class LamFace:
     """Weights in LAM-A2E's released layout: Apache-2.0, as their authors say."""
 
     precisions: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+    further_speeds: tuple[float, ...] = (0.83, 1.18)
     encoders_alike = False
 
     def __init__(self, file: CheckpointFile, attention_heads: int | None) -> None:

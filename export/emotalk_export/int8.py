@@ -8,19 +8,20 @@ and multiplied by ``s`` in the next matrix, changes nothing but the integers. A 
 wrong by more than :data:`KEPT_FROM` on the given speech stays in float32, and so does the decoder, which is small and
 ends in the weights themselves.
 
-The convolutions of the frontend become products too: the taps of the kernel side by side, times one matrix. A scale for
-every frame of a tensor, which needs operators of its own around every product, was tried and was slower. Where the
-convolutions have no norms between them (LAM-A2E's), one scale for the whole tensor is the loudest frame's, quiet frames
-drown in it, and the norm after them makes that large (seeded weights: a mean error of 0.064 in the face): they stay
-float32.
+The convolutions of the frontend become products too: the taps of the kernel side by side, times one matrix. Where they
+have no norms between them (LAM-A2E's), one scale for a whole tensor is the loudest frame's, quiet frames drown in it,
+and the norm after them makes that large (seeded weights, real size: a mean error of 0.068 in the face). There each row
+gets a scale of its own, and the first two of six layers, three quarters of the work, become integers.
+
+LAM-A2E's weights are rounded by :mod:`emotalk_export.rounding`: its post-norm trunk forgives little.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -29,22 +30,29 @@ from onnxscript import ir
 from torch import Tensor, nn
 
 from emotalk_export.errors import GraphExportFailed
+from emotalk_export.fused_attention import DOMAIN, fuse_attention
 from emotalk_export.lam import LamDecoder, LamFrontend, PostNormTrunk
 from emotalk_export.layers import Convolution, Half, Linear
 from emotalk_export.network import ConvStack, Decoder, Trunk
+from emotalk_export.rounding import fitted, nearest
+from emotalk_export.row_scales import by_row
 
-DOMAIN = "com.microsoft"
-"""Of ONNX Runtime's own operators."""
-LARGEST = 127
-"""Of an int8 weight: symmetric, so that zero is zero."""
+BY_ROW = 2
+"""Convolutions, from the first, that are quantised row by row."""
+POST_NORM_ALPHA = 0.8
+"""For LAM-A2E: fitted weights bear more of the unevenness."""
 STEPS = 255
 """Of a uint8 activation, from its tensor's smallest number to its largest."""
 ALPHA = 0.5
-"""Share of the unevenness that goes into the weights."""
+"""Share of the unevenness that goes into the weights, rounded to nearest."""
 KEPT_FROM = 0.05
 """Mean error of a layer's product, as a share of the product's mean size, from which on the layer stays float32."""
 SMALLEST = 64
 """Inputs of a layer below which integers save nothing."""
+
+
+Integers: TypeAlias = tuple[NDArray[np.int8], NDArray[np.float32]]
+"""A matrix [in, out], and the scale of each of its columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,10 @@ class Plan:
     """Their names."""
     kept: tuple[str, ...]
     """Layers that stay float32 because their error would be large."""
+    by_row: frozenset[str] = frozenset()
+    """Those of ``quantised`` whose inputs have a scale for every row."""
+    fitted: Mapping[str, Integers] = field(default_factory=dict)
+    """Integers and scales of layers whose matrices are not simply rounded."""
 
 
 def prepare(module: nn.Module, inputs: Sequence[tuple[Tensor, ...]]) -> Plan:
@@ -67,16 +79,36 @@ def prepare(module: nn.Module, inputs: Sequence[tuple[Tensor, ...]]) -> Plan:
     if isinstance(module, (Decoder, LamDecoder)):
         return Plan((), ())
     if isinstance(module, LamFrontend):
-        return Plan((), tuple(name for name, part in module.named_modules() if isinstance(part, Convolution)))
+        module.as_products()
+        names = tuple(_layers(module))
+        first = names[:BY_ROW]
+        return Plan(first, names[BY_ROW:], frozenset(first), _fitted(module, inputs, first))
     for stack in _all(module, ConvStack):
         for convolution in stack.convolutions:
             convolution.as_product()
-    for trunk in (*_all(module, Trunk), *_all(module, PostNormTrunk)):
-        _smooth(trunk, _peaks(module, inputs))
+    for trunk in _all(module, Trunk):
+        _smooth(trunk, _peaks(module, inputs), ALPHA)
+    for trunk in _all(module, PostNormTrunk):
+        _smooth(trunk, _peaks(module, inputs), POST_NORM_ALPHA)
     errors = _errors(module, inputs)
     tender = _tender(module)
     quantised = tuple(name for name, error in errors.items() if error <= KEPT_FROM and name not in tender)
-    return Plan(quantised, tuple(name for name in errors if name not in quantised))  # NaN stays
+    fitted = _fitted(module, inputs, quantised) if _all(module, PostNormTrunk) else {}
+    return Plan(quantised, tuple(name for name in errors if name not in quantised), fitted=fitted)  # NaN stays
+
+
+def _fitted(module: nn.Module, inputs: Iterable[tuple[Tensor, ...]], names: Collection[str]) -> dict[str, Integers]:
+    """Fit the matrices of the layers ``names`` to what they take."""
+    layers = {layer: name for name, layer in _layers(module).items() if name in names}
+    moments: dict[nn.Module, Tensor] = {}
+
+    def record(layer: Half, taken: tuple[Tensor, ...], _: Tensor) -> None:
+        x = (layer.taps(taken[0]) if isinstance(layer, Convolution) else taken[0]).flatten(0, -2)
+        moments[layer] = moments.get(layer, torch.zeros(())) + x.T @ x
+
+    with _listening(dict.fromkeys(layers, record)):
+        _run(module, inputs)
+    return {name: fitted(layer.weight.numpy(), moments.pop(layer)) for layer, name in layers.items()}
 
 
 def _tender(module: nn.Module) -> set[str]:
@@ -107,18 +139,12 @@ def quantise(model: ir.Model, plan: Plan) -> None:
     for node in list(graph):
         weight = node.inputs[1] if node.op_type == "MatMul" else None
         if weight is not None and (name := by_weight.pop(str(weight.name), None)):
-            _replace(graph, name, node, integers)
+            _replace(graph, name, node, integers, plan)
     if by_weight:
         raise GraphExportFailed(f"no product in the graph for {', '.join(by_weight.values())}")
     if plan.quantised:
         model.graph.opset_imports[DOMAIN] = 1
-
-
-def quantised(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """``weight`` [in, out] as int8 [in, out] and the scale [out] of each of its columns."""
-    scale = (np.abs(weight).max(0) / LARGEST).astype(np.float32)
-    scale[scale == 0] = 1
-    return np.round(weight / scale).astype(np.int8), scale
+    fuse_attention(model)
 
 
 def _all(module: nn.Module, kind: type[Any]) -> list[Any]:
@@ -163,17 +189,17 @@ def _peaks(module: nn.Module, inputs: Iterable[tuple[Tensor, ...]]) -> dict[nn.M
     return peaks
 
 
-def _smooth(trunk: Trunk | PostNormTrunk, peaks: Mapping[nn.Module, Tensor]) -> None:
+def _smooth(trunk: Trunk | PostNormTrunk, peaks: Mapping[nn.Module, Tensor], alpha: float) -> None:
     """Even out the channels of everything that a norm or a value projection makes."""
     for maker, takers in trunk.makers():
-        _shift(maker, takers, peaks)
+        _shift(maker, takers, peaks, alpha)
 
 
-def _shift(maker: Any, takers: Sequence[Any], peaks: Mapping[nn.Module, Tensor]) -> None:
+def _shift(maker: Any, takers: Sequence[Any], peaks: Mapping[nn.Module, Tensor], alpha: float) -> None:
     """Divide the channels that ``maker`` makes, and multiply the rows of ``takers`` that take them."""
     activation = peaks[takers[0]]
     weight = torch.stack([taker.weight.abs().amax(1) for taker in takers]).amax(0)
-    scale = (activation.pow(ALPHA) / weight.pow(1 - ALPHA)).clamp(1e-5, 1e5)
+    scale = (activation.pow(alpha) / weight.pow(1 - alpha)).clamp(1e-5, 1e5)
     scale[(activation == 0) | (weight == 0)] = 1
     maker.weight = maker.weight / scale  # of a matrix [in, out], its columns
     if hasattr(maker, "bias"):
@@ -190,7 +216,7 @@ def _errors(module: nn.Module, inputs: Iterable[tuple[Tensor, ...]]) -> dict[str
 
     def record(layer: Half, taken: tuple[Tensor, ...], _: Tensor) -> None:
         if layer not in weights:
-            whole, scale = quantised(layer.weight.numpy())
+            whole, scale = nearest(layer.weight.numpy())
             weights[layer] = torch.from_numpy(whole * scale)
         x = layer.taps(taken[0]) if isinstance(layer, Convolution) else taken[0]
         product = x @ layer.weight
@@ -209,25 +235,37 @@ def _rounded(x: Tensor) -> Tensor:
     return (torch.clamp(torch.round(x / step) + zero, 0, STEPS) - zero) * step
 
 
-def _replace(graph: ir.Graph, name: str, product: ir.Node, integers: dict[str, tuple[ir.Value, ...]]) -> None:
-    uses = product.outputs[0].uses()
-    total = next(iter(uses)).node if len(uses) == 1 else None
+def _replace(
+    graph: ir.Graph, name: str, product: ir.Node, integers: dict[str, tuple[ir.Value, ...]], plan: Plan
+) -> None:
     x, weight = product.inputs
-    if total is None or total.op_type != "Add" or x is None or weight is None or weight.const_value is None:
-        raise GraphExportFailed(f"{name}: the graph has no product and sum of it")
-    bias = next(value for value in total.inputs if value is not product.outputs[0])
-    whole, scale = quantised(weight.const_value.numpy())
+    if x is None or weight is None or weight.const_value is None:
+        raise GraphExportFailed(f"{name}: the graph has no matrix of it")
+    whole, scale = plan.fitted.get(name) or nearest(weight.const_value.numpy())
     stored = [_constant(graph, f"{name}.int8", whole), _constant(graph, f"{name}.scale", scale)]
     taps = _taps(x)
-    if taps:
-        number, x_scale, zero = _quantised_source(graph, taps, integers)
-        new = ir.node("MatMulIntegerToFloat", [number, stored[0], x_scale, stored[1], zero, None, bias], domain=DOMAIN)
+    if name in plan.by_row:
+        new, replaced = by_row(graph, name, taps, (stored[0], stored[1]), product), [product]
     else:
-        new = ir.node("DynamicQuantizeMatMul", [x, *stored, None, bias], domain=DOMAIN)
+        uses = product.outputs[0].uses()
+        total = next(iter(uses)).node if len(uses) == 1 else None
+        if total is None or total.op_type != "Add":
+            raise GraphExportFailed(f"{name}: the graph has no product and sum of it")
+        bias = next(value for value in total.inputs if value is not product.outputs[0])
+        if taps:
+            number, x_scale, zero = _quantised_source(graph, taps, integers)
+            arguments = [number, stored[0], x_scale, stored[1], zero, None, bias]
+            new = ir.node("MatMulIntegerToFloat", arguments, domain=DOMAIN)
+        else:
+            new = ir.node("DynamicQuantizeMatMul", [x, *stored, None, bias], domain=DOMAIN)
+        graph.insert_before(product, new)
+        replaced = [total, product]
     new.outputs[0].name = f"{name}.product"
-    graph.insert_before(product, new)
-    ir.convenience.replace_all_uses_with(total.outputs[0], new.outputs[0])
-    graph.remove([total, product], safe=True)
+    ir.convenience.replace_all_uses_with(replaced[0].outputs[0], new.outputs[0])
+    graph.remove(replaced, safe=True)
+    join = x.producer()
+    if join is not None and not x.uses():
+        graph.remove(join, safe=True)
     del graph.initializers[str(weight.name)]
 
 

@@ -50,6 +50,8 @@ class NormedConvolution(nn.Module):
         self.register_buffer("weight", weight.float().flatten(1).contiguous())
         self.register_buffer("gain", gain.float())
         self.register_buffer("bias", bias.float())
+        self.time_first = False
+        """Give [B, T, C]."""
 
     def forward(self, audio: Tensor, statistics: Tensor) -> Tensor:
         """Audio [B, samples] and CLIP_STATS [B, 110] to [B, C, T]."""
@@ -61,7 +63,10 @@ class NormedConvolution(nn.Module):
         ends = [tap - PATCH + 1 or None for tap in range(PATCH)]
         patches = torch.stack([audio[:, tap:end:PATCH_HOP] for tap, end in enumerate(ends)], 1)
         centred = patches - statistics[:, :PATCH].unsqueeze(2)
-        return F.gelu(torch.matmul(kernel, torch.cat([centred, torch.ones_like(centred[:, :1])], 1)))
+        patches = torch.cat([centred, torch.ones_like(centred[:, :1])], 1)
+        if self.time_first:
+            return F.gelu(torch.matmul(patches.transpose(1, 2), kernel.transpose(1, 2)))
+        return F.gelu(torch.matmul(kernel, patches))
 
 
 class LamFrontend(nn.Module):
@@ -80,12 +85,18 @@ class LamFrontend(nn.Module):
             for weight, stride in zip(weights, CONV_STRIDES[1:], strict=True)
         )
 
+    def as_products(self) -> None:
+        """Compute as matrix products from now on, which integers need."""
+        self.first.time_first = True
+        for convolution in self.convolutions:
+            convolution.as_product()  # type: ignore[operator]  # torch says Tensor | Module of a list's items
+
     def forward(self, audio: Tensor, statistics: Tensor) -> Tensor:
         """NETWORK_AUDIO [B, samples], STATISTICS [B, 110] to CONTENT_FEATURES [B, features, C]."""
         x: Tensor = self.first(audio, statistics)
         for convolution in self.convolutions:
             x = F.gelu(convolution(x))
-        return x.transpose(1, 2)
+        return x if self.first.time_first else x.transpose(1, 2)
 
 
 class WholeClipFrontend(nn.Module):

@@ -61,6 +61,7 @@ class Convolution(Half):
     def __init__(self, weight: Tensor, bias: Tensor, stride: int = 1, padding: int = 0, groups: int = 1) -> None:
         super().__init__(weight, bias)
         self.stride, self.padding, self.groups = stride, padding, groups
+        self.biased = True
 
     def as_product(self) -> None:
         """Compute as one matrix product from now on: the kernel's taps side by side, times [kernel * C, C'].
@@ -71,6 +72,7 @@ class Convolution(Half):
             raise ValueError(f"padding is {self.padding}, groups are {self.groups}; accepted: 0 and 1")
         self.kernel = self.weight.shape[2]
         self.weight = self.weight.permute(2, 1, 0).flatten(0, 1).contiguous()
+        self.biased = bool(self.bias.any())
 
     def taps(self, x: Tensor) -> Tensor:
         """[B, T, C] to what each output of the product form is made of, [B, T', kernel * C]."""
@@ -81,7 +83,8 @@ class Convolution(Half):
     def forward(self, x: Tensor) -> Tensor:
         """[B, T, C] to [B, T', C'], computed in the type of the weights, given back as float32."""
         if self.weight.dim() == 2:
-            return torch.matmul(self.taps(x), self.weight) + self.bias
+            product = torch.matmul(self.taps(x), self.weight)
+            return product + self.bias if self.biased else product
         # Casts come before transpositions: torch.export cannot follow one of a transposed tensor of unknown length.
         x = x.to(self.weight.dtype).transpose(1, 2)
         y = F.conv1d(x, self.weight, self.bias, self.stride, self.padding, groups=self.groups)
@@ -89,10 +92,15 @@ class Convolution(Half):
 
 
 class ChannelConvolution(Convolution):
-    """The same for channels first, [B, C, T] to [B, C', T'], for convolutions that follow each other without norms."""
+    """The same for channels first, [B, C, T] to [B, C', T'], for convolutions that follow each other without norms.
+
+    As a product it takes and gives [B, T, C] as any other.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, T] to [B, C', T'], computed in the type of the weights, given back as float32."""
+        if self.weight.dim() == 2:
+            return super().forward(x)
         x = x.to(self.weight.dtype)
         return F.conv1d(x, self.weight, self.bias, self.stride, self.padding, groups=self.groups).float()
 

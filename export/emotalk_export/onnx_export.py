@@ -104,6 +104,7 @@ def export_graph(
     _tidy(graph, model, known)
     if rewrite is not None:
         rewrite(graph)
+        _remove_unused(graph.graph)
     constants = (value.const_value for value in graph.graph.initializers.values())
     weights = sum(constant.nbytes for constant in constants if constant is not None)
     path = folder / GRAPH_NAME

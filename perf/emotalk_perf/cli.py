@@ -20,7 +20,8 @@ from emotalk_client import EmoTalkError, InvalidRequest
 from emotalk_client.audio.loading import load
 from emotalk_client.faces.formats import make_folder_of
 from emotalk_contract.timing import SAMPLE_RATE
-from emotalk_perf import capacity, install, load_report
+from emotalk_perf import audio2face, capacity, install, load_report
+from emotalk_perf import barge_in as barging_in
 from emotalk_perf import compare as comparison
 from emotalk_perf import equivalence as equal
 from emotalk_perf import gateway as overhead
@@ -123,6 +124,23 @@ def streams(
 
 
 @app.command()
+def barge_in(
+    audio: Audio,
+    url: Url = None,
+    repository: Repository = None,
+    cuts: Annotated[int, typer.Option(min=1, help="Utterances that are cut off, at each door.")] = 20,
+    page: Page = None,
+    block: Block = "barge-in",
+) -> None:
+    """Cut speakers off, on a connection that is kept: how soon the face is at rest, and the next one there."""
+    _check(page, block)
+    clip = _speech(audio)
+    with _process(url, repository) as (address, _):
+        measured = barging_in.run(address, clip, cuts)
+    _put(barging_in.markdown(measured), page, block)
+
+
+@app.command()
 def soak(
     audio: Audio,
     repository: Repository = None,
@@ -159,6 +177,25 @@ def gateway(
         soundfile.write(file, clip, SAMPLE_RATE)
         measured = overhead.run(address, file, seconds, runs)
     _put(overhead.markdown(measured), page, block)
+
+
+@app.command()
+def a2f(
+    audio: Audio,
+    url: Url = None,
+    repository: Repository = None,
+    seconds: Annotated[float, typer.Option(min=2.0, help="Of each stream.")] = 10.0,
+    count: Annotated[list[int] | None, typer.Option(min=1, help="Streams at once; several times.")] = None,
+    runs: Annotated[int, typer.Option(min=1, help="Of each.")] = 3,
+    page: Page = None,
+    block: Block = "a2f",
+) -> None:
+    """Run paced live streams over the port for Audio2Face-3D's clients: how late frames come, what that door adds."""
+    _check(page, block)
+    clip = _speech(audio)
+    with _server(url, repository) as address:
+        found = audio2face.run(address, clip, count or (1, 8), seconds, runs)
+    _put(audio2face.markdown(found), page, block)
 
 
 @app.command("compare")

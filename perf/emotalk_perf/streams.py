@@ -50,6 +50,8 @@ class Asked:
     """Of each stream."""
     speed: float = 1.0
     """Times real time."""
+    block_s: float = BLOCK_S
+    """Seconds of sound that a caller says at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +116,9 @@ Say = Callable[[NDArray[np.float32], int], Awaitable[None]]
 """Says a block, which ends at that sample of its clip."""
 
 
-async def paced(clip: NDArray[np.float32], speed: float, say: Say) -> None:
+async def paced(clip: NDArray[np.float32], speed: float, say: Say, block_s: float = BLOCK_S) -> None:
     """Await ``say(block, its end)`` for each block of ``clip``, when its last sample would have been spoken."""
-    size = round(BLOCK_S * SAMPLE_RATE)
+    size = round(block_s * SAMPLE_RATE)
     began = time.monotonic()
     for end in range(size, len(clip) + size, size):
         await asyncio.sleep(max(0.0, began + end / SAMPLE_RATE / speed - time.monotonic()))
@@ -154,7 +156,7 @@ class ClientDoor:
 
             listener = asyncio.create_task(listen())
             try:
-                await paced(clip, asked.speed, say)
+                await paced(clip, asked.speed, say, asked.block_s)
                 await session.finish()
                 await listener
             finally:

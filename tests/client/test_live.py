@@ -600,13 +600,13 @@ async def test_frames_come_with_the_sound_of_their_time(way, rate, channels):
     session = maker.live(sample_rate=rate, audio=True)
     for seconds in (2.03, 0.5):
         clip = np.random.default_rng(1).integers(-20_000, 20_000, (round(seconds * rate), channels), np.int16)
-        clip[:, 1:] = clip[:, :1]
-        frames = await speak(session, clip, 777)
+        clip[:, 1:] = clip[:, :1] // 2
+        frames = await speak(session, clip if channels > 1 else clip[:, 0], 777)
         sounds = [np.frombuffer(frame.audio, "<i2") for frame in frames]
         for frame, sound in zip(frames, sounds, strict=True):
             assert len(sound) == (frame.index + 1) * rate // 30 - frame.index * rate // 30
         whole = np.concatenate(sounds)
-        np.testing.assert_array_equal(whole[: len(clip)], clip[:, 0])
+        np.testing.assert_array_equal(whole[: len(clip)], np.rint(clip.mean(axis=1)))
         assert not whole[len(clip) :].any()
 
 

@@ -50,6 +50,9 @@ def test_the_public_names_are_these_and_no_others():
         "ServerNotStarted",
         "ServerUnavailable",
         "SessionEnded",
+        "Speech",
+        "SpeechPart",
+        "Timed",
         "Tls",
         "TlsFailed",
         "TruncatedAudio",
@@ -58,6 +61,7 @@ def test_the_public_names_are_these_and_no_others():
         "UnreadableAnimation",
         "UnreadableAudio",
         "UnwritableFile",
+        "Utterance",
         "WrongEventLoop",
     ]
 

@@ -25,6 +25,7 @@ from emotalk_export.errors import CalibrationUnreadable, UnsupportedPrecision
 from emotalk_export.exporter import export
 from emotalk_export.face import Face, open_face
 from emotalk_export.layers import Convolution
+from emotalk_export.rounding import nearest
 from emotalk_export.speech import MOST_PIECES, pieces, sample_voice
 from emotalk_export.validate import (
     TOLERANCES,
@@ -126,7 +127,7 @@ def test_the_estimate_rounds_as_onnx_runtime_does(low: float) -> None:
 
 def test_every_column_has_its_own_scale() -> None:
     weight = np.array([[1.0, 0.002, 0.0], [-0.5, -0.001, 0.0]], np.float32)
-    whole, scale = int8.quantised(weight)
+    whole, scale = nearest(weight)
     assert whole.tolist() == [[127, 127, 0], [-64, -64, 0]]
     assert scale == pytest.approx([1 / 127, 0.002 / 127, 1])
 

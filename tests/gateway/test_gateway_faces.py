@@ -83,12 +83,18 @@ def test_the_first_event_comes_before_the_last_window_is_done(gateway, long_clip
 
 def test_chunks_are_audio2face_exports(gateway, thin):
     answer = gateway.post(
-        f"{CHUNKS}?fps=30", VOICE.read_bytes(), part="audio_file", emotions=json.dumps({"joy": 0.5}), window=4
+        f"{CHUNKS}?fps=30",
+        VOICE.read_bytes(),
+        part="audio_file",
+        emotions=json.dumps({"joy": 0.5, "glee": 3}),
+        window=4,
     )
     assert answer.status == 200
     chunks = [json.loads(line) for line in answer.body.splitlines()]
     assert [chunk["chunk_id"] for chunk in chunks] == list(range(len(chunks)))
-    assert len(chunks) > 2
+    frames = [chunk["result"]["numFrames"] for chunk in chunks]
+    assert frames[:-1] == [60] * (len(chunks) - 1)  # line n is heard from 2 n seconds on
+    assert 0 < frames[-1] <= 60
     for chunk in chunks:
         result = chunk["result"]
         assert result["facsNames"] == list(APPLE_ORDER)

@@ -29,7 +29,8 @@ def second(wav, voice):
 def said(answer, status, error, *words):
     """The answer is this error, in our form, and says these words."""
     assert (answer.status, answer.json.get("error")) == (status, error), answer.body
-    assert set(answer.json) == {"error", "message"}
+    assert set(answer.json) == {"error", "message", "detail"}
+    assert answer.json["detail"] == answer.json["message"]
     for word in words:
         assert str(word) in answer.json["message"]
     assert "Traceback" not in answer.json["message"]
@@ -67,7 +68,8 @@ def serves(gateway, second):
 )
 def test_an_option_that_cannot_be(gateway, second, fields, status, error, words):
     said(gateway.post(STREAM, second, **fields), status, error, *words)
-    said(gateway.post(CHUNKS, second, part="audio_file", **fields), status, error, *words)
+    if error != "UnknownEmotion":  # which that door's callers may name
+        said(gateway.post(CHUNKS, second, part="audio_file", **fields), status, error, *words)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,14 @@ def nvidia():
     return messages_pb2, audio_pb2, audio2face_pb2_grpc, a2x_export_config_pb2_grpc
 
 
+def target(gateway):
+    return f"127.0.0.1:{gateway.doors[0].port}"
+
+
+def channel(gateway):
+    return grpc.aio.insecure_channel(target(gateway))
+
+
 @dataclass
 class Heard:
     """What came back."""

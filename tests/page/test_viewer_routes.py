@@ -34,7 +34,7 @@ def shown(face, voice):
 
 
 def test_the_page_may_ask_nobody_else(bare):
-    policy = bare.get("/").headers["content-security-policy"]
+    policy = bare.get("/", headers={"Accept": "text/html"}).headers["content-security-policy"]
     allowed = dict(part.split(" ", 1) for part in policy.split("; "))
     assert allowed["default-src"] == "'none'"
     assert re.fullmatch(r"'self' 'sha256-[\w+/]{43}='", allowed["script-src"])

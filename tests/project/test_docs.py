@@ -79,7 +79,7 @@ def test_every_command_that_a_page_names_exists():
     for page, text in TEXT.items():
         blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", text, re.DOTALL)
         code = "\n".join([*blocks, *re.findall(r"`(emotalk[^`\n]*)`", text)])
-        for group, below in re.findall(r"(?:^|[ /])(emotalk(?:-perf|-train)?) ([a-z][a-z-]*)", code, re.MULTILINE):
+        for group, below in re.findall(r"(?:^|[ /])(emotalk(?:-perf|-train)?) ([a-z][a-z0-9-]*)", code, re.MULTILINE):
             if group in groups:
                 assert f"{group} {below}" in known, f"{page.name}: {group} {below}"
 

@@ -1,5 +1,4 @@
 """The rules that label training speech: contacts are complete, rest is rest, lips lead."""
-# ruff: noqa: RUF001 - phonetic letters look like Latin ones
 
 import numpy as np
 import pytest

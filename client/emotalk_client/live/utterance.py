@@ -331,7 +331,7 @@ class Utterance:
 
     def _settle(self) -> None:
         """Let the face go to rest once all of its frames are there."""
-        if self._fade_s and self._last is not None and self._ended is None and self._complete():
+        if self._fade_s and self._last is not None and self._complete():
             rate = self._audio.rate if self._echo is not None else None
             fade = faded(self._next_frame() - 1, self._last, self._fade_s, rate)
             self._fade_s, self._faded = 0.0, len(fade)

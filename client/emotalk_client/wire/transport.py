@@ -12,7 +12,7 @@ import asyncio
 import json
 import re
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -75,6 +75,9 @@ class Transport(Protocol):
     ) -> dict[str, Any]:
         """Return the outputs of ``model`` by name; raise what ``errors`` lists."""
 
+    def answers(self, inputs: Arrays, timeout_s: float, model: tensors.Model) -> AsyncGenerator[dict[str, Any], None]:
+        """Yield the outputs of each response of a decoupled ``model``; raise what ``errors`` lists."""
+
     async def model_parameters(self, timeout_s: float) -> dict[str, str]:
         """Return the ``parameters`` of the ensemble's own config."""
 
@@ -115,6 +118,7 @@ class TritonTransport:
         self._error = grpc.aio.AioRpcError
         self._connect()
         self._closing: set[asyncio.Task[None]] = set()
+        self._reading: set[asyncio.Task[None]] = set()
         self._calls = Calls(url, self._live, self._reconnect)
         self._speaks_http: str | None = None
         self._readiness: asyncio.Future[bool] | None = None
@@ -132,6 +136,51 @@ class TritonTransport:
         with call_span("ModelInfer", model.name, self._target.host, self._target.port) as context:
             answer = await self._answer(self._triton.ModelInfer, asked, timeout_s, size, model, context)
         return requests.outputs(self._url, model, answer)
+
+    async def answers(
+        self, inputs: Arrays, timeout_s: float, model: tensors.Model
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """See :class:`Transport`. Whoever leaves early leaves the call to end by itself, as :meth:`infer` does."""
+        self._check_loop()
+        asked = requests.request(self._messages, model, inputs, {})
+        arrived: asyncio.Queue[dict[str, Any] | EmoTalkError | InvalidRequest | None] = asyncio.Queue()
+        reading = asyncio.create_task(self._read(asked, timeout_s, model, arrived))
+        self._reading.add(reading)
+        reading.add_done_callback(self._reading.discard)
+        try:
+            while (answer := await arrived.get()) is not None:
+                if isinstance(answer, Exception):
+                    raise answer
+                yield answer
+        finally:
+            if self._calls.cancellable:
+                reading.cancel()
+
+    async def _read(
+        self,
+        asked: Any,
+        timeout_s: float,
+        model: tensors.Model,
+        arrived: asyncio.Queue[dict[str, Any] | EmoTalkError | InvalidRequest | None],
+    ) -> None:
+        """Put what comes on the stream of ``asked`` into ``arrived``, an error at last, or None at its end."""
+        end: EmoTalkError | InvalidRequest | None = ServerUnavailable(f"the call to {self._url} was given up")
+        try:
+            async for answer in self._triton.ModelStreamInfer(
+                iter([asked]), timeout=timeout_s, metadata=self._metadata
+            ):
+                if answer.error_message:
+                    end = translated(self._url, _stream_code(answer.error_message), answer.error_message, model)
+                    return
+                if answer.infer_response.outputs:
+                    arrived.put_nowait(requests.outputs(self._url, model, answer.infer_response))
+            end = None
+        except self._error as error:
+            end = translated(self._url, error.code().name, error.details() or "", model)
+        except UnexpectedResponse as error:
+            end = error
+        finally:
+            arrived.put_nowait(end)
 
     async def model_parameters(self, timeout_s: float) -> dict[str, str]:
         """See :class:`Transport`."""
@@ -182,6 +231,8 @@ class TritonTransport:
             return
         self._check_loop()
         await self._calls.close(GRACE_S)
+        if self._reading:
+            await asyncio.wait(self._reading, timeout=GRACE_S)
         await self._channel.close()
         await asyncio.gather(*self._closing, return_exceptions=True)
 
@@ -255,6 +306,11 @@ class TritonTransport:
                 f"{self._url} is {self._speaks_http}; accepted: Triton's gRPC endpoint, whose port is 8001 unless it "
                 "was started otherwise"
             )
+
+
+def _stream_code(message: str) -> str:
+    """Return the status that a message on a stream, which has none, stands for."""
+    return "UNAVAILABLE" if "unavailable" in message.lower() else "INTERNAL"
 
 
 def _seen(asked: asyncio.Future[bool]) -> None:

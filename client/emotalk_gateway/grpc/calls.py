@@ -12,9 +12,10 @@ from typing import Any, NoReturn
 
 import grpc
 
+from emotalk_gateway.service.errors import GatewayStopping
 from emotalk_gateway.service.service import Service
-from emotalk_gateway.service.tasks import within
 
+STOPPING = "the gateway stops; try again later"
 DRAIN_S = 5.0
 """Seconds in which what comes before an error is read on; a caller that speaks in real time hears of it then."""
 DRAIN_IDLE_S = 1.0
@@ -24,6 +25,10 @@ DRAIN_IDLE_S = 1.0
 def never(_request: Any) -> bool:
     """Return False: nothing but the end of the stream says that a request is over."""
     return False
+
+
+def _forget(_request: Any) -> None:
+    pass
 
 
 class Call:
@@ -39,26 +44,59 @@ class Call:
         self.metadata: dict[str, Any] = dict(context.invocation_metadata() or ())
         self._context = context
         self._over = over
-        self._is_over = False
-        self._reading: asyncio.Future[Any] | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._handle: Callable[[Any], None] | None = None
+        self._came = 0
 
-    async def read(self) -> Any:
-        """Return the caller's next message; None where there will not be one.
+        self._is_read = False
+        """True once the caller has written all."""
 
-        A read that is cancelled loses nothing: the message is the next one's.
+    async def first(self, allowed_s: float) -> Any:
+        """Return the caller's first message; None where there is not one.
+
+        Raises:
+            asyncio.TimeoutError: it has not come within ``allowed_s``.
+            GatewayStopping: the gateway stops meanwhile.
         """
-        if self._is_over:
-            return None
-        if self._reading is None:  # gRPC bears one read at once, and no end of it
-            self._reading = asyncio.ensure_future(self._context.read())
-        await asyncio.wait({self._reading})
-        reading, self._reading = self._reading, None
-        request = reading.result()
-        if request is grpc.aio.EOF:
-            self._is_over = True
-            return None
-        self._is_over = self._over(request)
-        return request
+        came: list[Any] = []
+        self._handle = came.append
+        self._reading = asyncio.ensure_future(self._read(most=1))
+        stopping = asyncio.ensure_future(self.service.stopping.wait())
+        try:
+            await asyncio.wait({self._reading, stopping}, timeout=allowed_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+        if not self._reading.done():
+            if self.service.stopping.is_set():
+                raise GatewayStopping(STOPPING)
+            raise asyncio.TimeoutError
+        self._reading.result()
+        return came[0] if came else None
+
+    async def each(self, handle: Callable[[Any], None]) -> None:
+        """Give the caller's messages to ``handle``, one by one, until it has written all.
+
+        Raises whatever ``handle`` raises.
+        """
+        if self._is_read:
+            return
+        self._handle = handle
+        self._reading = asyncio.ensure_future(self._read())
+        await asyncio.wait({self._reading})  # which a cancellation leaves alone: gRPC bears one read, and no end of it
+        self._reading.result()
+
+    async def _read(self, most: int | None = None) -> None:
+        while most is None or self._came < most:
+            request = await self._context.read()
+            if request is grpc.aio.EOF:
+                self._is_read = True
+                return
+            self._came += 1
+            self._is_read = self._over(request)
+            if self._handle is not None:
+                self._handle(request)
+            if self._is_read:
+                return
 
     async def write(self, answer: Any) -> None:
         """Send ``answer``, a message or its bytes; waits while the caller does not read."""
@@ -71,12 +109,17 @@ class Call:
 
     async def drain(self) -> None:
         """Read on, and forget, until the caller has written all, or for as long as is allowed."""
+        if self._is_read:
+            return
+        self._handle = _forget
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.ensure_future(self._read())
         loop = asyncio.get_running_loop()
         until = loop.time() + DRAIN_S
-        while not self._is_over and not self.service.stopping.is_set() and (left := until - loop.time()) > 0:
-            try:
-                await within(self.read(), min(DRAIN_IDLE_S, left))
-            except asyncio.TimeoutError:
+        while not self.service.stopping.is_set() and (left := until - loop.time()) > 0:
+            came = self._came
+            done, _ = await asyncio.wait({self._reading}, timeout=min(DRAIN_IDLE_S, left))
+            if done or came == self._came:
                 return
 
     def close(self) -> None:

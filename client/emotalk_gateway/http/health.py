@@ -9,8 +9,12 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from emotalk_gateway.http.greeting import TITLE, version
 from emotalk_gateway.service.health import Health
 from emotalk_gateway.service.service import Service
+
+AS_OTHERS_SAY = {"service": TITLE, "version": version(), "grpc_status": "healthy", "streaming_manager": "initialized"}
+"""Of a gateway that is well, as the EmoTalk gateway and the Audio2Face streaming server say it."""
 
 
 def add_health(app: FastAPI, service: Service) -> None:
@@ -37,4 +41,4 @@ def add_health(app: FastAPI, service: Service) -> None:
     async def health() -> dict[str, Any]:
         """A clip was inferred just now; 503 or 504 if none can be."""
         found = await checks.deep()
-        return {"status": "ok", "model": found.model, "latency_s": found.latency_s}
+        return {"status": "ok", "model": found.model, "latency_s": found.latency_s, **AS_OTHERS_SAY}

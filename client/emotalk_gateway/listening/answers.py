@@ -16,4 +16,4 @@ def answer(problem: Problem, retry_after_s: int) -> JSONResponse:
         headers["Retry-After"] = str(retry_after_s)
     elif problem.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(problem.body(), problem.status, headers)
+    return JSONResponse(problem.http_body(), problem.status, headers)

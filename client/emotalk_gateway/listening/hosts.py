@@ -73,7 +73,7 @@ class HostCheck:
             )
         )
         self._told(problem)
-        body = json.dumps(problem.body()).encode()
+        body = json.dumps(problem.http_body()).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
         await send({"type": f"{kind}.start", "status": int(problem.status), "headers": headers})

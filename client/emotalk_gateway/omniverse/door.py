@@ -52,7 +52,7 @@ class OmniverseDoor:
         """
         service = self._service
         settings = service.settings
-        listening = listen(settings.omniverse_host, self.port)
+        listening = listen(settings.omniverse_host, self.port, "--omniverse-port")
         self.port = listening.getsockname()[1]
         limits = Limits(settings.max_connections, settings.max_header_bytes, settings.header_timeout_s)
         http: Any = Connections(limits, service.told).protocol

@@ -32,7 +32,7 @@ MOST_NAME_BYTES = 200
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where the door reads and writes.
+    """The folders of a door.
 
     Args:
         written: faces, below this folder.

@@ -23,7 +23,7 @@ TO_THE_END = -1.0
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What an export goes by."""
+    """The settings that an export goes by."""
 
     root: str = ""
     """Folder of the tracks; none was set yet where it is empty."""

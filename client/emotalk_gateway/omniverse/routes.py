@@ -10,8 +10,10 @@ import logging
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, FiniteFloat
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
@@ -205,6 +207,13 @@ def _add_errors(app: FastAPI, service: Service) -> None:
         detail = [{key: one[key] for key in ("type", "loc", "msg")} for one in error.errors()]
         return JSONResponse({"detail": detail}, 422)
 
+    async def framework(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101  # what it is registered for
+        if isinstance(error.__cause__, EmoTalkError):  # a body that could not be taken in
+            return await ours(request, error.__cause__)
+        return await http_exception_handler(request, error)
+
+    app.add_exception_handler(HTTPException, framework)
     for kind in (EmoTalkError, InvalidRequest):  # the rest is said by Lifetime
         app.add_exception_handler(kind, ours)
     app.add_exception_handler(RequestValidationError, invalid)

@@ -19,8 +19,8 @@ from string import Template
 from typing import Any
 
 import orjson
-from fastapi import FastAPI, Response
-from fastapi.responses import FileResponse, HTMLResponse
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from emotalk_client.faces import head
@@ -45,8 +45,10 @@ class ShownResult:
     """Name of the result on the page."""
 
 
-def add_viewer(app: FastAPI, result: ShownResult | None = None) -> None:
+def add_viewer(app: FastAPI, result: ShownResult | None = None, greeting: Mapping[str, Any] | None = None) -> None:
     """Add the page to ``app``: ``GET /``, ``/static/…``, ``/head.glb``.
+
+    Whoever asks for ``/`` and takes no HTML gets ``greeting`` as JSON, if there is one.
 
     Without ``result`` the page asks the gateway's other routes for faces. With one it shows that, and adds
     ``GET /result/frames.json`` and ``GET /result/audio`` (in ranges, where the browser asks for them).
@@ -55,10 +57,13 @@ def add_viewer(app: FastAPI, result: ShownResult | None = None) -> None:
     headers = _FRESH | {
         "Content-Security-Policy": _policy(page),
         "Referrer-Policy": "no-referrer",
+        "Vary": "Accept",
     }
 
     @app.get("/", include_in_schema=False)
-    async def viewer() -> Response:
+    async def viewer(request: Request) -> Response:
+        if greeting is not None and "text/html" not in request.headers.get("accept", ""):
+            return JSONResponse(greeting, headers={"Vary": "Accept"})
         return HTMLResponse(page, headers=headers)
 
     @app.get("/head.glb", include_in_schema=False)

@@ -53,6 +53,7 @@ from emotalk_client.errors import (
     InvalidAddress,
     InvalidTls,
     MissingExtra,
+    ModelMissing,
     ModelUnavailable,
     ServerBusy,
     ServerError,
@@ -62,7 +63,7 @@ from emotalk_client.errors import (
     UnreadableAudio,
     UnwritableFile,
 )
-from emotalk_contract.errors import InvalidRequest
+from emotalk_contract.errors import InvalidRequest, TextTooLong, VoiceNotInstalled
 
 LONGEST_MESSAGE = 600
 """Characters of a message; a longer one is cut in its middle, where the value stands."""
@@ -250,6 +251,8 @@ TABLE: tuple[Row, ...] = (
     Row(SessionEnded, _callers(HTTPStatus.BAD_REQUEST, "FAILED_PRECONDITION")),
     Row(UnreadableAudio, _callers(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)),
     Row(AudioError, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
+    Row(VoiceNotInstalled, _ours(HTTPStatus.NOT_IMPLEMENTED, "UNIMPLEMENTED")),
+    Row(TextTooLong, _callers(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)),
     Row(InvalidRequest, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
     Row(UnwritableFile, _ours(HTTPStatus.INSUFFICIENT_STORAGE, "RESOURCE_EXHAUSTED"), "the gateway cannot write files"),
     Row(FormatError, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
@@ -262,6 +265,11 @@ TABLE: tuple[Row, ...] = (
         ServerUnavailable,
         _ours(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE"),
         "the face server cannot be reached; try again later",
+    ),
+    Row(
+        ModelMissing,
+        _ours(HTTPStatus.NOT_IMPLEMENTED, "UNIMPLEMENTED"),
+        "the face server has no voices; it has them when it is started with --models core,live,speech",
     ),
     Row(
         ModelUnavailable,
@@ -320,6 +328,10 @@ class Problem:
     def body(self) -> dict[str, str]:
         """Return what is sent, as JSON."""
         return {"error": self.error, "message": self.message}
+
+    def http_body(self) -> dict[str, str]:
+        """Return what an HTTP answer has: the message under the name that callers of other servers know, too."""
+        return {**self.body(), "detail": self.message}
 
 
 def problem_of(error: BaseException) -> Problem:

@@ -6,10 +6,10 @@ import time
 import grpc
 import numpy as np
 import pytest
-import soxr
 from a2fcallers import (
     answered,
     begun,
+    channel,
     ended,
     maya,
     nvidia,
@@ -18,57 +18,17 @@ from a2fcallers import (
     sample_app,
     seconds,
     spoken,
+    target,
     unreal,
 )
 from waiting import await_
 
 from emotalk_contract.arkit import APPLE_ORDER, columns
-from emotalk_gateway.grpc.audio2face.door import audio2face_door
 
 pytestmark = pytest.mark.server
 
 NAMES = [name[0].upper() + name[1:] for name in APPLE_ORDER]
 OK = grpc.StatusCode.OK
-
-
-def doors(service):
-    return [audio2face_door(service, "127.0.0.1", 0)]
-
-
-@pytest.fixture(scope="module")
-def faces_to(gateway_to):
-    """``with faces_to(max_streams=1) as gateway``: one with the door, whose address is ``gateway.target``."""
-    nvidia()
-
-    def running(**settings):
-        return gateway_to(doors=doors, **settings)
-
-    return running
-
-
-@pytest.fixture(scope="module")
-def faces(faces_to):
-    with faces_to() as gateway:
-        yield gateway
-
-
-def target(gateway):
-    return f"127.0.0.1:{gateway.doors[0].port}"
-
-
-def channel(gateway):
-    return grpc.aio.insecure_channel(target(gateway))
-
-
-@pytest.fixture(scope="module")
-def pcm(voice):
-    """``pcm(seconds, rate)`` of the sample voice, int16."""
-
-    def made(seconds, rate=16_000):
-        sound = voice if rate == 16_000 else soxr.resample(voice, 16_000, rate)
-        return (np.resize(sound, round(seconds * rate)) * 32_767).astype("<i2")
-
-    return made
 
 
 def whole(heard, said, rate):
@@ -263,8 +223,10 @@ async def test_a_stopping_gateway_says_so(faces_to, pcm):
             await call.write(begun(16_000))
             await call.write(spoken(pcm(1)))
             assert (await call.read()).HasField("animation_data_stream_header")
+            silent = opened(line)
             gateway.server.stop()
             assert (await answered(call)).code is grpc.StatusCode.UNAVAILABLE
+            assert (await answered(silent)).code is grpc.StatusCode.UNAVAILABLE
 
 
 async def test_the_pace_of_real_time(faces_to, pcm):

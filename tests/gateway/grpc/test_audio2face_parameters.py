@@ -20,6 +20,7 @@ from emotalk_gateway.grpc.audio2face.emotions import AGGREGATE, Emotions, amount
 from emotalk_gateway.grpc.audio2face.parameters import Notices, options_of
 from emotalk_gateway.grpc.audio2face.sound import Sound
 from emotalk_gateway.grpc.messages import message
+from emotalk_gateway.service.errors import InvalidMessage
 from emotalk_gateway.service.settings import GatewaySettings
 
 pytestmark = pytest.mark.unit
@@ -146,6 +147,25 @@ def test_the_caller_is_told_of_emotions_once_and_of_what_is_shown_now_and_then()
         assert shown.emotion["anger"] == (0.25 if frame == 0 else 0)
         assert shown.emotion["joy"] == (0 if frame == 0 else 0.5)
         assert not told[frame].a2e_output, "clients fail on it"
+
+
+def test_more_keys_than_are_kept_are_refused():
+    emotions = Emotions({}, 0.0, 0.5)
+    with pytest.raises(InvalidMessage, match=r"9001 emotions with time codes; accepted: at most 9000"):
+        emotions.hear([KEY()] * 9001, Notices())
+
+
+def test_lists_that_nobody_can_mean_are_refused():
+    many = {f"x{number}": 1.0 for number in range(257)}
+    with pytest.raises(InvalidMessage, match="bs_weight_offsets has 257 names; accepted: at most 256"):
+        options(shapes={"bs_weight_offsets": many})
+    with pytest.raises(InvalidMessage, match="257 names"):
+        Emotions({}, 0.0, 0.5).hear([KEY(emotion=many)], Notices())
+
+
+def test_without_emotions_only_the_first_frame_tells_of_them():
+    emotions = Emotions({}, 0.5, 0.3)
+    assert [frame for frame in range(100) if emotions.told(frame) is not None] == [0]
 
 
 def test_a_frame_as_a_message():

@@ -55,12 +55,17 @@ def checking(channel, name="", **more):
 
 
 async def echo(call):
-    while (request := await call.read()) is not None:
-        await call.write(FACE(status={"message": str(len(request.audio_with_emotion.audio_buffer))}))
+    sizes = asyncio.Queue()
+    hearing = asyncio.ensure_future(
+        call.each(lambda request: sizes.put_nowait(len(request.audio_with_emotion.audio_buffer)))
+    )
+    hearing.add_done_callback(lambda _: sizes.put_nowait(None))
+    while (size := await sizes.get()) is not None:
+        await call.write(FACE(status={"message": str(size)}))
 
 
 async def refusing(call):
-    await call.read()
+    await call.first(LIMIT_S)
     raise UnknownOption("unknown option 'x'; accepted: y")
 
 
@@ -93,6 +98,9 @@ async def test_an_error_reaches_a_caller_that_writes_all_before_it_reads():
         assert told.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert told.value.details() == "unknown option 'x'; accepted: y"
         assert b'rejections_total{error="UnknownOption"} 1.0' in behind.metrics.exposition()
+        answered = f'requests_total{{route="{STREAM}",status="INVALID_ARGUMENT"}} 1.0'
+        while answered.encode() not in behind.metrics.exposition():  # the caller may be told first
+            await asyncio.sleep(0.01)
 
 
 async def test_an_error_ends_the_call_of_a_caller_that_goes_on():

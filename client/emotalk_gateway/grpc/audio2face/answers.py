@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
+
 from emotalk_client.faces.animation import Frame
 from emotalk_contract.arkit import APPLE_ORDER, columns
 from emotalk_gateway.grpc.messages import message
@@ -13,7 +15,7 @@ STREAM = "nvidia_ace.controller.v1.AnimationDataStream"
 
 BLENDSHAPES = tuple(name[0].upper() + name[1:] for name in APPLE_ORDER)
 """The 52 names as Audio2Face-3D spells them, in its order, which some clients go by."""
-COLUMNS = columns(APPLE_ORDER)
+COLUMNS = np.array(columns(APPLE_ORDER))
 
 
 def header(rate: int) -> Any:
@@ -38,7 +40,7 @@ def animation(frame: Frame, sound: bytes, emotions: Any = None) -> bytes:
     data = out.animation_data
     weights = data.skel_animation.blend_shape_weights.add()
     weights.time_code = frame.timecode
-    weights.values.extend(frame.weights[COLUMNS].tolist())
+    weights.values.extend(frame.weights.take(COLUMNS).tolist())
     data.audio.time_code = frame.timecode
     data.audio.audio_buffer = sound
     if emotions is not None:

@@ -4,25 +4,30 @@ Rules that this module guards: **the caller is always listened to**, for there a
 read anything; and **the end of the sound ends the call**, for there are clients that never close their half of it.
 
 Theory of operation. One task hears the caller, as fast as it speaks; what it said is kept, up to the length of the
-longest clip. Another feeds it to a live session, which takes as much as it can compute. A third sends each frame once
+longest clip. Another feeds it to a live session, which takes as much as it can compute; for a network that does not
+stream, a clip that is there at once is computed as files are. A third sends each frame once
 it is final, with its own sound. A fourth watches the time: whoever neither speaks nor takes frames is let go of.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from typing import Any
 
+from emotalk_client.faces.animation import Frame
 from emotalk_client.live.session import AsyncLiveSession
 from emotalk_client.live.settings import LiveSettings
 from emotalk_contract.quoting import quoted
+from emotalk_contract.recipe import Recipe
+from emotalk_contract.timing import FPS, SAMPLE_RATE
 from emotalk_gateway.grpc.audio2face import answers
 from emotalk_gateway.grpc.audio2face.emotions import Emotions
 from emotalk_gateway.grpc.audio2face.header import rate_of
 from emotalk_gateway.grpc.audio2face.parameters import Notices, options_of
 from emotalk_gateway.grpc.audio2face.sound import Sound
-from emotalk_gateway.grpc.calls import Call
+from emotalk_gateway.grpc.calls import STOPPING, Call
 from emotalk_gateway.service.errors import (
     GatewayStopping,
     InvalidMessage,
@@ -40,6 +45,8 @@ MAX_BUFFER_S = 10
 """Seconds of one message's sound, as Audio2Face-3D's own."""
 PIECE_S = 1.0
 """Seconds of speech that a session is given at once."""
+BURST_S = 0.1
+"""Seconds in which the end of a clip comes that is sent at once."""
 WATCH_S = 0.5
 """Seconds between two looks at the time."""
 FAREWELL_S = 1.0
@@ -68,7 +75,7 @@ class Controller:
         settings = self._service.settings
         with self._service.streams.admit():
             try:
-                first = await within(call.read(), settings.a2f_idle_s)
+                first = await call.first(settings.a2f_idle_s)
             except asyncio.TimeoutError as error:
                 raise StreamIdle(f"no header came within {settings.a2f_idle_s:g} s") from error
             if first is None or first.WhichOneof("stream_part") != "audio_stream_header":
@@ -92,6 +99,7 @@ class Clip:
         self._sound = Sound(rate_of(header))
         self._options = options_of(header, notices)
         known = LiveSettings(**self._options)
+        self._options["timeout_s"] = min(known.timeout_s, self._settings.request_timeout_s)
         self._emotions = Emotions(known.emotions or {}, known.emotion_transition, known.emotion_strength)
         self._session: AsyncLiveSession | None = None
         self._over = False
@@ -100,8 +108,10 @@ class Clip:
         """Set when there is more to feed, or no more to come."""
         self._begun = asyncio.Event()
         """Set once there is a session, or it is known that there will not be one."""
-        self._heard_at = self._began = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
+        self._heard_at = self._began = self._loop.time()
         self._writing_since: float | None = None
+        self._hearing: asyncio.Task[None]
 
     async def run(self) -> None:
         """Hear and speak until the sound is over and all is said.
@@ -110,7 +120,8 @@ class Clip:
             EmoTalkError, InvalidRequest: its subclass says what was wrong, or failed.
         """
         speaking = asyncio.create_task(self._speak())
-        others = [asyncio.create_task(one()) for one in (self._hear, self._feed, self._watch, self._stop)]
+        self._hearing = asyncio.create_task(self._hear())
+        others = [self._hearing, *(asyncio.create_task(one()) for one in (self._feed, self._watch, self._stop))]
         pending = {speaking, *others}
         try:
             while not speaking.done():
@@ -129,85 +140,114 @@ class Clip:
     # Hearing: nothing below waits for the face server, or for the caller to read.
 
     async def _hear(self) -> None:
-        rate, most_s = self._sound.rate, self._settings.a2f_max_clip_s
-        loop = asyncio.get_running_loop()
-        while (request := await self._call.read()) is not None:
-            self._heard_at = loop.time()
-            part = request.WhichOneof("stream_part")
-            if part == "end_of_audio":
-                break
-            if part != "audio_with_emotion":
-                raise InvalidMessage(f"a message has {quoted(part)}; accepted: audio_with_emotion, end_of_audio")
-            said = request.audio_with_emotion
-            block = said.audio_buffer
-            if len(block) > MAX_BUFFER_S * rate * 2:
-                raise InvalidMessage(
-                    f"an audio_buffer has {len(block) / 2 / rate:.1f} s; accepted: at most {MAX_BUFFER_S} s"
-                )
-            self._sound.push(block)
-            if self._sound.seconds > most_s:
-                raise StreamTooLong(f"the clip has {self._sound.seconds:.1f} s; accepted: at most {most_s:g} s")
-            if said.emotions:
-                self._feel(said.emotions)
-            self._news.set()
+        await self._call.each(self._take)
         if not self._sound.is_whole:
             raise InvalidMessage("the sound ends in the middle of a sample; accepted: samples of 2 bytes")
         self._over = True
         self._news.set()
 
+    def _take(self, request: Any) -> None:
+        """Take in one message."""
+        rate, most_s = self._sound.rate, self._settings.a2f_max_clip_s
+        self._heard_at = self._loop.time()
+        part = request.WhichOneof("stream_part")
+        if part == "end_of_audio":
+            return
+        if part != "audio_with_emotion":
+            raise InvalidMessage(f"a message has {quoted(part)}; accepted: audio_with_emotion, end_of_audio")
+        said = request.audio_with_emotion
+        block = said.audio_buffer
+        if len(block) > MAX_BUFFER_S * rate * 2:
+            raise InvalidMessage(
+                f"an audio_buffer has {len(block) / 2 / rate:.1f} s; accepted: at most {MAX_BUFFER_S} s"
+            )
+        self._sound.push(block)
+        if self._sound.seconds > most_s:
+            raise StreamTooLong(f"the clip has {self._sound.seconds:.1f} s; accepted: at most {most_s:g} s")
+        if said.emotions:
+            self._feel(said.emotions)
+        self._news.set()
+
     def _feel(self, emotions: Any) -> None:
         new = self._emotions.hear(emotions, self._notices)
         if self._session is not None:
-            for _key in new:
-                pass
+            for key in new:
+                self._session.set_emotions(key["emotions"], at=key["time"])
 
     # Between
 
     async def _feed(self) -> None:
         piece = round(PIECE_S * self._sound.rate)
+        while not (self._sound.samples or self._over):
+            await self._more()
+        if self._sound.samples and not await self._is_burst():
+            self._options["emotion_keys"] = tuple(self._emotions.keys)
+            self._session = self._service.client.live(sample_rate=self._sound.rate, **self._options)
+        self._begun.set()
+        if self._session is None:
+            return
         while True:
-            await self._news.wait()
-            self._news.clear()
-            if self._session is None and self._sound.samples:
-                self._options["emotion_keys"] = tuple(self._emotions.keys)
-                self._session = self._service.client.live(sample_rate=self._sound.rate, **self._options)
-                self._begun.set()
-            if self._session is not None:
-                while len(block := self._sound.unfed(piece)):
-                    await self._session.feed(block)
-            if self._over:
-                if self._session is not None:
-                    await self._session.finish()
-                self._begun.set()
-                return
+            while len(block := self._sound.unfed(piece)):
+                await self._session.feed(block)
+            if self._over and not self._news.is_set():
+                break
+            await self._more()
+        await self._session.finish()
+
+    async def _more(self) -> None:
+        """Wait until there is more to feed, or no more to come."""
+        await self._news.wait()
+        self._news.clear()
+
+    async def _is_burst(self) -> bool:
+        """Return True where the clip is whole at once, and its network makes better faces of a whole clip.
+
+        A network that streams makes the same ones either way.
+        """
+        recipe = Recipe.from_strings(await self._service.client.describe())
+        if recipe.steps is not None:
+            return False
+        if not self._over:
+            await asyncio.wait({self._hearing}, timeout=BURST_S)
+        return self._over and self._sound.seconds * SAMPLE_RATE >= recipe.min_samples
 
     # Speaking
 
     async def _speak(self) -> None:
         await self._write(answers.header(self._sound.rate))
         await self._begun.wait()
-        if self._session is not None:
-            await self._frames(self._session)
+        paced = self._settings.a2f_pace == "realtime"
+        first_at: float | None = None
+        async with aclosing(self._computed()) as computed:
+            async for frames in computed:
+                for frame in frames:
+                    if self._over and frame.index >= self._sound.frames:
+                        break  # of a sample that is there only at 16 kHz
+                    if paced:
+                        first_at = self._loop.time() if first_at is None else first_at
+                        await asyncio.sleep(first_at + frame.timecode - self._loop.time())
+                    told = self._emotions.told(frame.index)
+                    await self._write(answers.animation(frame, self._sound.of_frame(frame.index), told))
+                self._service.metrics.frames(ROUTE, len(frames))
         await self._write(answers.computed())
         await self._write(answers.status())
 
-    async def _frames(self, session: AsyncLiveSession) -> None:
-        loop = asyncio.get_running_loop()
-        paced = self._settings.a2f_pace == "realtime"
-        first_at: float | None = None
-        while frames := await session.receive():
-            for frame in frames:
-                if self._over and frame.index >= self._sound.frames:
-                    return  # of a sample that is there only at 16 kHz
-                if paced:
-                    first_at = loop.time() if first_at is None else first_at
-                    await asyncio.sleep(first_at + frame.timecode - loop.time())
-                told = self._emotions.told(frame.index)
-                await self._write(answers.animation(frame, self._sound.of_frame(frame.index), told))
-            self._service.metrics.frames(ROUTE, len(frames))
+    async def _computed(self) -> AsyncGenerator[list[Frame], None]:
+        """Yield the frames as they come."""
+        if self._session is not None:
+            while frames := await self._session.receive():
+                yield frames
+        elif clip := self._sound.samples:
+            asked: Any = {**self._options, "emotion_keys": tuple(self._emotions.keys)}
+            asked.pop("timeout_s")
+            client, rate = self._service.client, self._sound.rate
+            async with aclosing(client.stream_blocks(self._sound.unfed(clip), sample_rate=rate, **asked)) as blocks:
+                async for block in blocks:
+                    first = round(block.timecodes[0] * FPS)
+                    yield [Frame(index, index / FPS, row) for index, row in enumerate(block.weights, first)]
 
     async def _write(self, answer: Any) -> None:
-        self._writing_since = asyncio.get_running_loop().time()
+        self._writing_since = self._loop.time()
         await self._call.write(answer)
         self._writing_since = None
 
@@ -221,7 +261,7 @@ class Clip:
 
     async def _watch(self) -> None:
         """Raise once the caller is silent, takes nothing, or has been served for longer than any clip takes."""
-        settings, loop = self._settings, asyncio.get_running_loop()
+        settings, loop = self._settings, self._loop
         most_s = settings.a2f_max_clip_s + settings.request_timeout_s
         while True:
             await asyncio.sleep(WATCH_S)
@@ -237,4 +277,4 @@ class Clip:
 
     async def _stop(self) -> None:
         await self._service.stopping.wait()
-        raise GatewayStopping("the gateway stops; try again later")
+        raise GatewayStopping(STOPPING)
