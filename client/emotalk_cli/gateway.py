@@ -70,6 +70,7 @@ def gateway(
         from emotalk_gateway.app import create_app
         from emotalk_gateway.http.serving import Server
         from emotalk_gateway.listening import base_url, listen
+        from emotalk_gateway.service.errors import InvalidSettings
         from emotalk_gateway.service.settings import load_settings
         from emotalk_gateway.service.tracing import exported
     except ImportError as error:
@@ -86,6 +87,8 @@ def gateway(
         "max_requests": max_requests,
         "request_timeout_s": request_timeout_s,
     }
+    if a2f_port is None and any((a2f_host, a2f_tls_cert, a2f_tls_key, a2f_tls_client_ca)):
+        raise InvalidSettings("an option of --a2f-… is given without --a2f-port; accepted: both, or neither")
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     with (
         exported("emotalk-gateway"),
