@@ -31,7 +31,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e '.[server,export,formats,gateway,a2f,kafka,plot,vmc,train,test]'
+	$(PIP) -e '.[server,export,formats,gateway,a2f,kafka,text,plot,vmc,train,test]'
 	@# TensorRT's parser, which needs no GPU: the check that the graphs stay acceptable to it.
 	$(PIP) --no-deps tensorrt-rtx-cu12-libs tensorrt-rtx-cu12-bindings nvidia-cuda-runtime-cu12
 	@touch $@ $(VENV)/.demo
@@ -87,6 +87,7 @@ figures: $(VENV)/.test  ## Measure the tables and plots of docs/live.md, docs/ne
 	$(BIN)/emotalk-perf streams $(SAMPLE) --path steps --path windows --page docs/live.md --block streams --plot docs/figures/streams.png
 	$(BIN)/emotalk-perf equivalence $(SAMPLE) --repeat 6 --smooth --page docs/live.md --block bundled
 	$(BIN)/emotalk-perf gateway $(SAMPLE) --page docs/gateway.md --block gateway
+	$(BIN)/emotalk-perf barge-in $(SAMPLE) --page docs/live.md
 	$(BIN)/emotalk-perf a2f $(SAMPLE) --page docs/audio2face.md
 	mkdir -p $(OUT)
 	$(BIN)/python tests/seeded.py small 7 $(OUT)/small.pth

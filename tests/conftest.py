@@ -19,6 +19,8 @@ import seeded_lam  # noqa: E402
 from emotalk_perf.bare import BareEnsemble  # noqa: E402
 from emotalk_server import EmbeddedServer  # noqa: E402
 
+collect_ignore = ["clients"]
+"""Other people's packages, some with tests of their own."""
 SEED = 7
 """Of every golden."""
 

@@ -285,7 +285,9 @@ def test_the_twins_have_the_same_methods_and_arguments():
     assert set(twins[0]) == set(twins[1])
     for name in twins[0]:
         one, other = (inspect.signature(twin[name]).parameters for twin in twins)
-        assert one == other
+        assert [str(parameter).replace("AsyncIterable", "Iterable") for parameter in one.values()] == [
+            str(parameter) for parameter in other.values()
+        ]
     assert inspect.signature(AsyncEmoTalkClient).parameters == inspect.signature(EmoTalkClient).parameters
 
 

@@ -12,8 +12,10 @@ from typing import Any, NoReturn
 
 import grpc
 
+from emotalk_gateway.service.errors import GatewayStopping
 from emotalk_gateway.service.service import Service
 
+STOPPING = "the gateway stops; try again later"
 DRAIN_S = 5.0
 """Seconds in which what comes before an error is read on; a caller that speaks in real time hears of it then."""
 DRAIN_IDLE_S = 1.0
@@ -54,12 +56,19 @@ class Call:
 
         Raises:
             asyncio.TimeoutError: it has not come within ``allowed_s``.
+            GatewayStopping: the gateway stops meanwhile.
         """
         came: list[Any] = []
         self._handle = came.append
         self._reading = asyncio.ensure_future(self._read(most=1))
-        done, _ = await asyncio.wait({self._reading}, timeout=allowed_s)
-        if not done:
+        stopping = asyncio.ensure_future(self.service.stopping.wait())
+        try:
+            await asyncio.wait({self._reading, stopping}, timeout=allowed_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+        if not self._reading.done():
+            if self.service.stopping.is_set():
+                raise GatewayStopping(STOPPING)
             raise asyncio.TimeoutError
         self._reading.result()
         return came[0] if came else None

@@ -6,6 +6,8 @@ table. gRPC's health service is there beside whatever is served.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +16,7 @@ import grpc
 
 from emotalk_gateway.grpc import health
 from emotalk_gateway.grpc.access import check_token
-from emotalk_gateway.grpc.calls import Call, never
+from emotalk_gateway.grpc.calls import STOPPING, Call, never
 from emotalk_gateway.grpc.messages import service as methods_of
 from emotalk_gateway.grpc.tls import DoorTls
 from emotalk_gateway.listening import listen
@@ -137,36 +139,50 @@ class GrpcDoor:
         for name, handler in served.handlers.items():
             request, _, *streams = methods[name]
             reads = streams[0] or name in served.reading
-            answered = self._answered(served, handler, takes_stream=reads)
+            answered = self._answered(served, handler, f"/{served.name}/{name}", takes_stream=reads)
             handlers[name] = kinds[reads, streams[1]](answered, request.FromString, _to_bytes)
         return grpc.method_handlers_generic_handler(served.name, handlers)
 
-    def _answered(self, served: Served, handler: Handler, takes_stream: bool) -> Handler:
+    def _answered(self, served: Served, handler: Handler, route: str, takes_stream: bool) -> Handler:
         service = self._service
 
         async def answer(request: Any, context: Any) -> Any:
             call = Call(service, context, served.over)
+            began, code = time.monotonic(), grpc.StatusCode.OK
             try:
                 if served.guarded:
                     self._check(call)
                 return await (handler(call) if takes_stream else handler(request, call))
             except grpc.aio.AbortError:
+                code = _code(context)
+                raise
+            except asyncio.CancelledError:
+                code = grpc.StatusCode.CANCELLED
                 raise
             except Exception as error:  # noqa: BLE001  # the caller is told
                 problem = service.problem(error)
+                code = grpc.StatusCode[problem.codes.grpc]
                 if takes_stream:
                     await call.drain()
-                await call.abort(grpc.StatusCode[problem.codes.grpc], problem.message)
+                await call.abort(code, problem.message)
             finally:
                 call.close()
+                if served.guarded:
+                    service.metrics.answered(route, code.name, time.monotonic() - began)
 
         return answer
 
     def _check(self, call: Call) -> None:
         """Raise where ``call`` is not to be served."""
         if self._service.stopping.is_set():
-            raise GatewayStopping("the gateway stops; try again later")
+            raise GatewayStopping(STOPPING)
         check_token(call.metadata, self._service.settings)
+
+
+def _code(context: Any) -> grpc.StatusCode:
+    """Return the code that a handler ended its call with."""
+    number = context.code()
+    return next((code for code in grpc.StatusCode if code.value[0] == number), grpc.StatusCode.UNKNOWN)
 
 
 def _to_bytes(answer: Any) -> bytes:

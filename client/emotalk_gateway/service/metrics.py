@@ -21,7 +21,9 @@ class Metrics:
     def __init__(self, uploads: Capacity, streams: Capacity, rate: HeldRate) -> None:
         self.registry = CollectorRegistry()
         own: Any = {"namespace": PREFIX, "registry": self.registry}
-        self._requests = Counter("requests", "Answers, by route and HTTP status", ["route", "status"], **own)
+        self._requests = Counter(
+            "requests", "Answers, by route and status: HTTP's, or gRPC's code", ["route", "status"], **own
+        )
         self._seconds = Histogram("request_seconds", "First to last byte", ["route"], buckets=BUCKETS_S, **own)
         self._first = Histogram("first_frame_seconds", "Upload's end to first frame", buckets=BUCKETS_S, **own)
         self._frames = Counter("frames", "Frames handed out, by route", ["route"], **own)
@@ -34,7 +36,7 @@ class Metrics:
         ):
             Gauge(name, text, **own).set_function(value)
 
-    def answered(self, route: str, status: int, seconds: float) -> None:
+    def answered(self, route: str, status: int | str, seconds: float) -> None:
         """A request of ``route`` (its template, never its path) is over."""
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)

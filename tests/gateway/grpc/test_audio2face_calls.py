@@ -223,8 +223,10 @@ async def test_a_stopping_gateway_says_so(faces_to, pcm):
             await call.write(begun(16_000))
             await call.write(spoken(pcm(1)))
             assert (await call.read()).HasField("animation_data_stream_header")
+            silent = opened(line)
             gateway.server.stop()
             assert (await answered(call)).code is grpc.StatusCode.UNAVAILABLE
+            assert (await answered(silent)).code is grpc.StatusCode.UNAVAILABLE
 
 
 async def test_the_pace_of_real_time(faces_to, pcm):

@@ -151,8 +151,16 @@ def test_the_caller_is_told_of_emotions_once_and_of_what_is_shown_now_and_then()
 
 def test_more_keys_than_are_kept_are_refused():
     emotions = Emotions({}, 0.0, 0.5)
-    with pytest.raises(InvalidMessage, match=r"10001 emotions with time codes; accepted: at most 10000"):
-        emotions.hear([KEY()] * 10_001, Notices())
+    with pytest.raises(InvalidMessage, match=r"9001 emotions with time codes; accepted: at most 9000"):
+        emotions.hear([KEY()] * 9001, Notices())
+
+
+def test_lists_that_nobody_can_mean_are_refused():
+    many = {f"x{number}": 1.0 for number in range(257)}
+    with pytest.raises(InvalidMessage, match="bs_weight_offsets has 257 names; accepted: at most 256"):
+        options(shapes={"bs_weight_offsets": many})
+    with pytest.raises(InvalidMessage, match="257 names"):
+        Emotions({}, 0.0, 0.5).hear([KEY(emotion=many)], Notices())
 
 
 def test_without_emotions_only_the_first_frame_tells_of_them():

@@ -98,6 +98,9 @@ async def test_an_error_reaches_a_caller_that_writes_all_before_it_reads():
         assert told.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert told.value.details() == "unknown option 'x'; accepted: y"
         assert b'rejections_total{error="UnknownOption"} 1.0' in behind.metrics.exposition()
+        answered = f'requests_total{{route="{STREAM}",status="INVALID_ARGUMENT"}} 1.0'
+        while answered.encode() not in behind.metrics.exposition():  # the caller may be told first
+            await asyncio.sleep(0.01)
 
 
 async def test_an_error_ends_the_call_of_a_caller_that_goes_on():

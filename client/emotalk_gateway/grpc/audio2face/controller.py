@@ -27,7 +27,7 @@ from emotalk_gateway.grpc.audio2face.emotions import Emotions
 from emotalk_gateway.grpc.audio2face.header import rate_of
 from emotalk_gateway.grpc.audio2face.parameters import Notices, options_of
 from emotalk_gateway.grpc.audio2face.sound import Sound
-from emotalk_gateway.grpc.calls import Call
+from emotalk_gateway.grpc.calls import STOPPING, Call
 from emotalk_gateway.service.errors import (
     GatewayStopping,
     InvalidMessage,
@@ -277,4 +277,4 @@ class Clip:
 
     async def _stop(self) -> None:
         await self._service.stopping.wait()
-        raise GatewayStopping("the gateway stops; try again later")
+        raise GatewayStopping(STOPPING)

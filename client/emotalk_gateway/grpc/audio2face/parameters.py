@@ -17,7 +17,7 @@ from emotalk_contract.arkit import INDEX
 from emotalk_contract.limits import MAX_EMOTION_TRANSITION_S, MAX_GAIN
 from emotalk_contract.quoting import quoted
 from emotalk_contract.regions import FACE_PARAMETERS
-from emotalk_gateway.grpc.audio2face.emotions import amounts, given
+from emotalk_gateway.grpc.audio2face.emotions import amounts, check_names, given
 
 TRANSITION_S = 0.5
 """Of Audio2Face-3D's own; so are the next two."""
@@ -47,9 +47,21 @@ def options_of(header: Any, notices: Notices) -> LiveOptions:
 
     The amount of an emotion is ``emotion_strength * w * given``, with w = ``preferred_emotion_strength``, or 0 where
     ``enable_preferred_emotion`` is false (Maya-ACE's documentation; its term for what is detected in the voice is 0).
+
+    Raises:
+        InvalidMessage: a list has more names than anybody has a use for.
     """
     shapes, face = header.blendshape_params, header.face_params
     strengths = header.emotion_post_processing_params
+    for what, values in (
+        ("float_params", face.float_params),
+        ("integer_params", face.integer_params),
+        ("float_array_params", face.float_array_params),
+        ("bs_weight_multipliers", shapes.bs_weight_multipliers),
+        ("bs_weight_offsets", shapes.bs_weight_offsets),
+        ("beginning_emotion", header.emotion_params.beginning_emotion),
+    ):
+        check_names(what, values)
     for kind in ("integer_params", "float_array_params"):
         for name in getattr(face, kind):
             notices.ignored(f"face_params.{kind}", name)
