@@ -18,6 +18,8 @@ from emotalk_speech import persian
 ZWNJ = "\N{ZERO WIDTH NON-JOINER}"
 _MARKUP = re.compile(r"</?[A-Za-z][^<>]{0,200}>")
 _BLANKS = re.compile(r"[^\S\n]+")
+_LONG_NUMBER = re.compile(r"\d(?:,?\d){15,}")
+"""A number that is read digit by digit: no voice has a name for it."""
 _REPEATS = re.compile(r"([^\w\s])\1{3,}")
 
 
@@ -89,7 +91,7 @@ def speakable(text: str, language: str) -> Speakable:
     if signs:
         warnings.append(f"{_named(signs)} was left out: it has no sound")
     joined = "".join(kept)
-    spoken = persian.spoken(joined) if language == "fa" else _tidy(joined)
+    spoken = persian.spoken(joined) if language == "fa" else _LONG_NUMBER.sub(_digits, _tidy(joined))
     if not any(character.isalnum() for character in spoken):
         accepted = f"{script.name} letters" if script is not None else "letters"
         raise UnspeakableText(f"{quoted(text)} has nothing that a voice can say in {language!r}; accepted: {accepted}")
@@ -123,6 +125,10 @@ def _compatible(character: str) -> str:
 
 def _tidy(text: str) -> str:
     return _BLANKS.sub(" ", _REPEATS.sub(r"\1\1\1", text)).strip()
+
+
+def _digits(match: re.Match[str]) -> str:
+    return " " + " ".join(match[0].replace(",", "")) + " "
 
 
 def _named(characters: list[str]) -> str:

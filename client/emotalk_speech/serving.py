@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -28,6 +29,7 @@ class Speakers:
 
     def __init__(self, voices: Voices) -> None:
         self._voices = voices
+        self._closed = threading.Event()
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="speech")
 
     @classmethod
@@ -45,7 +47,8 @@ class Speakers:
         self._threads.submit(work).add_done_callback(_logged)
 
     def close(self) -> None:
-        """Let what is being said end, and nothing begin any more."""
+        """Let the sentences that are being said end, and nothing begin any more."""
+        self._closed.set()
         self._threads.shutdown(cancel_futures=True)
 
     def sentences(self, inputs: Mapping[str, NDArray[Any]]) -> Iterator[Arrays]:
@@ -57,6 +60,8 @@ class Speakers:
         text = _text(inputs, speech.TEXT.name) or ""
         for utterance in speak(text, language, self._voices, voice, speed, seed):
             yield utterance.tensors()
+            if self._closed.is_set():
+                return
 
 
 def named(said: str) -> dict[str, str]:

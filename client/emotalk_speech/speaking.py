@@ -21,9 +21,9 @@ from emotalk_contract.quoting import quoted
 from emotalk_contract.speech import MAX_SPEED, MAX_TEXT_CHARACTERS, MIN_SPEED
 from emotalk_contract.utterance import Timed, Utterance
 from emotalk_speech.engines import Voices
-from emotalk_speech.normalisation import speakable
+from emotalk_speech.normalisation import Speakable, speakable
 from emotalk_speech.sentences import sentences
-from emotalk_speech.voice import Sound
+from emotalk_speech.voice import Sound, Voice
 
 LEAD_S, TAIL_S = 0.06, 0.30
 """Seconds of quiet that stay before and behind a sentence: together the pause between two."""
@@ -38,7 +38,7 @@ def speak(
 ) -> Iterator[Utterance]:
     """Yield the sentences of ``text`` as they are said.
 
-    A sentence that has nothing to say (``…``, an emoji) is passed over; its warnings go with the next one.
+    A sentence that has nothing to say (``…``, an emoji) is passed over, and named in a warning of another.
 
     Raises:
         EmptyText, TextTooLong, UnspeakableText, UnknownLanguage, UnknownVoice, SpeedOutOfRange: what cannot be said.
@@ -47,30 +47,61 @@ def speak(
     language = base(language)
     check(text, speed, seed)
     speaker = voices.find(voice, language)
-    said = 0
+    said = False
     carried: tuple[str, ...] = ()
-    nothing: UnspeakableText | None = None
+    for sentence, ready in _speakable(text, language):
+        warnings = carried + ready.warnings
+        pieces = sentences(ready.text, language)  # numbers in words are longer
+        sounds = [(piece, sound) for piece in pieces if (sound := _said(speaker, piece, language, speed, seed))]
+        if not sounds:
+            carried = (*warnings, _left_out(sentence))
+            continue
+        for piece, sound in sounds:
+            yield utterance(sentence if len(pieces) == 1 else piece, trimmed(sound), warnings)
+            warnings = ()
+        said, carried = True, ()
+    if not said:
+        raise UnspeakableText(f"the voice has no sound for {quoted(text)} in {language!r}")
+
+
+def _speakable(text: str, language: str) -> Iterator[tuple[str, Speakable]]:
+    """Yield the sentences of ``text`` that have something to say; what the others say of themselves goes with the one
+    before, or with the first.
+
+    Raises:
+        UnspeakableText: there are none.
+    """
+    held: tuple[str, Speakable] | None = None
+    before: tuple[str, ...] = ()
     for sentence in sentences(text, language):
         try:
             ready = speakable(sentence, language)
-        except UnspeakableText as error:
-            nothing = error
-            carried += (f"{quoted(sentence)} was left out: it has no sound",)
+        except UnspeakableText:
+            if held is None:
+                before = (*before, _left_out(sentence))
+            else:
+                held = held[0], Speakable(held[1].text, (*held[1].warnings, _left_out(sentence)))
             continue
-        pieces = sentences(ready.text, language)  # numbers in words are longer
-        sounds = [sound for piece in pieces if len((sound := speaker.say(piece, language, speed, seed)).audio)]
-        if not sounds:
-            nothing = UnspeakableText(f"the voice has no sound for {quoted(sentence)} in {language!r}")
-            carried += (f"{quoted(sentence)} was left out: it has no sound",)
-            continue
-        for number, sound in enumerate(sounds):
-            shown = sentence if len(sounds) == 1 else pieces[number]
-            yield utterance(shown, trimmed(sound), carried + ready.warnings)
-            carried = ()
-            said += 1
-            ready = type(ready)(ready.text)
-    if not said:
-        raise nothing or EmptyText(f"the text is {quoted(text)}; accepted: something to say")
+        if held is not None:
+            yield held
+        held, before = (sentence, Speakable(ready.text, before + ready.warnings)), ()
+    if held is None:
+        speakable(text, language)
+        raise EmptyText(f"the text is {quoted(text)}; accepted: something to say")
+    yield held
+
+
+def _left_out(sentence: str) -> str:
+    return f"{quoted(sentence)} was left out: it has no sound"
+
+
+def _said(speaker: Voice, piece: str, language: str, speed: float, seed: int) -> Sound | None:
+    """Return ``piece`` as ``speaker`` says it; None where it has no sound."""
+    try:
+        sound = speaker.say(piece, language, speed, seed)
+    except UnspeakableText:
+        return None
+    return sound if len(sound.audio) and np.abs(sound.audio).max() > 0 else None
 
 
 def check(text: str, speed: float, seed: int) -> None:

@@ -9,6 +9,7 @@ corrected.
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from dataclasses import dataclass
@@ -17,11 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from emotalk_contract.errors import VoiceNotInstalled
+from emotalk_contract.errors import UnspeakableText, VoiceNotInstalled
+from emotalk_contract.quoting import quoted
 from emotalk_contract.utterance import Timed
 from emotalk_speech.engines import espeak
 from emotalk_speech.engines.onnx import INT64, session, with_output
 from emotalk_speech.voice import Sound
+
+logger = logging.getLogger(__name__)
 
 DURATIONS = "/Cast_32_output_0"
 """Inner tensor [1, ids]: frames of each symbol."""
@@ -84,7 +88,11 @@ class HibariVoice:
     def _english(self, sentence: str) -> list[Spelled]:
         with self._spelling:
             g2p = self._package.g2p
-            tokens = g2p.phonemize_tokens(g2p._tokens(self._normalise(sentence)))
+            try:
+                tokens = g2p.phonemize_tokens(g2p._tokens(self._normalise(sentence)))
+            except Exception as error:  # the package's rules meet what they do not know
+                logger.debug("hibari cannot read %s", quoted(sentence), exc_info=True)
+                raise UnspeakableText(f"the voice cannot read {quoted(sentence)} ({type(error).__name__})") from None
         return [Spelled(token.text, token.phonemes or "", bool(token.whitespace)) for token in tokens]
 
     def _persian(self, sentence: str) -> list[Spelled]:
