@@ -87,6 +87,7 @@ figures: $(VENV)/.test  ## Measure the tables and plots of docs/live.md, docs/ne
 	$(BIN)/emotalk-perf streams $(SAMPLE) --path steps --path windows --page docs/live.md --block streams --plot docs/figures/streams.png
 	$(BIN)/emotalk-perf equivalence $(SAMPLE) --repeat 6 --smooth --page docs/live.md --block bundled
 	$(BIN)/emotalk-perf gateway $(SAMPLE) --page docs/gateway.md --block gateway
+	$(BIN)/emotalk-perf barge-in $(SAMPLE) --page docs/live.md
 	$(BIN)/emotalk-perf a2f $(SAMPLE) --page docs/audio2face.md
 	mkdir -p $(OUT)
 	$(BIN)/python tests/seeded.py small 7 $(OUT)/small.pth

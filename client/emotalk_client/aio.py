@@ -278,6 +278,30 @@ class AsyncEmoTalkClient:
         finally:
             await parts.aclose()
 
+    async def utterances(
+        self,
+        text: str | AsyncIterable[str],
+        *,
+        language: str = DEFAULT_LANGUAGE,
+        voice: str | None = None,
+        speed: float = DEFAULT_SPEED,
+        voice_seed: int = 0,
+    ) -> AsyncGenerator[Utterance, None]:
+        """Yield the sentences of ``text`` as they are said, without a face.
+
+        Args:
+            text, language, voice, speed, voice_seed: as :meth:`say_stream`.
+
+        Raises:
+            InvalidRequest, ServerError: as :meth:`say`.
+        """
+        said = self._utterances(text, Wanted(language, voice, speed, voice_seed))
+        try:
+            async for utterance in said:
+                yield utterance
+        finally:
+            await said.aclose()
+
     async def _utterances(self, text: str | AsyncIterable[str], wanted: Wanted) -> AsyncGenerator[Utterance, None]:
         said = utterances(self._connected(), text, wanted, self._retry, self._timeout_s)
         try:
@@ -336,7 +360,7 @@ class AsyncEmoTalkClient:
             expected = facts.samples
         clip_samples = facts.samples if facts is not None else None
 
-        planner = Planner(layout)
+        planner = Planner(layout, recipe.min_samples)
         windows = clip.windows(planner, recipe.levelled)
         stillness = Stillness()
         stitcher = Stitcher()

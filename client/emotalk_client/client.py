@@ -29,6 +29,7 @@ from emotalk_client.wire.health import Health
 from emotalk_client.wire.security import Tls
 from emotalk_client.wire.transport import GRACE_S, Transport
 from emotalk_contract.speech import DEFAULT_LANGUAGE, DEFAULT_SPEED
+from emotalk_contract.utterance import Utterance
 
 if TYPE_CHECKING:
     from emotalk_client.settings import Unpack
@@ -173,6 +174,21 @@ class EmoTalkClient:
         said = text if isinstance(text, str) else on_a_thread(text)
         yield from self._each(
             self._async.say_stream(said, language=language, voice=voice, speed=speed, voice_seed=voice_seed, **options)
+        )
+
+    def utterances(
+        self,
+        text: str | Iterable[str],
+        *,
+        language: str = DEFAULT_LANGUAGE,
+        voice: str | None = None,
+        speed: float = DEFAULT_SPEED,
+        voice_seed: int = 0,
+    ) -> Iterator[Utterance]:
+        """See :meth:`AsyncEmoTalkClient.utterances`; ``text`` that comes in parts is read on a thread of its own."""
+        said = text if isinstance(text, str) else on_a_thread(text)
+        yield from self._each(
+            self._async.utterances(said, language=language, voice=voice, speed=speed, voice_seed=voice_seed)
         )
 
     def describe(self) -> dict[str, str]:

@@ -21,6 +21,7 @@ from emotalk_client.audio.loading import load
 from emotalk_client.faces.formats import make_folder_of
 from emotalk_contract.timing import SAMPLE_RATE
 from emotalk_perf import audio2face, capacity, install, load_report, saying
+from emotalk_perf import barge_in as barging_in
 from emotalk_perf import compare as comparison
 from emotalk_perf import equivalence as equal
 from emotalk_perf import gateway as overhead
@@ -120,6 +121,23 @@ def streams(
     _put(capacity.markdown(loads), page, block)
     if image is not None:
         capacity.plot(loads, image)
+
+
+@app.command()
+def barge_in(
+    audio: Audio,
+    url: Url = None,
+    repository: Repository = None,
+    cuts: Annotated[int, typer.Option(min=1, help="Utterances that are cut off, at each door.")] = 20,
+    page: Page = None,
+    block: Block = "barge-in",
+) -> None:
+    """Cut speakers off, on a connection that is kept: how soon the face is at rest, and the next one there."""
+    _check(page, block)
+    clip = _speech(audio)
+    with _process(url, repository) as (address, _):
+        measured = barging_in.run(address, clip, cuts)
+    _put(barging_in.markdown(measured), page, block)
 
 
 @app.command()

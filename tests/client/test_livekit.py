@@ -290,6 +290,27 @@ async def test_a_face_that_cannot_be_sent_costs_no_sound(monkeypatch):
         assert meeting.sound == sound
 
 
+async def test_a_track_that_cannot_be_published_ends_the_segment_and_not_the_avatar(monkeypatch, caplog):
+    maker, _ = client()
+    async with Meeting(monkeypatch, maker) as meeting:
+        publish = meeting.room.local_participant.publish_track
+
+        async def broken(track, options):
+            raise rtc.participant.PublishTrackError("no")
+
+        meeting.room.local_participant.publish_track = broken
+        with caplog.at_level(logging.ERROR):
+            await meeting.say(spoken(0.2)[0])
+            await until(lambda: meeting.finished)
+        assert "could not be played" in caplog.text
+        assert (meeting.finished[0].interrupted, meeting.finished[0].playback_position) == (True, 0.0)
+        meeting.room.local_participant.publish_track = publish
+        frames, sound = spoken(0.2, seed=1)
+        await meeting.say(frames)
+        await until(lambda: len(meeting.finished) == 2)
+        assert meeting.sound == sound
+
+
 async def test_closing_in_mid_speech_waits_for_nobody(monkeypatch):
     maker, _ = client(lambda number: asyncio.Event())
     meeting = Meeting(monkeypatch, maker)

@@ -129,6 +129,15 @@ def test_a_short_answer_a_double_and_a_gap_are_noticed():
     stitcher.finish(60)
 
 
+@pytest.mark.parametrize("samples", [400, 719])
+def test_the_shortest_clip_is_the_networks(samples):
+    planner = Planner(Layout.of_seconds(25, 2, 1), shortest=400)
+    assert planner.push(samples) == []
+    assert planner.flush() == PlannedWindow(0, samples, 0, 1 if samples < 534 else 2)
+    with pytest.raises(AudioTooShort, match=r"0 samples.*at least 400"):
+        Planner(Layout.of_seconds(25, 2, 1), shortest=400).flush()
+
+
 @given(st.lists(st.integers(0, 6 * SAMPLE_RATE), min_size=1, max_size=30), layouts)
 @settings(max_examples=300)
 def test_a_clip_that_grows_is_cut_like_one_that_is_known(pushes, steps):

@@ -35,6 +35,9 @@ class RecordingTransport:
         finally:
             self.ended.append(time.monotonic())
 
+    def answers(self, *asked):
+        return self._connected().answers(*asked)
+
     async def model_parameters(self, timeout_s):
         return await self._connected().model_parameters(timeout_s)
 

@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from emotalk_perf import capacity, equivalence, soak
+from emotalk_perf import barge_in, capacity, equivalence, soak
 from emotalk_perf import streams as perf_streams
 from emotalk_perf.report import NoSuchBlock, renew
 
@@ -44,6 +44,15 @@ def test_through_a_real_server_windows_that_know_their_clip_are_nearer(server, s
     assert narrow.off[0] > wide.off[0] > 0
     assert wide.cost > narrow.cost > 1
     assert len(narrow.off_in_window) > len(wide.off_in_window) > 0
+
+
+def test_barge_in_is_measured_at_both_doors(bundled_server, speech):
+    measured = barge_in.run(bundled_server.grpc_url, speech, 1)
+    assert list(measured) == ["thin client", "WebSocket"]
+    for (cut,) in measured.values():
+        assert 0 < cut.answered_s < 0.3
+        assert cut.answered_s < cut.next_s < 1.2
+    assert "| WebSocket | 1 | " in barge_in.markdown(measured)
 
 
 def test_a_live_stream_is_compared_too(bundled_server, speech):

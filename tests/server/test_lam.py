@@ -12,6 +12,7 @@ import seeded
 import seeded_lam
 from emotalk_client import EmoTalkClient, errors
 from emotalk_contract.clip_statistics import statistics_of
+from emotalk_contract.errors import AudioTooShort
 from emotalk_contract.timing import frame_count
 from emotalk_export.exporter import export
 from emotalk_export.speech import sample_voice
@@ -39,6 +40,16 @@ def ask(lam_server):
     """``ask(AUDIO=...)``: raw weights [B, F, 52] over gRPC."""
     with tritonclient.grpc.InferenceServerClient(lam_server.grpc_url) as client:
         yield lambda **inputs: infer(tritonclient.grpc, client, {"raw": True}, **inputs)["BLENDSHAPES"]
+
+
+@pytest.mark.parametrize("samples", [400, 533, 719])
+def test_the_shortest_clip_is_the_networks_and_not_the_clients(lam_server, ask, samples):
+    audio = seeded.speechlike(samples)
+    with EmoTalkClient(lam_server.grpc_url) as client:
+        found = client.animate(audio, sample_rate=16_000, raw=True).weights
+        assert np.abs(found - ask(AUDIO=audio[None])[0]).max() <= ALIKE
+        with pytest.raises(AudioTooShort, match=r"399 samples.*at least 400"):
+            client.animate(audio[:399], sample_rate=16_000)
 
 
 @pytest.fixture(scope="module")

@@ -256,9 +256,14 @@ class EmoTalkAvatar:
                 self._news.clear()
                 await self._news.wait()
             segment = self._segments[0]
-            await self._play_segment(segment)
+            whole = False
+            try:
+                await self._play_segment(segment)
+                whole = True
+            except Exception:  # the room's own; the agent must not wait for ever
+                logger.exception("a segment could not be played to its end")
             self._segments.popleft()
-            await self._finished(segment, interrupted=False)
+            await self._finished(segment, interrupted=not whole)
 
     async def _play_segment(self, segment: _Segment) -> None:
         source = await self._published(segment)

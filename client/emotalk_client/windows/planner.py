@@ -118,8 +118,10 @@ def balanced(clip_samples: int, layout: Layout) -> Layout:
 class Planner:
     """Windows of a clip that is still growing: push samples, take the windows that are whole, flush at the end."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, shortest: int = MIN_SAMPLES) -> None:
+        """Take the layout, and the samples that the network needs at least."""
         self._layout = layout
+        self._shortest = shortest
         self._samples = 0
         self._first = 0
 
@@ -131,7 +133,7 @@ class Planner:
     @property
     def needed_from(self) -> int:
         """The clip's first sample that a window to come may still ask for; what lies before can be let go of."""
-        reach_back = max(self._layout.before, _LAST_WINDOW_FRAMES)
+        reach_back = max(self._layout.before, -(-self._shortest // GRID_SAMPLES) * GRID_FRAMES)
         return frame_to_sample(max(0, self._first - reach_back))
 
     def push(self, samples: int) -> list[PlannedWindow]:
@@ -151,18 +153,14 @@ class Planner:
         """The last window, which takes what is left; if that is too little for the networks, it starts earlier.
 
         Raises:
-            AudioTooShort: fewer than 720 samples came in all.
+            AudioTooShort: fewer than the network needs came in all.
         """
-        if self._samples < MIN_SAMPLES:
-            raise AudioTooShort(f"the clip has {self._samples} samples at 16 kHz; accepted: at least {MIN_SAMPLES}")
-        missing = max(0, MIN_SAMPLES - (self._samples - frame_to_sample(self._start)))
+        if self._samples < self._shortest:
+            raise AudioTooShort(f"the clip has {self._samples} samples at 16 kHz; accepted: at least {self._shortest}")
+        missing = max(0, self._shortest - (self._samples - frame_to_sample(self._start)))
         start = max(0, self._start - -(-missing // GRID_SAMPLES) * GRID_FRAMES)
         return PlannedWindow(start, self._samples - frame_to_sample(start), self._first, frame_count(self._samples))
 
     @property
     def _start(self) -> int:
         return max(0, self._first - self._layout.before)
-
-
-_LAST_WINDOW_FRAMES = -(-MIN_SAMPLES // GRID_SAMPLES) * GRID_FRAMES
-"""Frames by which the last window may have to start earlier."""

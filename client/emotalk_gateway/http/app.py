@@ -20,6 +20,7 @@ from emotalk_gateway.http.convert import add_convert
 from emotalk_gateway.http.head import HeadAsGet
 from emotalk_gateway.http.health import add_health
 from emotalk_gateway.http.metrics import add_metrics
+from emotalk_gateway.http.saying import add_saying
 from emotalk_gateway.http.secure import SecureHeaders
 from emotalk_gateway.http.sse import add_sse
 from emotalk_gateway.http.tracing import Traced
@@ -65,6 +66,7 @@ def http_app(service: Service) -> Application:
     add_audio2face(app, service)
     add_websocket(app, service)
     add_convert(app, service)
+    add_saying(app, service)
     add_health(app, service)
     add_metrics(app, service.metrics)
     return app

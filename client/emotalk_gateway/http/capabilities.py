@@ -32,6 +32,7 @@ def add_capabilities(app: FastAPI, service: Service) -> None:
         "formats": sorted(suffix.removeprefix(".") for suffix in FORMATS if _writable(suffix)),
         "max_audio_s": settings.max_audio_s,
         "max_upload_bytes": settings.max_upload_bytes,
+        "max_text_characters": settings.max_text_characters,
         "token": settings.token is not None,
     }
 

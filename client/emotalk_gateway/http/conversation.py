@@ -14,10 +14,12 @@ to the answer, and then to what is said next.
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 import orjson
@@ -30,13 +32,18 @@ from emotalk_client.live.fade import ShownFrames
 from emotalk_client.live.session import AsyncLiveSession
 from emotalk_client.windows.detected import Emotions
 from emotalk_contract.timing import FPS
+from emotalk_contract.utterance import Utterance as Sentence
 from emotalk_gateway.http.messages import PATH, Cancel, End, Said, SetEmotions, Start, echo, objects, rows, said
+from emotalk_gateway.http.spoken import SpokenText
 from emotalk_gateway.service.errors import InvalidMessage, NotRawAudio, StreamBehind, StreamIdle, StreamTooLong
+from emotalk_gateway.service.saying import Text, described, stream
 from emotalk_gateway.service.service import Service
 from emotalk_gateway.service.tasks import cancelled, within
 
 MOST_WAITING_BYTES = 32 * 2**20
 """Of speech that waits, whatever its rate."""
+TEXTS = ("text", "text_input")
+"""Messages with a text: ours, and an older service's."""
 MOST_UTTERANCES = 16
 """Utterances of one connection that wait for their frames."""
 GONE = 1006
@@ -217,11 +224,15 @@ class Utterance:
         await self._session.close()
 
 
+Turn: TypeAlias = Utterance | SpokenText
+"""Speech, or a text: its frames count from 0."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The answer to a ``cancel``."""
 
-    utterance: Utterance | None
+    utterance: Turn | None
     """The newest of which frames were sent; None if there is not one."""
     kept: int
     """Frames of it, counted from 0, that were played: what was sent beyond them is void."""
@@ -239,14 +250,14 @@ class Conversation:
         self._service = service
         self._line = line
         self._start = start
-        self._queue: deque[Utterance | Answer] = deque()
+        self._queue: deque[Turn | Answer] = deque()
         self._change = asyncio.Event()
         self._numbers = 0
         self._hearing: Utterance | None = None
         """The utterance that the caller's blocks belong to."""
-        self._speaking: Utterance | None = None
+        self._speaking: Turn | None = None
         """The utterance whose frames are being sent."""
-        self._latest: Utterance | None = None
+        self._latest: Turn | None = None
         """The newest of which frames were sent."""
         self._closing = False
         """True after an ``end`` that does not keep the connection."""
@@ -288,9 +299,13 @@ class Conversation:
                 await self._cancel(Cancel.of(message))
             elif message.get("type") == "emotions":
                 self._set_emotions(SetEmotions.of(message))
+            elif message.get("type") in TEXTS:
+                self._say(message)
             else:
-                kind = echo(message.get("type"))
-                raise InvalidMessage(f"a message of type {kind} came; accepted: binary blocks, cancel, emotions, end")
+                raise InvalidMessage(
+                    f"a message of type {echo(message.get('type'))} came; accepted: binary blocks, cancel, emotions, "
+                    "end, text"
+                )
 
     def _owes(self) -> bool:
         """Return True while the caller has ended what it said, and the gateway has not."""
@@ -320,17 +335,34 @@ class Conversation:
     def _utterance(self) -> Utterance:
         """Return the utterance that goes on, or else a new one."""
         if self._hearing is None:
-            if self._closing:
-                raise InvalidMessage(
-                    'a message came after end; accepted: cancel, or {"type": "end", "keep": true} where more follows'
-                )
-            if len(self._pending()) >= MOST_UTTERANCES:
-                raise StreamBehind(f"{MOST_UTTERANCES} utterances wait for their frames; accepted: no more at once")
-            self._numbers += 1
+            self._count()
             session, self._next_session = self._next_session, self._session()
             self._hearing = Utterance(self._numbers, session, self._start)
             self._put(self._hearing)
         return self._hearing
+
+    def _count(self) -> None:
+        """Take in the news that one more begins.
+
+        Raises:
+            InvalidMessage, StreamBehind: none may.
+        """
+        if self._closing:
+            raise InvalidMessage(
+                'a message came after end; accepted: cancel, or {"type": "end", "keep": true} where more follows'
+            )
+        if len(self._pending()) >= MOST_UTTERANCES:
+            raise StreamBehind(f"{MOST_UTTERANCES} utterances wait for their frames; accepted: no more at once")
+        self._numbers += 1
+
+    def _say(self, message: dict[str, Any]) -> None:
+        if self._hearing is not None:
+            raise InvalidMessage("a text came amid speech; accepted: after its end, or a cancel")
+        given = {name: value for name, value in message.items() if name != "type"}
+        asked = Text.of({**given, "options": {}}, self._service.settings.max_text_characters)
+        asked = replace(asked, options=self._start.options)
+        self._count()
+        self._put(SpokenText(self._numbers, partial(stream, self._service, asked), self._tell))
 
     def _end(self, end: End) -> None:
         self._utterance().end(end)
@@ -360,18 +392,18 @@ class Conversation:
         kept = seen.newest + 1 if seen is not None else 0
         if cancel.played_frame is not None:
             kept = cancel.played_frame + 1
-        for item in [item for item in self._queue if isinstance(item, Utterance)]:
+        for item in [item for item in self._queue if not isinstance(item, Answer)]:
             self._queue.remove(item)
         self._hearing = None
         self._closing = False
         self._put(Answer(seen, kept, fade))
 
-    def _pending(self) -> list[Utterance]:
+    def _pending(self) -> list[Turn]:
         """Return the utterances whose frames are not all sent."""
-        waiting = [item for item in self._queue if isinstance(item, Utterance)]
+        waiting = [item for item in self._queue if not isinstance(item, Answer)]
         return [self._speaking, *waiting] if self._speaking is not None else waiting
 
-    def _put(self, item: Utterance | Answer) -> None:
+    def _put(self, item: Turn | Answer) -> None:
         self._queue.append(item)
         self._change.set()
 
@@ -388,7 +420,7 @@ class Conversation:
             elif await self._utter(item):
                 return
 
-    async def _utter(self, utterance: Utterance) -> bool:
+    async def _utter(self, utterance: Turn) -> bool:
         """Send the frames of ``utterance``; return True if the conversation ends with it."""
         self._speaking = utterance
         try:
@@ -404,7 +436,7 @@ class Conversation:
         await self._line.say({"type": "end", **number, "frames": utterance.sent, **faded})
         return not utterance.ended.keep and self._closing  # a cancel may have come meanwhile
 
-    async def _frames_of(self, utterance: Utterance) -> None:
+    async def _frames_of(self, utterance: Turn) -> None:
         async def send() -> None:
             while frames := await utterance.frames():
                 self._latest = utterance
@@ -428,7 +460,12 @@ class Conversation:
         told = {"utterance": number, "frames": sent, "kept": answer.kept, "faded": len(answer.fade)}
         await self._line.say({"type": "cancelled", **told, "position_s": answer.kept / FPS})
 
-    async def _send(self, utterance: Utterance, frames: Sequence[Frame]) -> None:
+    async def _tell(self, number: int, sentence: Sentence) -> None:
+        """Tell of ``sentence`` and its sound."""
+        sound = b64encode(sentence.audio.astype("<i2", copy=False).tobytes()).decode()
+        await self._line.say({"type": "sentence", "utterance": number, **described(sentence), "audio": sound})
+
+    async def _send(self, utterance: Turn, frames: Sequence[Frame]) -> None:
         self._service.metrics.frames(PATH, len(frames))
         audio = self._start.audio
         await self._line.send(rows(frames, audio) if self._start.binary else objects(frames, audio).decode())

@@ -44,7 +44,8 @@ class Streamed(Response):
 
     def init_headers(self, headers: dict[str, str] | None = None) -> None:  # type: ignore[override]  # no body: no length
         """Those of a body whose length nobody knows yet."""
-        pairs = {"content-type": f"{self.media_type}; charset=utf-8", **(headers or {})}
+        charset = "" if str(self.media_type).startswith("audio/") else "; charset=utf-8"
+        pairs = {"content-type": f"{self.media_type}{charset}", **(headers or {})}
         self.raw_headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in pairs.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # ASGI's signature

@@ -200,9 +200,9 @@ class OneRequest:
         most = self._service.settings.send_timeout_s
         self._service.problem(RequestTooSlow(f"the caller read nothing for {most:g} s; accepted: at most {most:g} s"))
         self._left.set()
-        self._abort()
+        self.abort()
 
-    def _abort(self) -> None:
+    def abort(self) -> None:
         """End the connection: what was written to it, and was not read, would keep it open."""
         connection: BoundedProtocol | None = self._scope.get(CONNECTION)
         if connection is not None:
@@ -236,6 +236,6 @@ class OneRequest:
         try:
             await within(sending, DRAIN_S + LAST_WORDS_S)
         except asyncio.TimeoutError:
-            self._abort()
+            self.abort()
         except RuntimeError:
             return

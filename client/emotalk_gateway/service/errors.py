@@ -53,6 +53,7 @@ from emotalk_client.errors import (
     InvalidAddress,
     InvalidTls,
     MissingExtra,
+    ModelMissing,
     ModelUnavailable,
     ServerBusy,
     ServerError,
@@ -264,6 +265,11 @@ TABLE: tuple[Row, ...] = (
         ServerUnavailable,
         _ours(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE"),
         "the face server cannot be reached; try again later",
+    ),
+    Row(
+        ModelMissing,
+        _ours(HTTPStatus.NOT_IMPLEMENTED, "UNIMPLEMENTED"),
+        "the face server has no voices; it has them when it is started with --models core,live,speech",
     ),
     Row(
         ModelUnavailable,

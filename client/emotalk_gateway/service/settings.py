@@ -42,6 +42,8 @@ class GatewaySettings(BaseSettings):
     """Of one request's body."""
     max_audio_s: float = Field(900.0, gt=0)
     """Seconds of one clip."""
+    max_text_characters: int = Field(5000, gt=0)
+    """Of one text that is to be said."""
     max_requests: int = Field(32, gt=0)
     """Uploads at once, waiting or computed; one more is told to come again."""
     max_computing: int = Field(8, gt=0)

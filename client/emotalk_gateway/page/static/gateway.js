@@ -38,6 +38,21 @@ export class Gateway {
     throw new Refusal({ error: "Cut", message: "the answer ended before its end; try again" });
   }
 
+  // What is said of `text`, as it comes: {sentence}, with its sound, and {frames}.
+  async *said(text, options, signal) {
+    const body = JSON.stringify({ text, options });
+    const headers = { "Content-Type": "application/json" };
+    const response = await this.answer("api/v1/say", { method: "POST", body, headers, signal });
+    for await (const { event, data } of events(response.body)) {
+      const said = JSON.parse(data);
+      if (event === "error") throw new Refusal(said);
+      if (event === "end") return;
+      if (event === "sentence") yield { sentence: said };
+      if (event === "message") yield { frames: said };
+    }
+    throw new Refusal({ error: "Cut", message: "the answer ended before its end; try again" });
+  }
+
   // The clip as a file in `format`, as a Blob.
   async converted(format, { fps, start, rows }) {
     const body = JSON.stringify({ fps, timecode: start, blendshapes: rows });

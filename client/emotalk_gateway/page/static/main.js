@@ -10,6 +10,7 @@ import { Player } from "./player.js";
 import { sentence } from "./refusal.js";
 import { Stage } from "./stage.js";
 import { Track } from "./track.js";
+import { Caption, Voice } from "./voice.js";
 
 const at = (id) => document.getElementById(id);
 const page = JSON.parse(document.querySelector("meta[name=emotalk]").content);
@@ -20,11 +21,12 @@ const player = new Player();
 const playBar = new PlayBar(player, { play: at("play"), time: at("time"), clock: at("clock") });
 const curves = new Curves(document.querySelector("#curves canvas"), (seconds) => player.seek(seconds));
 const stage = new Stage({ face: at("face"), noWebGL: at("no-webgl") });
+const caption = new Caption(at("caption"));
 const options = new OptionControls(at("expression"), at("emotions"), () => again());
 
 let facts = null; // of the gateway
 let track = null; // what is shown
-let clip = null; // {file, title}: what it is the face of
+let clip = null; // {file, title}, and of a text {text, sentences}: what it is the face of
 let live = null; // speech that goes on
 let asking = null; // stops the request in progress
 let answers = 0; // requests that were answered to their end
@@ -52,7 +54,7 @@ function state(name) {
   at("speak").querySelector(".word").textContent = name === "live" ? "Stop" : "Speak";
   const ready = name === "ready";
   for (const id of ["format", "save"]) at(id).disabled = !ready;
-  at("file").disabled = name === "live";
+  for (const id of ["file", "words"]) at(id).disabled = name === "live";
   if (facts) options.disabled = name === "live";
 }
 
@@ -69,6 +71,13 @@ async function open(file) {
   await ask({ file, title: file.name }, new Track(facts.names, facts.fps));
 }
 
+// What is written, said.
+async function tell(text) {
+  if (live) return;
+  at("problem").replaceChildren();
+  await ask({ text, title: text.length > 40 ? `${text.slice(0, 40)}…` : text }, new Track(facts.names, facts.fps));
+}
+
 // The same clip with other options; what is there is shown until the new frames replace it.
 async function again() {
   if (!clip || live || page.result) return;
@@ -82,25 +91,39 @@ async function ask(wanted, next) {
   asking = new AbortController();
   const { signal } = asking;
   const fresh = wanted !== clip;
+  const voice = wanted.text && new Voice();
   const before = root.dataset.state;
   say(`Reading ${wanted.title}…`);
   state("busy");
   let came = 0;
   try {
-    for await (const frames of gateway.frames(wanted.file, options.options, signal)) {
+    for await (const frames of voice ? spoken(voice, wanted.text, signal) : heard(wanted.file, signal)) {
       for (const { timecode, blendshapes } of frames) next.put(timecode, blendshapes);
-      if (!came) take(next, wanted, fresh);
+      if (!came && !voice) take(next, wanted, fresh);
       came += frames.length;
     }
     next.finish(came);
+    if (voice) take(next, fresh ? { ...wanted, file: voice.file, sentences: voice.sentences } : wanted, fresh);
+    if (voice && fresh) player.play();
     answers += 1;
     ready();
   } catch (error) {
     if (signal.aborted) return;
-    if (came) next.finish();
+    if (came && !voice) next.finish();
     complain(error);
     state(track ? "ready" : before === "busy" ? "empty" : before);
   }
+}
+
+const heard = (file, signal) => gateway.frames(file, options.options, signal);
+
+// Frames of a text; its sentences go to `voice`.
+async function* spoken(voice, text, signal) {
+  for await (const { sentence, frames } of gateway.said(text, options.options, signal)) {
+    if (sentence) voice.hear(sentence);
+    else yield frames;
+  }
+  if (voice.warnings.length) complain(new Error(voice.warnings.join("; ")));
 }
 
 function take(next, wanted, fresh) {
@@ -212,6 +235,7 @@ function draw(now) {
     draw.seen = seen;
     curves.show({ track, duration, time, live: Boolean(live) });
     playBar.show(time, duration, Boolean(live));
+    caption.show(live ? null : clip?.sentences, time);
   }
 }
 
@@ -243,6 +267,10 @@ function listenToPeople() {
   });
   at("speak").addEventListener("click", speak);
   at("save").addEventListener("click", save);
+  at("text").addEventListener("submit", (event) => {
+    event.preventDefault();
+    tell(at("words").value);
+  });
   at("access").addEventListener("submit", (event) => {
     event.preventDefault();
     gateway.remember(at("token").value);
@@ -280,6 +308,7 @@ async function begin() {
       options.fill(facts, page);
       for (const format of facts.formats) at("format").append(new Option(`.${format}`, format));
       say(`wav, flac, mp3, ogg, opus, webm, m4a; up to ${Math.floor(facts.max_audio_s / 60)} min`);
+      at("words").maxLength = facts.max_text_characters;
       if (facts.token && !gateway.token) askForToken();
       listenToPeople();
       root.dataset.begun = "";
