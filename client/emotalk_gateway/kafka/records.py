@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from emotalk_contract.arkit import BLENDSHAPE_COUNT
 from emotalk_contract.quoting import quoted
 from emotalk_gateway.service.errors import LONGEST_MESSAGE, GatewayError
+from emotalk_gateway.service.nesting import MAX_DEPTH, depth
 
 FLOAT32, JSON = "float32", "json"
 ANSWERS = (FLOAT32, JSON)
@@ -38,8 +39,6 @@ MAX_KEPT_HEADERS = 100
 """Of a dead letter."""
 SHORT_ERROR = 200
 """Characters of the error in a dead letter whose room is small."""
-MAX_BRACKETS = 100
-"""Opening brackets of options: what nests deeper than a parser can follow is refused before it is parsed."""
 
 Headers = list[tuple[str, bytes]]
 
@@ -124,7 +123,7 @@ def _options(value: bytes) -> dict[str, Any]:
     if not value:
         return {}
     options: Any = None
-    if len(value) <= MAX_HEADER and sum(map(value.count, b"[{")) <= MAX_BRACKETS:
+    if len(value) <= MAX_HEADER and depth(value) <= MAX_DEPTH:
         try:
             options = json.loads(value)
         except (ValueError, RecursionError):
