@@ -20,7 +20,7 @@ from emotalk_client import EmoTalkError, InvalidRequest
 from emotalk_client.audio.loading import load
 from emotalk_client.faces.formats import make_folder_of
 from emotalk_contract.timing import SAMPLE_RATE
-from emotalk_perf import audio2face, capacity, install, load_report
+from emotalk_perf import audio2face, capacity, install, load_report, saying
 from emotalk_perf import barge_in as barging_in
 from emotalk_perf import compare as comparison
 from emotalk_perf import equivalence as equal
@@ -519,6 +519,32 @@ def queue(
 def _speech(audio: Sequence[Path]) -> NDArray[np.float32]:
     """Samples [n] of all files, joined."""
     return np.concatenate([load(path) for path in audio])
+
+
+@app.command("say")
+def by_text(
+    url: Url = None,
+    repository: Repository = None,
+    texts: Annotated[int, typer.Option(min=1, help="How many texts are said.")] = 50,
+    page: Page = None,
+    block: Block = "say",
+) -> None:
+    """Measure text in: seconds to the first sound and frame, and closures of the lips at b, m and p."""
+    _check(page, block)
+    with _speaking(url, repository) as address:
+        prompt = saying.promptness(address, texts)
+        found = saying.closures(address, _tell)
+    _put(saying.report(prompt, found), page, block)
+
+
+@contextmanager
+def _speaking(url: str | None, repository: Path | None) -> Iterator[str]:
+    """The address of a server with voices."""
+    if url is not None:
+        yield url
+    else:
+        with EmbeddedServer(repository, groups=("core", "live", "speech"), supervised=False) as server:
+            yield server.grpc_url
 
 
 def _tell(text: str) -> None:
