@@ -75,6 +75,8 @@ def gateway(
         from emotalk_gateway.service.tracing import exported
     except ImportError as error:
         raise MissingExtra(f"the gateway needs {error.name}; install `emotalk-triton[gateway]`") from error
+    if bool(omniverse_port) != (omniverse_folder is not None):
+        raise InvalidSettings("one of --omniverse-port and --omniverse-folder is given; accepted: both, or neither")
     given: dict[str, Any] = {
         "token": token,
         "cors_origins": cors_origin,
@@ -116,10 +118,7 @@ def gateway(
 def _omniverse(service: Service, ports: list[int], folder: Path | None) -> list[Door]:
     """Return a door for the clients of Omniverse Audio2Face on each of ``ports``."""
     from emotalk_gateway.omniverse.door import OmniverseDoor
-    from emotalk_gateway.service.errors import InvalidSettings
 
-    if bool(ports) != (folder is not None):
-        raise InvalidSettings("one of --omniverse-port and --omniverse-folder is given; accepted: both, or neither")
     return [] if folder is None else [OmniverseDoor(service, port, folder) for port in ports]
 
 
