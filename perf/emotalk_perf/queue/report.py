@@ -33,6 +33,8 @@ def broken(outcome: Outcome) -> list[str]:
         found.append(f"a worker of {outcome.peak_bytes / MIB:.0f} MiB; accepted: {most // MIB}")
     if outcome.triton_kills < outcome.plan.triton_kills:
         found.append(f"Triton was killed {outcome.triton_kills} times; planned: {outcome.plan.triton_kills}")
+    if outcome.plan.outage_s and not outcome.outages:
+        found.append("the broker never stood still; it was planned to")
     if outcome.slow_stops:
         found.append(f"{outcome.slow_stops} workers had to be killed in the end")
     found += [f"left behind: {what}" for what in outcome.left]
@@ -59,6 +61,7 @@ def markdown(outcomes: Sequence[Outcome]) -> str:
     row("dead letters that came again", *(f"{v.died_again}" for v in verdicts))
     row("workers killed", *(f"{outcome.worker_kills}" for outcome in outcomes))
     row("Tritons killed", *(f"{outcome.triton_kills}" for outcome in outcomes))
+    row("seconds for which the broker stood still", *(f"{o.outages * o.plan.outage_s:g}" for o in outcomes))
     row("largest worker, MiB", *(f"{outcome.peak_bytes / MIB:.0f}" for outcome in outcomes))
     row("seconds", *(f"{outcome.seconds:.0f}" for outcome in outcomes))
     row("limits broken", *(f"{len(broken(outcome))}" for outcome in outcomes))
