@@ -70,10 +70,13 @@ def gateway(
         from emotalk_gateway.app import create_app
         from emotalk_gateway.http.serving import Server
         from emotalk_gateway.listening import base_url, listen
+        from emotalk_gateway.service.errors import InvalidSettings
         from emotalk_gateway.service.settings import load_settings
         from emotalk_gateway.service.tracing import exported
     except ImportError as error:
         raise MissingExtra(f"the gateway needs {error.name}; install `emotalk-triton[gateway]`") from error
+    if bool(omniverse_port) != (omniverse_folder is not None):
+        raise InvalidSettings("one of --omniverse-port and --omniverse-folder is given; accepted: both, or neither")
     given: dict[str, Any] = {
         "token": token,
         "cors_origins": cors_origin,
@@ -86,6 +89,8 @@ def gateway(
         "max_requests": max_requests,
         "request_timeout_s": request_timeout_s,
     }
+    if a2f_port is None and any((a2f_host, a2f_tls_cert, a2f_tls_key, a2f_tls_client_ca)):
+        raise InvalidSettings("an option of --a2f-… is given without --a2f-port; accepted: both, or neither")
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     with (
         exported("emotalk-gateway"),
@@ -113,10 +118,7 @@ def gateway(
 def _omniverse(service: Service, ports: list[int], folder: Path | None) -> list[Door]:
     """Return a door for the clients of Omniverse Audio2Face on each of ``ports``."""
     from emotalk_gateway.omniverse.door import OmniverseDoor
-    from emotalk_gateway.service.errors import InvalidSettings
 
-    if bool(ports) != (folder is not None):
-        raise InvalidSettings("one of --omniverse-port and --omniverse-folder is given; accepted: both, or neither")
     return [] if folder is None else [OmniverseDoor(service, port, folder) for port in ports]
 
 

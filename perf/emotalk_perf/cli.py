@@ -464,6 +464,9 @@ def queue(
     workers: Annotated[int, typer.Option(min=1, help="How many.")] = 3,
     kill_s: Annotated[float, typer.Option(min=0.5, help="Seconds between two deaths of a worker.")] = 5.0,
     triton_kills: Annotated[int, typer.Option(min=0, help="Of the server's Triton.")] = 2,
+    outage_s: Annotated[
+        float, typer.Option(min=0.0, help="Seconds for which the broker stands still in the middle of the work.")
+    ] = 30.0,
     minutes: Annotated[float, typer.Option(min=0.1, help="In which everything must be answered.")] = 30.0,
     seed: Annotated[int, typer.Option(help="Of the clips and the kills.")] = 0,
     throughput: Annotated[
@@ -503,7 +506,7 @@ def queue(
     else:
         plan = attack.Plan(
             clips, shortest, longest, poisonous, large_mib << 20, keys, partitions, workers, kill_s, triton_kills,
-            minutes, seed,
+            outage_s, minutes, seed,
         )  # fmt: skip
         outcomes = [attack.run(speech, plan, transactions=way, repository=repository, tell=_tell) for way in ways]
         text, broken = report.markdown(outcomes), [line for one in outcomes for line in report.broken(one)]

@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from asking import HANG_S, STREAM, Gateway, events, face, form
+from asking import HANG_S, RATE, STREAM, Gateway, events, face, form
 from websockets.sync.client import connect
 
 from emotalk_server import EmbeddedServer
@@ -126,3 +126,24 @@ def test_the_thin_client_does_not_know_it():
         " or m.startswith('emotalk_gateway')])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_the_doors_that_are_asked_for_are_open(triton, tmp_path, wav, voice):
+    options = ("--omniverse-port", "0", "--omniverse-port", "0", "--omniverse-folder", str(tmp_path))
+    with started("--url", triton.grpc_url, *options, "--emotalk-port", "0") as gateway:
+        assert gateway.server.poll() is None
+        assert face(gateway.post(STREAM, wav(voice[:RATE])).body)[0].size == 30
+        gateway.server.send_signal(signal.SIGINT)
+        assert gateway.server.wait(HANG_S) == 0
+
+
+def test_doors_that_cannot_be_opened(triton, tmp_path):
+    assert "--omniverse-folder" in refused("--omniverse-port", "0")
+    assert "--omniverse-folder" in refused("--omniverse-folder", str(tmp_path))
+    here = ("--url", triton.grpc_url, "--port", "0")
+    nowhere = ("--omniverse-folder", str(tmp_path / "none"))
+    assert "InvalidSettings: --omniverse-folder" in refused(*here, "--omniverse-port", "0", *nowhere)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for options in (("--omniverse-port", port, "--omniverse-folder", str(tmp_path)), ("--emotalk-port", port)):
+            assert f"AddressInUse: port {port}" in refused(*here, *options)
