@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_client import EmoTalkClient, InvalidRequest, Timed
+from emotalk_client import EmoTalkClient, InvalidRequest, Timed, Utterance
 from emotalk_contract.timing import FPS
 from emotalk_perf.report import table
 
 HEIGHT, PROMINENCE = 0.25, 0.08
 NEAR = 2
+QUIET = 0.02
+"""Of a sentence's peak: what is louder is sound."""
 CLOSED = frozenset("bmp")
 ENGLISH = (
     "Maybe the baker will bring us some bread before breakfast. Peter keeps a map of the park in his cabin. "
@@ -58,6 +60,8 @@ class Closures:
     peaks: int
     recall: float
     precision: float
+    onset_s: float = 0.0
+    """Median of the seconds between a sentence's first sound and its first phone's time."""
 
 
 def promptness(url: str, texts: int) -> Promptness:
@@ -94,8 +98,16 @@ def closures(url: str, tell: Callable[[str], None]) -> list[Closures]:
                 tell(f"{voice} ({language}) is left out: {error}")
                 continue
             times = contacts(said.phones)
-            found.append(judged(voice, language, times, closing(said.animation.channel("mouthPressLeft"))))
+            lips = judged(voice, language, times, closing(said.animation.channel("mouthPressLeft")))
+            found.append(replace(lips, onset_s=float(np.median([onset(sentence) for sentence in said.sentences]))))
     return found
+
+
+def onset(sentence: Utterance) -> float:
+    """Return the seconds between the first sound of ``sentence``, louder than :data:`QUIET`, and its first phone."""
+    loud = np.abs(sentence.audio.astype(np.float32))
+    first = int(np.argmax(loud > QUIET * loud.max())) / sentence.sample_rate
+    return abs(sentence.phones[0].start - sentence.start_s - first)
 
 
 def contacts(phones: Sequence[Timed]) -> list[tuple[float, float]]:
@@ -162,12 +174,13 @@ def report(prompt: Promptness, found: Sequence[Closures]) -> str:
             str(item.peaks),
             f"{item.recall:.2f}",
             f"{item.precision:.2f}",
+            f"{1000 * item.onset_s:.0f} ms",
         )
         for item in found
     ]
     return "\n\n".join(
         (
             table((f"{len(prompt.first_sound)} texts of four sentences", "median", "p95", "most"), rows),
-            table(("voice", "language", "closures", "peaks", "recall", "precision"), lips),
+            table(("voice", "language", "closures", "peaks", "recall", "precision", "onset"), lips),
         )
     )

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.signal import find_peaks
 
-from emotalk_client import Timed
-from emotalk_perf.saying import HEIGHT, PROMINENCE, Closures, Promptness, closing, contacts, judged, report
+from emotalk_client import Timed, Utterance
+from emotalk_perf.saying import HEIGHT, PROMINENCE, Closures, Promptness, closing, contacts, judged, onset, report
 
 pytestmark = pytest.mark.unit
 
@@ -29,8 +29,14 @@ def test_recall_and_precision():
     assert judged("hibari", "en", [], [3]).precision == 0
 
 
+def test_the_onset_is_where_the_sound_begins():
+    audio = np.concatenate([np.zeros(100), np.full(900, 9000)]).astype(np.int16)
+    late = Utterance("b", audio, 1000, (), (Timed("b", 2.15, 2.2),), (), 2.0)
+    assert onset(late) == pytest.approx(0.05)
+
+
 def test_the_report_has_both_tables():
     prompt = Promptness((0.1, 0.2), (0.2, 0.3), (0.4, 0.5), 7.5)
-    text = report(prompt, [Closures("hibari", "fa", 3, 4, 0.5, 0.25)])
+    text = report(prompt, [Closures("hibari", "fa", 3, 4, 0.5, 0.25, 0.012)])
     assert "| first sound | 150 ms | 195 ms | 200 ms |" in text
-    assert "| hibari | fa | 3 | 4 | 0.50 | 0.25 |" in text
+    assert "| hibari | fa | 3 | 4 | 0.50 | 0.25 | 12 ms |" in text
