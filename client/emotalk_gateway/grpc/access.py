@@ -10,8 +10,7 @@ from emotalk_gateway.service.settings import GatewaySettings
 
 
 def check_token(metadata: Mapping[str, Any], settings: GatewaySettings) -> None:
-    """Raise :class:`~emotalk_gateway.service.errors.NotAuthorised` unless ``authorization: Bearer …`` has the token that
-    is asked for, if any is.
+    """Raise :class:`NotAuthorised` unless ``authorization: Bearer …`` has the token that is asked for, if any is.
 
     Whoever shows a token where none is asked for is served: callers of hosted services show theirs everywhere.
     """
