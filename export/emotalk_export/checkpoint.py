@@ -260,30 +260,42 @@ _RELEASED = NetworkSize(_RELEASED_TRUNK, _RELEASED_TRUNK, 512, 256, LEVEL_WIDTH,
 """The size taken where its tensor is missing, so that the rest can still be checked and named."""
 
 
+def axis_of(state: Mapping[str, Tensor], key: str, dim: int, otherwise: int) -> int:
+    """Return the size of an axis of the tensor ``key``; ``otherwise`` where there is no such tensor or axis."""
+    tensor = state.get(key)
+    return tensor.shape[dim] if tensor is not None and tensor.ndim > dim else otherwise
+
+
+def layers_of(state: Mapping[str, Tensor], prefix: str, otherwise: int) -> int:
+    """Return the number of layers whose keys are ``prefix``, a number and a dot; ``otherwise`` where there are none."""
+    pattern = re.compile(re.escape(prefix) + r"(\d+)\.")
+    found = {int(match[1]) for key in state if (match := pattern.match(key))}
+    return max(found) + 1 if found else otherwise
+
+
+def trunk_size(state: Mapping[str, Tensor], prefix: str, otherwise: TrunkSize) -> TrunkSize:
+    """Read the sizes of the encoder ``prefix`` off its tensors; ``otherwise`` has those of missing ones."""
+    position = f"{prefix}encoder.pos_conv_embed.conv.weight_v"
+    feed_forward = f"{prefix}encoder.layers.0.feed_forward.intermediate_dense.weight"
+    return TrunkSize(
+        conv=axis_of(state, f"{prefix}feature_extractor.conv_layers.0.conv.weight", 0, otherwise.conv),
+        hidden=axis_of(state, f"{prefix}encoder.layer_norm.weight", 0, otherwise.hidden),
+        layers=layers_of(state, f"{prefix}encoder.layers.", otherwise.layers),
+        feed_forward=axis_of(state, feed_forward, 0, otherwise.feed_forward),
+        position_kernel=axis_of(state, position, 2, otherwise.position_kernel),
+        position_group=axis_of(state, position, 1, otherwise.position_group),
+    )
+
+
 def _infer(state: Mapping[str, Tensor], attention_heads: int) -> NetworkSize:
     def axis(key: str, dim: int, otherwise: int) -> int:
-        tensor = state.get(key)
-        return tensor.shape[dim] if tensor is not None and tensor.ndim > dim else otherwise
+        return axis_of(state, key, dim, otherwise)
 
-    def trunk(prefix: str, otherwise: TrunkSize) -> TrunkSize:
-        pattern = re.compile(re.escape(prefix) + r"encoder\.layers\.(\d+)\.")
-        layers = {int(match[1]) for key in state if (match := pattern.match(key))}
-        return TrunkSize(
-            conv=axis(prefix + "feature_extractor.conv_layers.0.conv.weight", 0, otherwise.conv),
-            hidden=axis(prefix + "encoder.layer_norm.weight", 0, otherwise.hidden),
-            layers=max(layers) + 1 if layers else otherwise.layers,
-            feed_forward=axis(
-                prefix + "encoder.layers.0.feed_forward.intermediate_dense.weight", 0, otherwise.feed_forward
-            ),
-            position_kernel=axis(prefix + "encoder.pos_conv_embed.conv.weight_v", 2, otherwise.position_kernel),
-            position_group=axis(prefix + "encoder.pos_conv_embed.conv.weight_v", 1, otherwise.position_group),
-        )
-
-    content = trunk(CONTENT_PREFIX, _RELEASED_TRUNK)
+    content = trunk_size(state, CONTENT_PREFIX, _RELEASED_TRUNK)
     classified = any(key.startswith(CLASSIFIER_PREFIX) for key in state)
     return NetworkSize(
         content=content,
-        emotion=trunk(EMOTION_PREFIX, content),
+        emotion=trunk_size(state, EMOTION_PREFIX, content),
         content_map=axis("audio_feature_map_cont.weight", 0, _RELEASED.content_map),
         emotion_map=axis("audio_feature_map_emo2.weight", 0, _RELEASED.emotion_map),
         level_map=axis("obj_vector_level.weight", 0, _RELEASED.level_map),
@@ -293,6 +305,41 @@ def _infer(state: Mapping[str, Tensor], attention_heads: int) -> NetworkSize:
         attention_heads=attention_heads,
         emotions=axis(f"{CLASSIFIER_PREFIX}out_proj.weight", 0, _RELEASED.emotions) if classified else 0,
     )
+
+
+def trunk_shapes(prefix: str, trunk: TrunkSize) -> dict[str, tuple[int, ...]]:
+    """Key and shape of every tensor that both forms of a wav2vec 2.0 encoder have, weight norm as released.
+
+    The "stable layer norm" form has norms and biases after all convolutions of its frontend, the base form one norm.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def linear(name: str, inputs: int, outputs: int) -> None:
+        shapes[f"{prefix}{name}.weight"] = (outputs, inputs)
+        shapes[f"{prefix}{name}.bias"] = (outputs,)
+
+    def norm(name: str, width: int) -> None:
+        shapes[f"{prefix}{name}.weight"] = shapes[f"{prefix}{name}.bias"] = (width,)
+
+    for i, kernel in enumerate(CONV_KERNELS):
+        inputs = trunk.conv if i else 1
+        shapes[f"{prefix}feature_extractor.conv_layers.{i}.conv.weight"] = (trunk.conv, inputs, kernel)
+    norm("feature_projection.layer_norm", trunk.conv)
+    linear("feature_projection.projection", trunk.conv, trunk.hidden)
+    position = f"{prefix}encoder.pos_conv_embed.conv"
+    shapes[f"{position}.bias"] = (trunk.hidden,)
+    shapes[f"{position}.weight_g"] = (1, 1, trunk.position_kernel)
+    shapes[f"{position}.weight_v"] = (trunk.hidden, trunk.position_group, trunk.position_kernel)
+    norm("encoder.layer_norm", trunk.hidden)
+    for i in range(trunk.layers):
+        layer = f"encoder.layers.{i}"
+        for projection in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            linear(f"{layer}.attention.{projection}", trunk.hidden, trunk.hidden)
+        norm(f"{layer}.layer_norm", trunk.hidden)
+        linear(f"{layer}.feed_forward.intermediate_dense", trunk.hidden, trunk.feed_forward)
+        linear(f"{layer}.feed_forward.output_dense", trunk.feed_forward, trunk.hidden)
+        norm(f"{layer}.final_layer_norm", trunk.hidden)
+    return shapes
 
 
 def expected_shapes(size: NetworkSize) -> dict[str, tuple[int, ...]]:
@@ -307,27 +354,11 @@ def expected_shapes(size: NetworkSize) -> dict[str, tuple[int, ...]]:
         shapes[f"{name}.weight"] = shapes[f"{name}.bias"] = (width,)
 
     for prefix, trunk in ((CONTENT_PREFIX, size.content), (EMOTION_PREFIX, size.emotion)):
-        for i, kernel in enumerate(CONV_KERNELS):
+        for i in range(len(CONV_KERNELS)):
             layer = f"{prefix}feature_extractor.conv_layers.{i}"
-            shapes[f"{layer}.conv.weight"] = (trunk.conv, trunk.conv if i else 1, kernel)
             shapes[f"{layer}.conv.bias"] = (trunk.conv,)
             norm(f"{layer}.layer_norm", trunk.conv)
-        norm(f"{prefix}feature_projection.layer_norm", trunk.conv)
-        linear(f"{prefix}feature_projection.projection", trunk.conv, trunk.hidden)
-        shapes[f"{prefix}encoder.pos_conv_embed.conv.bias"] = (trunk.hidden,)
-        shapes[f"{prefix}encoder.pos_conv_embed.conv.weight_g"] = (1, 1, trunk.position_kernel)
-        shapes[f"{prefix}encoder.pos_conv_embed.conv.weight_v"] = (
-            trunk.hidden, trunk.position_group, trunk.position_kernel,
-        )  # fmt: skip
-        norm(f"{prefix}encoder.layer_norm", trunk.hidden)
-        for i in range(trunk.layers):
-            layer = f"{prefix}encoder.layers.{i}"
-            for projection in ("q_proj", "k_proj", "v_proj", "out_proj"):
-                linear(f"{layer}.attention.{projection}", trunk.hidden, trunk.hidden)
-            norm(f"{layer}.layer_norm", trunk.hidden)
-            linear(f"{layer}.feed_forward.intermediate_dense", trunk.hidden, trunk.feed_forward)
-            linear(f"{layer}.feed_forward.output_dense", trunk.feed_forward, trunk.hidden)
-            norm(f"{layer}.final_layer_norm", trunk.hidden)
+        shapes |= trunk_shapes(prefix, trunk)
     width = size.content_map + size.emotion_map + size.level_map + size.person_map
     linear("audio_feature_map_cont", size.content.hidden, size.content_map)
     linear("audio_feature_map_emo", size.emotion.hidden, width)

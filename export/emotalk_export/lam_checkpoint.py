@@ -13,8 +13,15 @@ import torch
 from torch import Tensor
 
 from emotalk_contract.arkit import BLENDSHAPE_COUNT
-from emotalk_contract.timing import CONV_KERNELS
-from emotalk_export.checkpoint import CheckpointFile, TrunkSize, released_state
+from emotalk_export.checkpoint import (
+    CheckpointFile,
+    TrunkSize,
+    axis_of,
+    layers_of,
+    released_state,
+    trunk_shapes,
+    trunk_size,
+)
 from emotalk_export.errors import CheckpointMismatch, CheckpointNotFinite, InvalidAttentionHeads
 
 LAYOUT = "LAM-A2E"
@@ -114,29 +121,15 @@ _RELEASED = LamSize(TrunkSize(512, 768, 12, 3072, 128, 48), 512, 12, 64, 0, 1024
 
 def _infer(state: Mapping[str, Tensor], attention_heads: int | None) -> LamSize:
     def axis(key: str, dim: int, otherwise: int) -> int:
-        tensor = state.get(key)
-        return tensor.shape[dim] if tensor is not None and tensor.ndim > dim else otherwise
+        return axis_of(state, key, dim, otherwise)
 
-    def layers(prefix: str, otherwise: int) -> int:
-        found = {int(match[1]) for key in state if (match := re.match(re.escape(prefix) + r"(\d+)\.", key))}
-        return max(found) + 1 if found else otherwise
-
-    usual = _RELEASED.encoder
-    position = f"{ENCODER}encoder.pos_conv_embed.conv.weight_v"
-    encoder = TrunkSize(
-        conv=axis(f"{ENCODER}feature_extractor.conv_layers.0.conv.weight", 0, usual.conv),
-        hidden=axis(f"{ENCODER}encoder.layer_norm.weight", 0, usual.hidden),
-        layers=layers(f"{ENCODER}encoder.layers.", usual.layers),
-        feed_forward=axis(f"{ENCODER}encoder.layers.0.feed_forward.intermediate_dense.weight", 0, usual.feed_forward),
-        position_kernel=axis(position, 2, usual.position_kernel),
-        position_group=axis(position, 1, usual.position_group),
-    )
+    encoder = trunk_size(state, ENCODER, _RELEASED.encoder)
     return LamSize(
         encoder=encoder,
         hidden=axis("feature_projection.weight", 0, _RELEASED.hidden),
         styles=axis(f"{IDENTITY}id_mlp.weight", 1, _RELEASED.styles),
         style_code=axis(f"{IDENTITY}id_mlp.weight", 0, _RELEASED.style_code),
-        transformer_layers=layers(TRANSFORMER, 0),
+        transformer_layers=layers_of(state, TRANSFORMER, 0),
         transformer_feed_forward=axis(f"{TRANSFORMER}0.linear1.weight", 0, _RELEASED.transformer_feed_forward),
         attention_heads=max(1, encoder.hidden // HEAD_WIDTH) if attention_heads is None else attention_heads,
     )
@@ -158,27 +151,8 @@ def expected_shapes(size: LamSize) -> dict[str, tuple[int, ...]]:
         shapes[f"{name}.weight"] = shapes[f"{name}.bias"] = (width,)
 
     encoder = size.encoder
-    for i, kernel in enumerate(CONV_KERNELS):
-        shapes[f"{ENCODER}feature_extractor.conv_layers.{i}.conv.weight"] = (
-            encoder.conv, encoder.conv if i else 1, kernel,
-        )  # fmt: skip
     norm(f"{ENCODER}feature_extractor.conv_layers.0.layer_norm", encoder.conv)
-    norm(f"{ENCODER}feature_projection.layer_norm", encoder.conv)
-    linear(f"{ENCODER}feature_projection.projection", encoder.conv, encoder.hidden)
-    shapes[f"{ENCODER}encoder.pos_conv_embed.conv.bias"] = (encoder.hidden,)
-    shapes[f"{ENCODER}encoder.pos_conv_embed.conv.weight_g"] = (1, 1, encoder.position_kernel)
-    shapes[f"{ENCODER}encoder.pos_conv_embed.conv.weight_v"] = (
-        encoder.hidden, encoder.position_group, encoder.position_kernel,
-    )  # fmt: skip
-    norm(f"{ENCODER}encoder.layer_norm", encoder.hidden)
-    for i in range(encoder.layers):
-        layer = f"{ENCODER}encoder.layers.{i}"
-        for projection in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            linear(f"{layer}.attention.{projection}", encoder.hidden, encoder.hidden)
-        norm(f"{layer}.layer_norm", encoder.hidden)
-        linear(f"{layer}.feed_forward.intermediate_dense", encoder.hidden, encoder.feed_forward)
-        linear(f"{layer}.feed_forward.output_dense", encoder.feed_forward, encoder.hidden)
-        norm(f"{layer}.final_layer_norm", encoder.hidden)
+    shapes |= trunk_shapes(ENCODER, encoder)
     width, wide = size.hidden, size.hidden + size.style_code
     linear("feature_projection", encoder.hidden, width)
     convolution(f"{IDENTITY}id_mlp", size.styles, size.style_code, 1)

@@ -20,7 +20,7 @@ from emotalk_client import EmoTalkError, InvalidRequest
 from emotalk_client.audio.loading import load
 from emotalk_client.faces.formats import make_folder_of
 from emotalk_contract.timing import SAMPLE_RATE
-from emotalk_perf import audio2face, capacity, install, load_report
+from emotalk_perf import audio2face, capacity, install, load_report, saying
 from emotalk_perf import barge_in as barging_in
 from emotalk_perf import compare as comparison
 from emotalk_perf import equivalence as equal
@@ -464,6 +464,9 @@ def queue(
     workers: Annotated[int, typer.Option(min=1, help="How many.")] = 3,
     kill_s: Annotated[float, typer.Option(min=0.5, help="Seconds between two deaths of a worker.")] = 5.0,
     triton_kills: Annotated[int, typer.Option(min=0, help="Of the server's Triton.")] = 2,
+    outage_s: Annotated[
+        float, typer.Option(min=0.0, help="Seconds for which the broker stands still in the middle of the work.")
+    ] = 30.0,
     minutes: Annotated[float, typer.Option(min=0.1, help="In which everything must be answered.")] = 30.0,
     seed: Annotated[int, typer.Option(help="Of the clips and the kills.")] = 0,
     throughput: Annotated[
@@ -503,7 +506,7 @@ def queue(
     else:
         plan = attack.Plan(
             clips, shortest, longest, poisonous, large_mib << 20, keys, partitions, workers, kill_s, triton_kills,
-            minutes, seed,
+            outage_s, minutes, seed,
         )  # fmt: skip
         outcomes = [attack.run(speech, plan, transactions=way, repository=repository, tell=_tell) for way in ways]
         text, broken = report.markdown(outcomes), [line for one in outcomes for line in report.broken(one)]
@@ -519,6 +522,32 @@ def queue(
 def _speech(audio: Sequence[Path]) -> NDArray[np.float32]:
     """Samples [n] of all files, joined."""
     return np.concatenate([load(path) for path in audio])
+
+
+@app.command("say")
+def by_text(
+    url: Url = None,
+    repository: Repository = None,
+    texts: Annotated[int, typer.Option(min=1, help="How many texts are said.")] = 50,
+    page: Page = None,
+    block: Block = "say",
+) -> None:
+    """Measure text in: seconds to the first sound and frame, and closures of the lips at b, m and p."""
+    _check(page, block)
+    with _speaking(url, repository) as address:
+        prompt = saying.promptness(address, texts)
+        found = saying.closures(address, _tell)
+    _put(saying.report(prompt, found), page, block)
+
+
+@contextmanager
+def _speaking(url: str | None, repository: Path | None) -> Iterator[str]:
+    """The address of a server with voices."""
+    if url is not None:
+        yield url
+    else:
+        with EmbeddedServer(repository, groups=("core", "live", "speech"), supervised=False) as server:
+            yield server.grpc_url
 
 
 def _tell(text: str) -> None:

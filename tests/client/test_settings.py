@@ -10,6 +10,7 @@ from emotalk_client.settings import SMOOTHING_S, Settings
 from emotalk_client.windows.planner import Layout
 from emotalk_contract import errors, limits
 from emotalk_contract.recipe import Recipe
+from emotalk_contract.regions import reach
 from emotalk_contract.timing import FPS
 from emotalk_ensemble import smoothing
 
@@ -134,6 +135,16 @@ def test_the_margin_is_what_smoothing_looks_at():
             Layout(60, 21, 6),
         ),  # at most half of it
         ({"window": 0.1}, Recipe(window_s=25.0), Layout(3, 0, 0)),
+        (
+            {"region": {"lowerFaceSmoothing": 0.1}},
+            Recipe(window_s=25.0, context_before_s=2.0, look_ahead_s=1.0),
+            Layout(750, 63 + reach({"lowerFaceSmoothing": 0.1}), 33),
+        ),  # the filter looks back
+        (
+            {"region": {"lowerFaceSmoothing": 0.1}, "raw": True},
+            Recipe(window_s=25.0, context_before_s=2.0, look_ahead_s=1.0),
+            Layout(750, 60, 30),
+        ),
     ],
 )
 def test_where_windows_lie(options, recipe, layout):

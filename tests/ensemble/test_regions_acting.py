@@ -113,6 +113,14 @@ def test_an_emotion_has_the_strengths_of_its_regions():
     np.testing.assert_array_equal(half[:, ~upper], whole[:, ~upper])
 
 
+@pytest.mark.parametrize("time_constant", [5e-324, 1e-300, 1e-12])
+def test_a_time_constant_of_next_to_nothing_is_none(time_constant):
+    raw = weights()
+    np.testing.assert_array_equal(plain(raw, upperFaceSmoothing=time_constant), raw)
+    beside = plain(raw, lowerFaceSmoothing=0.1)
+    np.testing.assert_array_equal(plain(raw, upperFaceSmoothing=time_constant, lowerFaceSmoothing=0.1), beside)
+
+
 @pytest.mark.parametrize("time_constant", [0.001, 0.006, 0.03, 0.1])
 def test_smoothing_is_a_one_pole_filter_that_looks_back_only(time_constant):
     raw = np.zeros((90, 52), np.float32)

@@ -96,7 +96,7 @@ def test_fields_are_few_short_and_in_utf_8():
         ([file, (Part("audio", True), b"")], "2 files, in file, audio"),
         ([file, (Part("x", False), bytes(MAX_FIELD_BYTES + 1))], f"more than {MAX_FIELD_BYTES} bytes"),
         ([file, (Part("x", False), b"\xff")], "accepted: UTF-8"),
-        ([file, (Part("emotions", False), b"[" * 10_000)], "more than 100 brackets"),
+        ([file, (Part("emotions", False), b"[" * 10_000)], "nests more than 100 deep"),
         ([(Part(f"f{n}", False), b"") for n in range(40)], "more than 32 parts"),
     ):
         with pytest.raises(InvalidUpload, match=words):

@@ -9,6 +9,7 @@ from asking import CHUNKS, STREAM, VOICE, events, face, form
 
 from emotalk_client import Animation
 from emotalk_contract.arkit import APPLE_ORDER, BLENDSHAPES, columns
+from emotalk_contract.emotions import EMOTIONS
 
 pytestmark = pytest.mark.server
 
@@ -33,6 +34,20 @@ def test_options_are_those_of_the_client(gateway, thin):
         STREAM, VOICE.read_bytes(), **{**options, "smooth": "false"}, joy="0.8", gains='{"jawOpen": 0.5}'
     )
     expected = thin.animate(VOICE, **options, emotions={"joy": 0.8}, gains={"jawOpen": 0.5})
+    np.testing.assert_allclose(face(answer.body)[1], expected.weights, rtol=0, atol=1e-6)  # batches may differ
+    assert np.abs(expected.weights - thin.animate(VOICE).weights).max() > 0.1
+
+
+def test_face_parameters_and_a_key_a_second_of_five_minutes(gateway, thin):
+    options = {
+        "region": {"upperFaceStrength": 1.5, "lowerFaceSmoothing": 0.03, "eyelidOpenOffset": 0.1},
+        "emotion_keys": [
+            {"time": second, "emotions": dict.fromkeys(EMOTIONS, (second + 1) % 3 / 6)} for second in range(300)
+        ],
+    }
+    form = {name: json.dumps(value) for name, value in options.items()}
+    answer = gateway.post(STREAM, VOICE.read_bytes(), **form, emotion_transition="0.25", emotion_strength="0.9")
+    expected = thin.animate(VOICE, **options, emotion_transition=0.25, emotion_strength=0.9)
     np.testing.assert_allclose(face(answer.body)[1], expected.weights, rtol=0, atol=1e-6)  # batches may differ
     assert np.abs(expected.weights - thin.animate(VOICE).weights).max() > 0.1
 

@@ -15,7 +15,7 @@ from websockets.server import ServerProtocol
 from emotalk_perf.attacked.answers import LOST, RIGHT, WRONG
 from emotalk_perf.attacked.leftovers import in_use
 from emotalk_perf.attacked.prober import Answer
-from emotalk_perf.attacked.service import tracebacks
+from emotalk_perf.attacked.watched import tracebacks
 from emotalk_perf.cli import app
 from emotalk_perf.hostile import honest, report
 from emotalk_perf.hostile.bargein import BINARY, message

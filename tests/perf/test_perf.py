@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from emotalk_perf import barge_in, capacity, equivalence, soak
+from emotalk_perf import audio2face, barge_in, capacity, equivalence, soak
 from emotalk_perf import streams as perf_streams
 from emotalk_perf.report import NoSuchBlock, renew
 
@@ -83,6 +83,19 @@ def test_paced_streams_lose_nothing_and_come_after_what_they_wait_for(bundled_se
     assert most.splitlines()[2].startswith("| windows | 67 ms | 2 | " if one.holds else "| windows | 67 ms | none | ")
     assert latencies.splitlines()[2].startswith("| windows | 67 ms | 2 | ")
     assert "| wav2vec_content |" in costs
+
+
+def test_the_door_for_audio2faces_clients_beside_the_thin_client(bundled_server, speech):
+    (one,) = audio2face.run(bundled_server.grpc_url, speech, [2], 2.0, 1)
+    for load in (*one.thin, *one.door):
+        assert load.missing == 0
+        assert len(load.latencies) == 2 * 60
+        assert np.median(load.latencies) > 0.126  # the model's look-ahead: sooner would be a mistake of the measure
+    assert one.door_ms > 0
+    rows = audio2face.markdown([one]).splitlines()
+    assert rows[2].startswith("| 2 | the thin client | ")
+    assert rows[3].startswith("| 2 | the door | ")
+    assert rows[-1].endswith("Frames that never came: 0.")
 
 
 def loaded(streams, latency):

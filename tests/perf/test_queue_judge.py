@@ -112,14 +112,17 @@ def test_poisons_are_what_they_say():
 def outcome(**change):
     verdict = judge(SENT, well(), [letter()], exactly_once=True)
     plan = attack.Plan(3, triton_kills=1)
-    return replace(attack.Outcome(plan, True, verdict, 3.0, 10.0, 2, 1, 100 << 20, (4, 4)), **change)
+    known = attack.Outcome(plan, True, verdict, 3.0, 10.0, 2, 1, 1, 100 << 20, (4, 4))
+    return replace(known, **change)
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"committed": (3, 4)}, "3 of 4 requests"),
-        ({"peak_bytes": 300 << 20}, "a worker of 300 MiB"),
+        ({"peak_bytes": 400 << 20}, "a worker of 400 MiB; accepted: 350"),
+        ({"peak_bytes": 300 << 20, "plan": attack.Plan(large_bytes=1, triton_kills=1)}, "a worker of 300 MiB"),
+        ({"outages": 0}, "the broker never stood still"),
         ({"triton_kills": 0}, "killed 0 times"),
         ({"slow_stops": 1}, "had to be killed"),
         ({"left": ["a file"]}, "left behind: a file"),

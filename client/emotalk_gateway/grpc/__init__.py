@@ -4,6 +4,7 @@
 ``messages``   their classes
 ``serving``    a gRPC server as a door; ``calls``, ``tls``, ``access`` and ``health`` are what every one of them needs
 ``audio2face`` Audio2Face-3D's service
+``emotalk``    the EmoTalk service
 
 The extra is ``emotalk-triton[a2f]``.
 """

@@ -26,6 +26,8 @@ from emotalk_gateway.service.service import Service
 MIB = 2**20
 MOST_CALLS = 1024
 """At once, those included that are being refused."""
+MOST_CALLS_OF_ONE = 128
+"""At once on one connection; others wait at the caller's."""
 GOODBYE_S = 1.0
 """Seconds in which calls end by themselves once the gateway stops."""
 
@@ -93,12 +95,16 @@ class GrpcDoor:
         """
         credentials = self._tls.credentials() if self._tls is not None else None
         listen(self._host, self.port, self._option).close()  # says why it cannot be, which gRPC does not
+        settings = self._service.settings
         server = grpc.aio.server(
             maximum_concurrent_rpcs=MOST_CALLS,
             options=[
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_receive_message_length", self._max_message_bytes),
                 ("grpc.max_send_message_length", self._max_message_bytes),
+                ("grpc.max_concurrent_streams", MOST_CALLS_OF_ONE),
+                ("grpc.max_allowed_incoming_connections", settings.max_connections),
+                ("grpc.server_handshake_timeout_ms", round(1000 * settings.header_timeout_s)),
                 ("grpc.http2.max_ping_strikes", 0),  # callers that ask often whether the connection lives
             ],
         )

@@ -20,19 +20,19 @@ from typing import Any, BinaryIO
 from starlette.requests import Request
 
 from emotalk_client.threads import in_thread
+from emotalk_contract.limits import MAX_EMOTION_KEYS_CHARACTERS
 from emotalk_gateway.http.multipart import MultipartParser, Part, boundary_of
 from emotalk_gateway.listening.access import check_header
 from emotalk_gateway.service.durations import check_duration
 from emotalk_gateway.service.errors import InvalidUpload
+from emotalk_gateway.service.nesting import MAX_DEPTH, depth
 from emotalk_gateway.service.service import Service
 from emotalk_gateway.service.spool import Spool
 
 MAX_FIELDS = 32
 KINDS = "wav, flac, mp3, ogg, opus; with the extra media, webm, mp4, m4a and others"
-MAX_FIELD_BYTES = 64 * 1024
+MAX_FIELD_BYTES = MAX_EMOTION_KEYS_CHARACTERS + 64 * 1024
 """Of all fields of a form together; the file is none of them."""
-MAX_NESTED = 100
-"""Opening brackets of one field: what nests deeper than a parser can follow is refused before it is parsed."""
 SNIFFED = 64
 """Bytes that tell text from audio: every audio file has bytes that are not text in its first ones."""
 DECODED = 64 * 1024
@@ -154,8 +154,8 @@ class Fields:
 
 
 def _text(name: str, value: bytearray) -> str:
-    if sum(map(value.count, b"[{")) > MAX_NESTED:
-        raise InvalidUpload(f"the field {name!r} has more than {MAX_NESTED} brackets; accepted: text, or an object")
+    if depth(value) > MAX_DEPTH:
+        raise InvalidUpload(f"the field {name!r} nests more than {MAX_DEPTH} deep; accepted: text, or an object")
     try:
         return value.decode()
     except UnicodeDecodeError as error:

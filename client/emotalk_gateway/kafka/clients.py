@@ -38,9 +38,14 @@ BACKOFF_MS = 10
 """Until a consumer that holds enough asks for more; librdkafka's own second is long where that is worked off soon."""
 ADDRESS = re.compile(r"(?:[A-Za-z0-9+_]+://)?(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9_.-]+)(?::(?P<port>\d{1,5}))?")
 OURS = frozenset(
-    {"bootstrap.servers", "logger", "enable.auto.commit", "transactional.id", "enable.idempotence", "acks"}
-)
-"""Settings that are not the user's: the guarantees rest on them."""
+    {
+        "acks", "auto.commit.enable", "auto.offset.reset", "bootstrap.servers", "enable.auto.commit",
+        "enable.auto.offset.store", "enable.idempotence", "enable.partition.eof", "group.id", "isolation.level",
+        "logger", "metadata.broker.list", "partition.assignment.strategy", "request.required.acks",
+        "statistics.interval.ms", "transaction.timeout.ms", "transactional.id",
+    }
+)  # fmt: skip
+"""Settings that are not the user's: the guarantees rest on them. All others are, before what is set here."""
 
 
 class QueueError(GatewayError):
@@ -93,13 +98,13 @@ def producer(brokers: str, given: Mapping[str, str], **own: Any) -> Producer:
     Raises:
         InvalidBrokers: one of these cannot be.
     """
-    settings = _common(brokers, given) | {
+    settings = {
         "enable.idempotence": True,
         "acks": "all",
         "message.max.bytes": MAX_RECORD_BYTES,
         "queue.buffering.max.kbytes": MAX_RECORD_BYTES >> 10,
     }
-    return _made(Producer, settings | _dotted(own))
+    return _made(Producer, settings | _dotted(own) | _common(brokers, given))
 
 
 def reader(brokers: str, given: Mapping[str, str], *, group: str, isolation: str = "read_committed") -> Consumer:
@@ -111,7 +116,7 @@ def reader(brokers: str, given: Mapping[str, str], *, group: str, isolation: str
     Raises:
         InvalidBrokers: one of these cannot be.
     """
-    settings = _common(brokers, given) | {
+    settings = {
         "group.id": group,
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",
@@ -123,7 +128,7 @@ def reader(brokers: str, given: Mapping[str, str], *, group: str, isolation: str
         "fetch.queue.backoff.ms": BACKOFF_MS,
         "receive.message.max.bytes": RECEIVED_BYTES,
     }
-    return _made(Consumer, settings)
+    return _made(Consumer, settings | _common(brokers, given))
 
 
 def member(
@@ -134,12 +139,12 @@ def member(
     Args:
         fetched: bytes that it asks for at once.
         queued_kbytes: that it holds of each partition ahead of whoever polls.
-        own: more settings, with ``_`` for ``.``; ``on_commit`` is called as commits are answered.
+        own: more settings, with ``_`` for ``.``; ``on_commit`` and ``stats_cb`` are called from polls.
 
     Raises:
         InvalidBrokers: one of these cannot be.
     """
-    settings = _common(brokers, given) | {
+    settings = {
         "group.id": group,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
@@ -153,8 +158,8 @@ def member(
         "fetch.queue.backoff.ms": BACKOFF_MS,
         "receive.message.max.bytes": RECEIVED_BYTES,
     }
-    callbacks = {name: own.pop(name) for name in ("on_commit",) if name in own}
-    return _made(Consumer, settings | _dotted(own) | callbacks)
+    callbacks = {name: own.pop(name) for name in ("on_commit", "stats_cb") if name in own}
+    return _made(Consumer, settings | _dotted(own) | _common(brokers, given) | callbacks)
 
 
 def partitions_of(client: Producer | Consumer, topic: str, timeout_s: float = ANSWER_S) -> list[int]:

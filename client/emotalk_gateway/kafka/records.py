@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from emotalk_contract.arkit import BLENDSHAPE_COUNT
 from emotalk_contract.quoting import quoted
 from emotalk_gateway.service.errors import LONGEST_MESSAGE, GatewayError
+from emotalk_gateway.service.nesting import MAX_DEPTH, depth
 
 FLOAT32, JSON = "float32", "json"
 ANSWERS = (FLOAT32, JSON)
@@ -35,8 +37,8 @@ MAX_KEPT_HEADER = 4096
 """Bytes of a header that a dead letter keeps where all of them together are too many."""
 MAX_KEPT_HEADERS = 100
 """Of a dead letter."""
-MAX_BRACKETS = 100
-"""Opening brackets of options: what nests deeper than a parser can follow is refused before it is parsed."""
+SHORT_ERROR = 200
+"""Characters of the error in a dead letter whose room is small."""
 
 Headers = list[tuple[str, bytes]]
 
@@ -121,7 +123,7 @@ def _options(value: bytes) -> dict[str, Any]:
     if not value:
         return {}
     options: Any = None
-    if len(value) <= MAX_HEADER and sum(map(value.count, b"[{")) <= MAX_BRACKETS:
+    if len(value) <= MAX_HEADER and depth(value) <= MAX_DEPTH:
         try:
             options = json.loads(value)
         except (ValueError, RecursionError):
@@ -197,6 +199,15 @@ def _as_json(rows: NDArray[np.float32]) -> bytes:
     return ("[" + ",".join("[" + ",".join(str(one) for one in row) + "]" for row in rows) + "]").encode()
 
 
+class Kept(IntEnum):
+    """Parts of a request that its dead letter keeps."""
+
+    ALL = 0
+    NO_VALUE = 1
+    NAME = 2
+    """Its id only, with a short error and without a key: for a broker that takes very small records."""
+
+
 def dead_letter(
     headers: Sequence[tuple[str, Any]],
     size: int,
@@ -204,27 +215,33 @@ def dead_letter(
     error_class: str,
     error: str,
     attempts: int,
-    value_kept: bool,
+    kept: Kept,
 ) -> Headers:
     """Return the headers of the dead letter for the request at ``place``, whose value has ``size`` bytes."""
-    longest = MAX_KEPT_HEADER if beside(None, headers) > MAX_BESIDE else MAX_BESIDE
-    kept = [
-        (name, value)
-        for name, value in headers[:MAX_KEPT_HEADERS]
-        if name not in ("attempts", *_OF_DEATH) and len(name) + len(value or b"") <= longest
-    ]
     said = {
         "error_class": error_class,
-        "error": error[:LONGEST_MESSAGE],
+        "error": error[: SHORT_ERROR if kept == Kept.NAME else LONGEST_MESSAGE],
         "attempts": attempts,
         "topic": place.topic,
         "partition": place.partition,
         "offset": place.offset,
         "failed_at": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
     }
-    if not value_kept:
+    if kept != Kept.ALL:
         said["bytes"] = size
-    return [*kept, *((name, str(value).encode()) for name, value in said.items())]
+    return [*_kept(headers, kept), *((name, str(value).encode()) for name, value in said.items())]
+
+
+def _kept(headers: Sequence[tuple[str, Any]], kept: Kept) -> list[tuple[str, Any]]:
+    if kept == Kept.NAME:
+        given = text_of(headers).get("request_id", b"")
+        return [("request_id", given)] if 0 < len(given) <= MAX_ID else []
+    longest = MAX_KEPT_HEADER if beside(None, headers) > MAX_BESIDE else MAX_BESIDE
+    return [
+        (name, value)
+        for name, value in headers[:MAX_KEPT_HEADERS]
+        if name not in ("attempts", *_OF_DEATH) and len(name) + len(value or b"") <= longest
+    ]
 
 
 _OF_DEATH = ("error_class", "error", "topic", "partition", "offset", "failed_at", "bytes")

@@ -2,7 +2,7 @@
 
 ====================  ===========================================================  =====================
 ``/health/live``      its threads run: one polls, one runs the event loop          may cause a restart
-``/health/ready``     the group has let it in, and Triton is ready                 for people and alarms
+``/health/ready``     the group has let it in; the broker and Triton answer        for people and alarms
 ``/health``           an inference gave a face                                     for people and alarms
 ``/metrics``          Prometheus' text format
 ====================  ===========================================================  =====================
@@ -101,6 +101,8 @@ def _ready(worker: Worker) -> str:
         return "it stops"
     if not worker.assigned.is_set():
         return "the group has not let it in yet"
+    if why := worker.hearing.fault():
+        return why
     return _asked(worker, lambda client: client.ready(READY_S))
 
 

@@ -13,13 +13,13 @@ import random
 import uuid
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from emotalk_client.threads import in_thread
 from emotalk_gateway.kafka import records
 from emotalk_gateway.kafka.metrics import Metrics
-from emotalk_gateway.kafka.records import Answer, Place
+from emotalk_gateway.kafka.records import Answer, Kept, Place
 from emotalk_gateway.kafka.requests import check_size, face_request
 from emotalk_gateway.kafka.settings import WorkerSettings
 from emotalk_gateway.kafka.writing import RecordTooLarge, WriteFailed, Writer
@@ -136,17 +136,19 @@ class Trier:
         """Write a dead letter, however long that takes."""
         attempts = _attempts_before(work) + work.attempts
         size = work.size + records.beside(work.key, work.headers) + records.OVERHEAD
-        kept = work.size == len(work.value) and size <= self._record_bytes
+        whole = work.size == len(work.value) and size <= self._record_bytes
+        kept = Kept.ALL if whole else Kept.NO_VALUE
         tries = 0
         while True:
             headers = records.dead_letter(work.headers, work.size, work.place, error_class, words, attempts, kept)
-            writer = self._writer(work)
+            writer = self._writer(work if kept != Kept.NAME else replace(work, key=None))
             try:
-                await writer.write((self._settings.dead, work.value if kept else None, headers))
+                await writer.write((self._settings.dead, work.value if kept == Kept.ALL else None, headers))
                 await writer.finish(work.place)
             except WriteFailed as error:
                 tries += 1
-                kept = kept and not isinstance(error, RecordTooLarge)
+                if isinstance(error, RecordTooLarge):
+                    kept = Kept(min(kept + 1, Kept.NAME))
                 await writer.forget()
                 await self._later(work, error, tries)
             else:

@@ -24,7 +24,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from emotalk_client.aio import AsyncEmoTalkClient
 from emotalk_gateway.kafka import clients
+from emotalk_gateway.kafka.hearing import EVERY_MS, Hearing
 from emotalk_gateway.kafka.lanes import Lanes
+from emotalk_gateway.kafka.memory import give_back
 from emotalk_gateway.kafka.messages import headers_of
 from emotalk_gateway.kafka.metrics import Metrics
 from emotalk_gateway.kafka.offsets import Watermark
@@ -42,11 +44,13 @@ POLL_S, IDLE_S = 0.01, 0.1
 """Seconds of one poll: while something runs, and while nothing does."""
 AT_ONCE = 64
 """Records that are taken between two looks at what is over."""
-MAX_RECORDS, MAX_BYTES = 256, 48 << 20
+MAX_RECORDS, MAX_BYTES = 256, 24 << 20
 """Of requests that were taken and are not over; more wait on the broker."""
 COMMIT_S = 0.5
 """Seconds between two commits."""
 LAG_S = 5.0
+FREED_BYTES, GIVE_BACK_S = 1 << 20, 1.0
+"""Of requests that are over, and seconds since the last time, after which free memory is given back."""
 FETCHED_BYTES = 1 << 20
 QUEUED_KBYTES = 1024
 START_S = 30.0
@@ -78,6 +82,7 @@ class Worker:
         self._settings = settings
         self._client = client
         self.metrics = Metrics()
+        self.hearing = Hearing()
         self.assigned = threading.Event()
         """Set when the group has given partitions, or none, for the first time."""
         self._stopping = threading.Event()
@@ -86,9 +91,9 @@ class Worker:
         self._lanes: Lanes[Work] = Lanes(MAX_RECORDS)
         self._marks: dict[int, Watermark] = {}
         self._running: dict[Work, concurrent.futures.Future[None]] = {}
-        self._bytes = 0
+        self._bytes = self._freed = 0
         self._paused = self._stale = False
-        self._committed_at = self._looked_at = self._turned_at = 0.0
+        self._committed_at = self._looked_at = self._turned_at = self._given_back_at = 0.0
         self._commits = 0
         self._consumer = self._make_consumer()
         self._producers: Producers | None = None
@@ -121,6 +126,8 @@ class Worker:
         if self._stopping.is_set():
             self._at_once.set()
         self._stopping.set()
+        if self._transactions is not None and not self._running:
+            self._transactions.hurry()
 
     def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Work until :meth:`stop`.
@@ -173,11 +180,7 @@ class Worker:
             self._consumer.unsubscribe()
             self._subscribe()
         for number in range(AT_ONCE):
-            message = self._consumer.poll(0 if number else POLL_S if self._running else IDLE_S)
-            if message is None:
-                break
-            self._take(message)
-            if self._full():
+            if not self._poll(0 if number else POLL_S if self._running else IDLE_S) or self._full():
                 break
         self._settle()
         if self._transactions is not None:
@@ -186,7 +189,15 @@ class Worker:
             self._begin(work)
         self._pause_or_resume()
         self._commit()
+        self._give_back()
         self._look()
+
+    def _poll(self, timeout_s: float) -> bool:
+        """Take a record, if there is one; it is held no longer than this call, for the next may be large too."""
+        message = self._consumer.poll(timeout_s)
+        if message is not None:
+            self._take(message)
+        return message is not None
 
     def _take(self, message: Message) -> None:
         error = message.error()
@@ -205,12 +216,11 @@ class Worker:
             mark = self._marks[place.partition] = Watermark()
             if self._transactions is not None:
                 self._transactions.take(place.topic, place.partition)
-        value: bytes | str = message.value() or b""
         key: bytes | str | None = message.key()
+        size = len(message)
+        kept = size <= self._settings.limits.max_bytes  # else it is refused by its size
+        value: bytes | str = (message.value() or b"") if kept else b""
         value = value.encode() if isinstance(value, str) else value
-        size = len(value)
-        if size > self._settings.limits.max_bytes:
-            value = b""  # it is refused by its size, and need not be kept
         lane: object = place if key is None else key
         if self._settings.transactions:
             lane = place.partition
@@ -237,6 +247,7 @@ class Worker:
             del self._running[work]
             self._lanes.over(work.lane)
             self._bytes -= len(work.value)
+            self._freed += work.size
             if future.cancelled():
                 continue
             if (error := future.exception()) is not None:
@@ -246,6 +257,11 @@ class Worker:
                 mark.done(work.place.offset)
         self.metrics.in_flight.set(len(self._running))
         self.metrics.held.set(self._bytes)
+
+    def _give_back(self) -> None:
+        if self._freed >= FREED_BYTES and time.monotonic() >= self._given_back_at + GIVE_BACK_S:
+            self._freed, self._given_back_at = 0, time.monotonic()
+            give_back()
 
     def _full(self) -> bool:
         return len(self._lanes) >= MAX_RECORDS or self._bytes >= MAX_BYTES
@@ -313,8 +329,11 @@ class Worker:
         for place in places:
             if self._transactions is not None:
                 try:  # before its offset is asked for: what a predecessor left open is ended
-                    self._transactions.take(place.topic, place.partition)
-                except WriteFailed as error:  # without it, an answer of the predecessor might be given again
+                    self._transactions.take(place.topic, place.partition, unless=self._stopping.is_set)
+                except WriteFailed as error:
+                    if self._stopping.is_set():
+                        return
+                    # Without it, an answer of the predecessor might be given again.
                     raise WorkerFailed(f"{place.topic}-{place.partition} cannot be taken: {error}") from error
             self._marks[place.partition] = Watermark()
         self._stale = True  # what comes new is not paused
@@ -376,7 +395,7 @@ class Worker:
         settings = self._settings
         return clients.member(
             settings.brokers, settings.given, group=settings.group, fetched=FETCHED_BYTES, queued_kbytes=QUEUED_KBYTES,
-            on_commit=self._on_commit,
+            on_commit=self._on_commit, stats_cb=self.hearing, statistics_interval_ms=EVERY_MS,
         )  # fmt: skip
 
     # On the event loop.
@@ -391,6 +410,8 @@ class Worker:
         self._trier = Trier(self.service, self._settings, self.metrics, self._writer)
 
     async def _close(self) -> None:
+        if left := asyncio.all_tasks() - {asyncio.current_task()}:  # cancelled, and in a call that ends soon
+            await asyncio.wait(left, timeout=CLOSE_S / 2)
         if self.service is not None:
             await self.service.client.close()
 

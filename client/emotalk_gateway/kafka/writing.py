@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -24,8 +26,9 @@ logger = logging.getLogger(__name__)
 FULL_S = 0.02
 """Pause where the producer's queue is full."""
 TRANSACTION_S = 60.0
-ASKED_S = 5.0
-"""Seconds after which the end of a transaction is asked for again."""
+"""Seconds in which the broker must take each step of a transaction."""
+ASKED_S = 1.0
+"""Seconds after which it is asked for again: whoever ends meanwhile need not wait for a broker that stands still."""
 
 
 class WriteFailed(clients.QueueError, PassesByItself):
@@ -165,11 +168,15 @@ class Transactions:
         self._counts: dict[str, int] = {}
         self._doubtful: set[tuple[str, int]] = set()
         self._lock = threading.Lock()
+        self._ending = threading.Event()
         self.fenced = threading.Event()
         """Set when somebody else took a partition that the group has not taken from us: the group must be asked."""
 
-    def take(self, topic: str, partition: int) -> Producer:
+    def take(self, topic: str, partition: int, *, unless: Callable[[], bool] = lambda: False) -> Producer:
         """Return a new producer of a partition, which ends what its predecessor left open; blocks.
+
+        Args:
+            unless: true when nobody wants it any more.
 
         Raises:
             WriteFailed: the broker does not answer.
@@ -179,7 +186,7 @@ class Transactions:
             transaction_timeout_ms=round(TRANSACTION_S * 1000),
         )  # fmt: skip
         try:
-            found.init_transactions(TRANSACTION_S)
+            self._asked(found.init_transactions, unless)
         except KafkaException as error:
             raise _failed(error.args[0], topic) from error
         with self._lock:
@@ -192,8 +199,13 @@ class Transactions:
             self._producers.pop((topic, partition), None)
             self._doubtful.discard((topic, partition))
 
+    def hurry(self) -> None:
+        """Let nobody wait for the broker's word any more; callable from anywhere, signal handlers too."""
+        self._ending.set()
+
     def close(self) -> None:
         """Forget all; what waits for the broker's word on one waits no longer."""
+        self.hurry()
         with self._lock:
             self._producers.clear()
 
@@ -218,17 +230,38 @@ class Transactions:
             producer.begin_transaction()
             for record in records:
                 _produce(producer, record, key, self._partition(producer, record[0], place), delivered)
-            producer.flush(TRANSACTION_S)  # serves the delivery callbacks, which the commit waits for
-            producer.send_offsets_to_transaction(
-                [TopicPartition(place.topic, place.partition, place.offset + 1)],
-                self.membership,
-                TRANSACTION_S,
-            )
+            self._flush(producer)
+            after = [TopicPartition(place.topic, place.partition, place.offset + 1)]
+            self._asked(partial(producer.send_offsets_to_transaction, after, self.membership))
             self._end(producer, place)
         except KafkaException as error:
             self._undo(producer, error.args[0], place)
             cause, topic = refused[0] if refused else (error.args[0], place.topic)
             raise _failed(cause, topic) from error
+
+    def _asked(self, call: Callable[[float], object], unless: Callable[[], bool] = lambda: False) -> None:
+        """Make ``call``, whose argument is its time in seconds, until it is answered; librdkafka resumes it.
+
+        Raises:
+            KafkaException: as ``call``; of one that was not answered, when its time is over or everything ends.
+        """
+        deadline = time.monotonic() + TRANSACTION_S
+        while True:
+            try:
+                call(ASKED_S)
+            except KafkaException as error:
+                why = error.args[0]
+                final = why.txn_requires_abort() or not why.retriable() or time.monotonic() >= deadline
+                if final or self._ending.is_set() or unless():
+                    raise
+            else:
+                return
+
+    def _flush(self, producer: Producer) -> None:
+        """Serve the delivery callbacks, which a commit waits for."""
+        deadline = time.monotonic() + TRANSACTION_S
+        while producer.flush(ASKED_S) and time.monotonic() < deadline and not self._ending.is_set():
+            pass
 
     def _of(self, place: Place) -> Producer:
         with self._lock:
@@ -246,7 +279,7 @@ class Transactions:
         if (place.topic, place.partition) not in self._doubtful:
             return False
         try:
-            (found,) = self._consumer.committed([TopicPartition(place.topic, place.partition)], timeout=TRANSACTION_S)
+            (found,) = self._consumer.committed([TopicPartition(place.topic, place.partition)], timeout=ASKED_S)
         except KafkaException as error:
             raise _failed(error.args[0], place.topic) from error
         self._doubtful.discard((place.topic, place.partition))
@@ -260,7 +293,7 @@ class Transactions:
             except KafkaException as error:
                 if error.args[0].txn_requires_abort():
                     raise
-                if not error.args[0].retriable() or not self._is_ours(place, producer):
+                if not error.args[0].retriable() or self._ending.is_set() or not self._is_ours(place, producer):
                     self._doubtful.add((place.topic, place.partition))
                     raise
             else:
@@ -274,7 +307,7 @@ class Transactions:
             return
         if error.txn_requires_abort():
             try:
-                producer.abort_transaction(TRANSACTION_S)
+                self._asked(producer.abort_transaction)
             except KafkaException:
                 logger.debug("a transaction could not be aborted; its producer is given up")
             else:

@@ -31,7 +31,7 @@ class Metrics:
         for name, text, value in (
             ("uploads", "Uploads being received, waiting or computed", lambda: uploads.admitted),
             ("uploads_waiting", "Uploads that wait to be computed", lambda: uploads.waiting),
-            ("streams", "WebSocket sessions", lambda: streams.admitted),
+            ("streams", "Live streams being served", lambda: streams.admitted),
             ("held_fps", "Frames per second that the server holds, as far as it is known", lambda: rate.fps),
         ):
             Gauge(name, text, **own).set_function(value)

@@ -23,6 +23,9 @@ OURS = {
     "hibari": ("emotalk_speech.engines.hibari", "HibariVoice"),
     "espeak": ("emotalk_speech.engines.espeak", "EspeakVoice"),
     "flite": ("emotalk_speech.engines.flite", "FliteVoice"),
+    "piper": ("emotalk_speech.engines.piper", "PiperVoice"),
+    "openai": ("emotalk_speech.engines.openai", "OpenAIVoice"),
+    "command": ("emotalk_speech.engines.command", "CommandVoice"),
 }
 """Module and class of each engine, imported when it is asked for."""
 DEFAULT = "hibari"

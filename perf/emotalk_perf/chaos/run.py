@@ -19,7 +19,8 @@ from emotalk_perf.attacked.answers import Callers, Known, Tally
 from emotalk_perf.attacked.interrupts import interrupts
 from emotalk_perf.attacked.prober import EVERY_S, READY_EVERY_S, Prober, face_of, ready_of
 from emotalk_perf.attacked.processes import GATEWAY, STUB, SUPERVISOR, TRITON, Process, of_run
-from emotalk_perf.attacked.service import HOST, Service
+from emotalk_perf.attacked.service import Service
+from emotalk_perf.attacked.watched import HOST
 from emotalk_perf.chaos.outages import healed_at, late_s, lie_s
 
 GIVE_UP_S = 120.0

@@ -18,8 +18,9 @@ from emotalk_perf.attacked.interrupts import interrupts
 from emotalk_perf.attacked.kept import Kept
 from emotalk_perf.attacked.prober import EVERY_S, PATIENCE_S, Answer, Prober, face_of
 from emotalk_perf.attacked.processes import GATEWAY, TRITON, of_run
-from emotalk_perf.attacked.service import HOST, Service
+from emotalk_perf.attacked.service import Service
 from emotalk_perf.attacked.usage import PeakMemory, cpu_s
+from emotalk_perf.attacked.watched import HOST
 from emotalk_perf.hostile import bargein, gateway, triton
 from emotalk_perf.hostile import callers as grpc_callers
 from emotalk_perf.hostile.case import Case, Target

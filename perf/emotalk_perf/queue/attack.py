@@ -41,6 +41,8 @@ class Plan:
     kill_s: float = 5.0
     """Seconds between two deaths of a worker."""
     triton_kills: int = 2
+    outage_s: float = 30.0
+    """For which the broker stands still when half of the work is done; workers die on."""
     minutes: float = 30.0
     """In which everything must be answered."""
     seed: int = 0
@@ -58,6 +60,8 @@ class Outcome:
     """From the first request to the last commit."""
     worker_kills: int = 0
     triton_kills: int = 0
+    outages: int = 0
+    """Of the broker."""
     peak_bytes: int = 0
     """Resident, of the largest worker at any moment."""
     committed: tuple[int, int] = (0, 0)
@@ -130,6 +134,9 @@ def _attack(stage: Stage, plan: Plan, outcome: Outcome, choice: random.Random, t
             outcome.committed = done, of
             if done == of:
                 return
+            if plan.outage_s and not outcome.outages and 2 * done >= of:
+                _outage(stage, plan.outage_s, tell)
+                outcome.outages = 1
             due = sum(done >= of * (number + 1) / (plan.triton_kills + 1) for number in range(plan.triton_kills))
             if due > outcome.triton_kills and stage.kill_triton():
                 outcome.triton_kills += 1
@@ -137,6 +144,15 @@ def _attack(stage: Stage, plan: Plan, outcome: Outcome, choice: random.Random, t
     finally:
         over.set()
         killer.join()
+
+
+def _outage(stage: Stage, seconds: float, tell: Callable[[str], None]) -> None:
+    tell(f"the broker stands still for {seconds:g} s")
+    stage.broker.freeze()
+    try:
+        time.sleep(seconds)
+    finally:
+        stage.broker.thaw()
 
 
 def _kill_workers(stage: Stage, plan: Plan, outcome: Outcome, choice: random.Random, over: threading.Event) -> None:

@@ -12,6 +12,8 @@ from emotalk_perf.report import table
 MIB = 1 << 20
 MAX_BYTES = 250 * MIB
 """Resident, of a worker."""
+OWN_BYTES = 150 * MIB
+"""Of a worker, without a record that is as large as all of that: librdkafka holds it, and Python has a copy."""
 SHOWN = 20
 """Wrongs of one kind that are said."""
 
@@ -26,10 +28,13 @@ def broken(outcome: Outcome) -> list[str]:
     done, of = outcome.committed
     if done < of:
         found.append(f"{done} of {of} requests done with in {outcome.plan.minutes:g} minutes")
-    if outcome.peak_bytes > MAX_BYTES:
-        found.append(f"a worker of {outcome.peak_bytes / MIB:.0f} MiB; accepted: {MAX_BYTES // MIB}")
+    most = max(MAX_BYTES, OWN_BYTES + 2 * outcome.plan.large_bytes)
+    if outcome.peak_bytes > most:
+        found.append(f"a worker of {outcome.peak_bytes / MIB:.0f} MiB; accepted: {most // MIB}")
     if outcome.triton_kills < outcome.plan.triton_kills:
         found.append(f"Triton was killed {outcome.triton_kills} times; planned: {outcome.plan.triton_kills}")
+    if outcome.plan.outage_s and not outcome.outages:
+        found.append("the broker never stood still; it was planned to")
     if outcome.slow_stops:
         found.append(f"{outcome.slow_stops} workers had to be killed in the end")
     found += [f"left behind: {what}" for what in outcome.left]
@@ -56,6 +61,7 @@ def markdown(outcomes: Sequence[Outcome]) -> str:
     row("dead letters that came again", *(f"{v.died_again}" for v in verdicts))
     row("workers killed", *(f"{outcome.worker_kills}" for outcome in outcomes))
     row("Tritons killed", *(f"{outcome.triton_kills}" for outcome in outcomes))
+    row("seconds for which the broker stood still", *(f"{o.outages * o.plan.outage_s:g}" for o in outcomes))
     row("largest worker, MiB", *(f"{outcome.peak_bytes / MIB:.0f}" for outcome in outcomes))
     row("seconds", *(f"{outcome.seconds:.0f}" for outcome in outcomes))
     row("limits broken", *(f"{len(broken(outcome))}" for outcome in outcomes))

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -18,11 +15,9 @@ from confluent_kafka import KafkaException, Message, TopicPartition
 from emotalk_gateway.kafka import clients
 from emotalk_gateway.kafka.enqueueing import Enqueuer
 from emotalk_perf.attacked.kept import Kept
-from emotalk_perf.attacked.leftovers import files, left_behind
 from emotalk_perf.attacked.prober import ready_of
-from emotalk_perf.attacked.processes import MARK, TRITON, of_run
-from emotalk_perf.attacked.service import HOST, tracebacks
-from emotalk_perf.errors import ServiceNotStarted
+from emotalk_perf.attacked.processes import TRITON, of_run
+from emotalk_perf.attacked.watched import HOST, Watched
 from emotalk_perf.queue.broker import Broker, free_port
 from emotalk_perf.queue.fates import read_fates
 from emotalk_perf.queue.work import Request
@@ -31,11 +26,10 @@ REQUESTS, FRAMES, DEAD, GROUP = "requests", "frames", "dead", "workers"
 """Topics, and the workers' group."""
 SESSION_MS = 6000
 """After which the broker gives a worker up that it does not hear of."""
-START_S = 120.0
 POLL_S = 0.2
 
 
-class Stage:
+class Stage(Watched):
     """A broker with its topics, an ``emotalk-server``, and workers, each started again when it ends.
 
     Args:
@@ -48,14 +42,10 @@ class Stage:
     """
 
     def __init__(self, partitions: int, options: Sequence[str] = (), repository: Path | None = None) -> None:
+        super().__init__()
         self.partitions = partitions
-        self.mark = secrets.token_hex(8)
         self.broker = Broker(topics={REQUESTS: partitions, FRAMES: partitions, DEAD: 1})
         self.workers: list[Kept] = []
-        self.left: list[str] = []
-        """Remains of the run, once the block is over."""
-        self.tracebacks: list[str] = []
-        """Last line of each traceback that was printed, likewise."""
         self._options = list(options)
         self._repository = repository
         self._stack = ExitStack()
@@ -70,14 +60,10 @@ class Stage:
 
     def __enter__(self) -> Stage:
         with ExitStack() as stack:
-            self.logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="queue-logs-")))
-            own = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="queue-temporary-")))
-            before = files(own)
-            stack.callback(self._look_back, before, own)
-            self._environment = {MARK: self.mark, "TMPDIR": str(own)}
+            self._environment = self.watch(stack)
             stack.enter_context(self.broker)
             stack.enter_context(Kept(self._server, self._environment, self.logs / "server.log"))
-            self._await(self._serves, "the server was not ready")
+            self.await_(self._serves, "the server was not ready")
             self._stack = stack.pop_all()
         return self
 
@@ -101,7 +87,7 @@ class Stage:
             self.workers.append(self._stack.enter_context(worker))
             self._health.append(port)
         for port in self._health[-count:]:
-            self._await(ready_of(HOST, port), "a worker was not ready")
+            self.await_(ready_of(HOST, port), "a worker was not ready")
 
     def stop_workers(self) -> list[bool]:
         """Ask all to end, as systemd does; return whether each did in time."""
@@ -161,24 +147,3 @@ class Stage:
         finally:
             reader.close()
         return found
-
-    def said(self) -> str:
-        """Return the last lines of what was printed."""
-        logs = sorted(self.logs.glob("*.log"))
-        ends = {log.stem: log.read_text("utf-8", "replace").splitlines()[-3:] for log in logs}
-        return " | ".join(f"{name}: {line}" for name, lines in ends.items() for line in lines) or "nothing was printed"
-
-    def _look_back(self, before: set[Path], own: Path) -> None:
-        self.left = left_behind(before, self.mark, own)
-        self.tracebacks = [line for log in sorted(self.logs.glob("*.log")) for line in tracebacks(log)]
-
-    def _await(self, question: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + START_S
-        while time.monotonic() < deadline:
-            try:
-                if question():
-                    return
-            except OSError:
-                pass
-            time.sleep(POLL_S)
-        raise ServiceNotStarted(f"{what} within {START_S:g} s; {self.said()}")

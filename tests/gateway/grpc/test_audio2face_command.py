@@ -55,12 +55,13 @@ def test_a_port_that_is_taken_is_named(triton):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (["--a2f-tls-cert", "nowhere.pem"], "accepted: both, or neither"),
-        (["--a2f-tls-cert", "nowhere.pem", "--a2f-tls-key", "nowhere.key"], "cannot be read"),
+        (["--a2f-port", "0", "--a2f-tls-cert", "nowhere.pem"], "accepted: both, or neither"),
+        (["--a2f-port", "0", "--a2f-tls-cert", "nowhere.pem", "--a2f-tls-key", "nowhere.key"], "cannot be read"),
+        (["--a2f-host", "127.0.0.1"], "an option of --a2f-… is given without --a2f-port"),
     ],
 )
-def test_tls_that_cannot_be(triton, options, text):
-    with started(triton, "--a2f-port", "0", *options) as (process, said):
+def test_options_that_cannot_be(triton, options, text):
+    with started(triton, *options) as (process, said):
         assert said == ""
         assert process.wait(HANG_S) == 1
         assert text in process.stderr.read()

@@ -162,6 +162,35 @@ async def test_health():
         assert await watch.read() is grpc.aio.EOF
 
 
+async def hung_up(reader):
+    """Read until the door closes the connection."""
+    while await asyncio.wait_for(reader.read(1000), LIMIT_S):
+        pass
+
+
+async def test_connections_are_bounded_and_so_is_the_time_to_say_something():
+    client, _ = fake.client()
+    behind = Service(GatewaySettings(max_connections=3, header_timeout_s=2), client)
+    door = GrpcDoor(behind, "faces", "127.0.0.1", 0, [])
+    await door.open()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{door.port}") as channel:
+        assert (await checking(channel)).status == ANSWER.SERVING
+        lines = [await asyncio.open_connection("127.0.0.1", door.port) for _ in range(5)]
+        began = asyncio.get_running_loop().time()
+        took = []
+        for reader, _ in reversed(lines):
+            await hung_up(reader)
+            took.append(asyncio.get_running_loop().time() - began)
+        assert took[0] < 1  # beyond the bound
+        assert took[-1] > 1  # within it, and silent
+        assert (await checking(channel)).status == ANSWER.SERVING
+        for _, writer in lines:
+            writer.close()
+    behind.stopping.set()
+    await door.close()
+    await client.close()
+
+
 async def test_other_services_are_unimplemented():
     async with opened(echo) as (channel, _):
         with pytest.raises(grpc.aio.AioRpcError) as told:

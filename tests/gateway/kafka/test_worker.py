@@ -9,6 +9,7 @@ from broker import Broker, Cable, free_port, topics
 from confluent_kafka import Producer
 from queueing import Reader, committed, nowhere, send, until, working
 
+from emotalk_gateway.kafka import hearing
 from emotalk_gateway.kafka import worker as module
 from emotalk_gateway.kafka.references import Allowed
 from emotalk_gateway.kafka.requests import Limits
@@ -215,11 +216,19 @@ def test_a_broker_that_comes_late_and_goes_away(triton, clips):
                 reader.await_(3)
 
 
-def test_a_worker_ends_though_the_broker_stands_still(triton, clips):
+@pytest.mark.parametrize("transactions", [False, True], ids=["plain", "transactions"])
+def test_a_worker_ends_though_the_broker_stands_still(triton, wav, voice, monkeypatch, transactions):
+    clip = wav(np.resize(voice, 20 * 16000))
     with Broker(topics={"requests": 1, "frames": 1, "dead": 1}) as own:
         queue = {"requests": "requests", "frames": "frames", "dead": "dead"}
-        with working(own.address, queue, triton.grpc_url, drain_s=1.0) as worker:
+        with working(own.address, queue, triton.grpc_url, drain_s=1.0, transactions=transactions) as worker:
+            send(own.address, queue["requests"], (clip, b"k", []))
+            until(lambda: worker._trier.trying)  # it will be answered, and nobody will take the answer
             own.freeze()
+            monkeypatch.setattr(hearing, "SILENT_S", 1.5)
+            until(lambda: status_of(worker, "/health/ready")[0] == 503)
+            assert b"no broker was heard of" in status_of(worker, "/health/ready")[2]
+            assert status_of(worker, "/health/live")[0] == 200
             worker.stop()
             worker.thread.join(20)
             assert not worker.thread.is_alive()

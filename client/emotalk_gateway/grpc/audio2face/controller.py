@@ -26,7 +26,7 @@ from emotalk_gateway.grpc.audio2face import answers
 from emotalk_gateway.grpc.audio2face.emotions import Emotions
 from emotalk_gateway.grpc.audio2face.header import rate_of
 from emotalk_gateway.grpc.audio2face.parameters import Notices, options_of
-from emotalk_gateway.grpc.audio2face.sound import Sound
+from emotalk_gateway.grpc.audio2face.sound import SIZE, Sound
 from emotalk_gateway.grpc.calls import STOPPING, Call
 from emotalk_gateway.service.errors import (
     GatewayStopping,
@@ -148,18 +148,18 @@ class Clip:
 
     def _take(self, request: Any) -> None:
         """Take in one message."""
-        rate, most_s = self._sound.rate, self._settings.a2f_max_clip_s
         self._heard_at = self._loop.time()
-        part = request.WhichOneof("stream_part")
-        if part == "end_of_audio":
-            return
-        if part != "audio_with_emotion":
+        if not request.HasField("audio_with_emotion"):
+            part = request.WhichOneof("stream_part")
+            if part == "end_of_audio":
+                return
             raise InvalidMessage(f"a message has {quoted(part)}; accepted: audio_with_emotion, end_of_audio")
         said = request.audio_with_emotion
         block = said.audio_buffer
-        if len(block) > MAX_BUFFER_S * rate * 2:
+        rate, most_s = self._sound.rate, self._settings.a2f_max_clip_s
+        if len(block) > MAX_BUFFER_S * rate * SIZE:
             raise InvalidMessage(
-                f"an audio_buffer has {len(block) / 2 / rate:.1f} s; accepted: at most {MAX_BUFFER_S} s"
+                f"an audio_buffer has {len(block) / SIZE / rate:.1f} s; accepted: at most {MAX_BUFFER_S} s"
             )
         self._sound.push(block)
         if self._sound.seconds > most_s:

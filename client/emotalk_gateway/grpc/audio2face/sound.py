@@ -13,6 +13,7 @@ from emotalk_client.live.echo import PCM16, first_sample
 from emotalk_contract.timing import FPS
 
 SIZE = PCM16.itemsize
+"""Bytes of a sample."""
 
 
 class Sound:

@@ -3,7 +3,7 @@
 import triton_python_backend_utils as pb_utils
 
 from emotalk_contract.speech import SPEECH
-from emotalk_ensemble.exchange import guarded, inputs_of, response
+from emotalk_ensemble.exchange import Refusal, guarded, inputs_of, response
 from emotalk_speech.serving import Speakers
 
 
@@ -15,7 +15,8 @@ class TritonPythonModel:
         for request in requests:
             inputs = guarded(lambda r=request: inputs_of(pb_utils, r, *REQUIRED_AND_OPTIONAL))
             sender = request.get_response_sender()
-            self.speakers.submit(lambda s=sender, i=inputs: self._answer(s, i))
+            if not self.speakers.submit(lambda s=sender, i=inputs: self._answer(s, i)):
+                self._answer(sender, FULL)
 
     def finalize(self):
         self.speakers.close()
@@ -27,4 +28,5 @@ class TritonPythonModel:
         sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
 
+FULL = Refusal("Exceeds maximum queue size: as many texts as there may be are said or wait", "UNAVAILABLE")
 REQUIRED_AND_OPTIONAL = [[t.name for t in SPEECH.inputs if t.optional is wanted] for wanted in (False, True)]
