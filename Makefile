@@ -141,7 +141,7 @@ hostile: $(VENV)/.test  ## Send what has killed it before, and renew that table 
 
 queue: $(VENV)/.test  ## Kill the workers of a queue under load, judge every answer, and renew the tables of docs/kafka.md (an hour)
 	$(BIN)/emotalk-perf queue $(SAMPLE) --page docs/kafka.md
-	$(BIN)/emotalk-perf queue $(SAMPLE) --throughput --clips 40 --longest 30 --page docs/kafka.md
+	$(BIN)/emotalk-perf queue $(SAMPLE) --throughput --no-transactions --clips 200 --page docs/kafka.md
 	$(BIN)/emotalk-perf queue $(SAMPLE) --memory --page docs/kafka.md
 
 head: $(VENV)/.demo  ## Build the client's head again from MakeHuman's CC0 data (fetches 48 MB)

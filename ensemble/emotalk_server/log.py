@@ -24,7 +24,7 @@ class LogReader:
         self._lines: deque[str] = deque(maxlen=500)
         self._level = logging.DEBUG
         self.serving = False
-        """Unless this is set, errors are only kept: whoever waits for the start reports them once, at the end nobody does."""
+        """Without it errors are only kept: whoever waits for the start reports them once, at the end nobody does."""
         self._thread = threading.Thread(target=self._read, name="triton-log", daemon=True)
         self._thread.start()
 

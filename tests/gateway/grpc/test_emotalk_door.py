@@ -29,7 +29,7 @@ pytestmark = pytest.mark.unit
 REQUEST, RESPONSE = message("emotalk.AudioRequest"), message("emotalk.BlendshapeResponse")
 ASKED, HEALTH = message("emotalk.HealthCheckRequest"), message("emotalk.HealthCheckResponse")
 LIMIT_S = 30
-LARGE = [("grpc.max_send_message_length", 200 * 2**20)]
+LARGE = [("grpc.max_send_message_length", 200 * 2**20), ("grpc.http2.bdp_probe", 0)]  # and windows that do not grow
 
 
 class Port:
@@ -238,3 +238,12 @@ def test_chunks_always_move_on(duration, overlap):
     assert asked.step_s > 0
     assert math.isfinite(asked.step_s)
     assert Asked.of(REQUEST(chunk_duration=-1, chunk_overlap=-1)).step_s == 24.5
+
+
+async def test_a_caller_that_takes_no_answers_gives_its_place_back():
+    async with opened(send_timeout_s=0.3) as (port, transport):
+        call = port.call(wav(600))
+        while not transport.sent or port.service.bodies.held:
+            await asyncio.sleep(0.02)
+        call.cancel()
+        assert len(frames(await port.ask(wav(1)))) == 30
