@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Annotated, TypedDict
 
 import typer
@@ -17,6 +18,8 @@ from emotalk_client.wire.security import Tls
 from emotalk_contract.errors import InvalidRequest
 from emotalk_contract.speech import VOICES_VARIABLE
 
+VOICE = "hibari"
+"""The library of the extra ``text``."""
 CACHE_BYTES = 64 * 2**20
 """Of a server that is started for a command that goes on: whoever changes level or person gets the same speech anew."""
 URL_VARIABLE = "EMOTALK_URL"
@@ -63,7 +66,9 @@ def security(url: str | None) -> Security:
 
 
 @contextmanager
-def address(url: str | None, *, supervised: bool = False, speech: bool = False) -> Iterator[str]:
+def address(
+    url: str | None, *, supervised: bool = False, speech: bool = False, speech_if_any: bool = False
+) -> Iterator[str]:
     """Yield the URL of the server that the user named, or that is there, or that is started now.
 
     Args:
@@ -71,6 +76,7 @@ def address(url: str | None, *, supervised: bool = False, speech: bool = False) 
             that is started is started again when it dies.)
         speech: the command needs voices, so that a server that is started has them, and one of this machine that does
             not is left alone.
+        speech_if_any: a server that is started has voices where they are installed.
 
     Raises:
         MissingExtra: a server would have to be started, and the extra for that is not installed.
@@ -82,7 +88,9 @@ def address(url: str | None, *, supervised: bool = False, speech: bool = False) 
     elif _is_there(DEFAULT_URL) and (not speech or _speaks(DEFAULT_URL)):
         yield DEFAULT_URL
     else:
-        with _embedded(lasting=supervised, speech=speech) as started:
+        kind = "server with voices" if speech else "server"
+        voiced = speech or (speech_if_any and find_spec(VOICE) is not None)
+        with _embedded(kind, lasting=supervised, speech=voiced) as started:
             yield started
 
 
@@ -121,14 +129,13 @@ def _speaks(url: str) -> bool:
 
 
 @contextmanager
-def _embedded(*, lasting: bool, speech: bool) -> Iterator[str]:
+def _embedded(missing: str, *, lasting: bool, speech: bool) -> Iterator[str]:
     try:
         from emotalk_server import EmbeddedServer, ServerStartError, tracing
         from emotalk_server.errors import TritonNotFound
     except ImportError as error:
         raise MissingExtra(_NO_SERVER) from error
-    kind = "server with voices" if speech else "server"
-    typer.echo(f"no {kind} at {DEFAULT_URL}; starting an embedded one for this command", err=True)
+    typer.echo(f"no {missing} at {DEFAULT_URL}; starting an embedded one for this command", err=True)
     server = EmbeddedServer(
         cache_bytes=CACHE_BYTES if lasting else 0,
         groups=("core", "live", "speech") if speech else ("core", "live"),

@@ -95,7 +95,7 @@ def gateway(
     with (
         exported("emotalk-gateway"),
         listen(host, port) as listening,
-        address(url, supervised=True) as triton,
+        address(url, supervised=True, speech_if_any=True) as triton,
     ):
         client = AsyncEmoTalkClient(triton, timeout_s=settings.request_timeout_s, **security(url))
 
