@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, BinaryIO, cast
 
 import numpy as np
 import typer
@@ -22,6 +22,7 @@ from emotalk_cli.face_options import by_name
 from emotalk_cli.targets import plan_spoken
 from emotalk_client.client import EmoTalkClient
 from emotalk_client.faces.animation import Animation
+from emotalk_client.faces.closures import Lips, check_lips
 from emotalk_client.faces.formats import make_folder_of, writing
 from emotalk_client.faces.resampling import check_rate
 from emotalk_client.saying import Speech, SpeechPart, Wanted, check_sound_path
@@ -54,6 +55,10 @@ def say(
         float, typer.Option(help=f"{speech.MIN_SPEED:g}..{speech.MAX_SPEED:g}; 1 is the voice's own pace.")
     ] = speech.DEFAULT_SPEED,
     voice_seed: Annotated[int, typer.Option(help="Of the voice's noise.")] = 0,
+    lips: Annotated[
+        str,
+        typer.Option(metavar="auto|network|phones", help="Whom closing lips follow; auto: the phones, if told."),
+    ] = "auto",
     format: Annotated[  # noqa: A002  # the option's name
         str | None, typer.Option(help="Formats for a folder, such as npy,csv,json,glb, or the one for -. Default: npy.")
     ] = None,
@@ -81,6 +86,7 @@ def say(
         "seed": seed,
         "emotions": by_name(emotion or [], "--emotion"),
     }
+    check_lips(lips)
     wanted = Wanted(language, voice, speed, voice_seed)
     if text != STANDARD_INPUT:
         wanted.inputs(text)  # before a server is started
@@ -88,7 +94,9 @@ def say(
     with connect(url, speech=True) as client:
         began = time.perf_counter()
         spoken = (
-            _as_it_comes(client, wanted, options) if text == STANDARD_INPUT else _whole(client, text, wanted, options)
+            _as_it_comes(client, wanted, cast("Lips", lips), options)
+            if text == STANDARD_INPUT
+            else _whole(client, text, wanted, cast("Lips", lips), options)
         )
         took = time.perf_counter() - began
     for warning in dict.fromkeys(spoken.warnings):
@@ -113,18 +121,19 @@ def say(
     )
 
 
-def _whole(client: EmoTalkClient, text: str, wanted: Wanted, options: FaceOptions) -> Speech:
+def _whole(client: EmoTalkClient, text: str, wanted: Wanted, lips: Lips, options: FaceOptions) -> Speech:
     return client.say(
         text,
         language=wanted.language,
         voice=wanted.voice,
         speed=wanted.speed,
         voice_seed=wanted.seed,
+        lips=lips,
         **options,
     )
 
 
-def _as_it_comes(client: EmoTalkClient, wanted: Wanted, options: FaceOptions) -> Speech:
+def _as_it_comes(client: EmoTalkClient, wanted: Wanted, lips: Lips, options: FaceOptions) -> Speech:
     """Say standard input while it is written."""
     parts: list[SpeechPart] = []
     for part in client.say_stream(
@@ -133,6 +142,7 @@ def _as_it_comes(client: EmoTalkClient, wanted: Wanted, options: FaceOptions) ->
         voice=wanted.voice,
         speed=wanted.speed,
         voice_seed=wanted.seed,
+        lips=lips,
         **options,
     ):
         if part.sentence is not None:

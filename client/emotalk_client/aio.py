@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from emotalk_client.audio.loading import AudioSource
 from emotalk_client.errors import ClientClosed, ModelMissing, UnexpectedResponse
 from emotalk_client.faces.animation import Animation, Frame
+from emotalk_client.faces.closures import Lips, check_lips
 from emotalk_client.live.session import AsyncLiveSession
 from emotalk_client.live.settings import LiveOptions, LiveSettings
-from emotalk_client.saying import Speech, SpeechPart, Wanted, talk, utterances
+from emotalk_client.saying import Speech, SpeechPart, Wanted, lips_of, talk, utterances
 from emotalk_client.settings import AnimateOptions, Settings
 from emotalk_client.windows.clip import Clip, ClipFacts
 from emotalk_client.windows.detected import ClipEmotions, Emotions, emotions_in
@@ -206,6 +207,7 @@ class AsyncEmoTalkClient:
             sample_rate,
             LiveSettings(**options),
             audio,
+            self.utterances,
         )
         self._sessions.add(session)
         return session
@@ -218,6 +220,7 @@ class AsyncEmoTalkClient:
         voice: str | None = None,
         speed: float = DEFAULT_SPEED,
         voice_seed: int = 0,
+        lips: Lips = "auto",
         progress: Progress | None = None,
         **options: Unpack[AnimateOptions],
     ) -> Speech:
@@ -231,6 +234,8 @@ class AsyncEmoTalkClient:
             voice: a name that the server knows; None: the default one.
             speed: 0.5..2; 1 is the voice's own pace.
             voice_seed: of the voice's noise: the same gives the same bytes.
+            lips: whom they follow where they close: the ``network``, which hears the sound, the ``phones``, whose times
+                the voice tells (:mod:`emotalk_client.faces.closures`), or ``auto``: phones where they are told.
             progress: told of frames done and frames in all.
             options: of the face; see :class:`~emotalk_client.AnimateOptions`.
 
@@ -240,11 +245,12 @@ class AsyncEmoTalkClient:
                 has no voices.
         """
         Settings(**options)  # before anything is said
+        check_lips(lips)
         wanted = Wanted(language, voice, speed, voice_seed)
         said = [utterance async for utterance in self._utterances(text, wanted)]
         audio = np.concatenate([utterance.audio for utterance in said])
         face = await self.animate(audio, sample_rate=said[0].sample_rate, progress=progress, **options)
-        return Speech(audio, said[0].sample_rate, face, tuple(said))
+        return Speech(audio, said[0].sample_rate, lips_of(face, said, lips), tuple(said))
 
     async def say_stream(
         self,
@@ -254,6 +260,7 @@ class AsyncEmoTalkClient:
         voice: str | None = None,
         speed: float = DEFAULT_SPEED,
         voice_seed: int = 0,
+        lips: Lips = "auto",
         **options: Unpack[LiveOptions],
     ) -> AsyncGenerator[SpeechPart, None]:
         """Yield ``text`` as it is said: each sentence's sound as soon as it is there, and its frames as they are final.
@@ -264,14 +271,15 @@ class AsyncEmoTalkClient:
         Args:
             text: whole, or as it comes, in parts of one or more sentences
                 (:class:`emotalk_speech.sentences.SentenceStream` makes them of a language model's).
-            language, voice, speed, voice_seed: as :meth:`say`.
+            language, voice, speed, voice_seed, lips: as :meth:`say`.
             options: of the face; see :class:`~emotalk_client.LiveOptions`.
 
         Raises:
             InvalidRequest, ServerError: as :meth:`say`.
         """
         LiveSettings(**options)
-        parts = talk(self._utterances(text, Wanted(language, voice, speed, voice_seed)), self.live, options)
+        check_lips(lips)
+        parts = talk(self._utterances(text, Wanted(language, voice, speed, voice_seed)), self.live, options, lips)
         try:
             async for part in parts:
                 yield part

@@ -19,11 +19,13 @@ from emotalk_client.aio import CONCURRENCY, DEFAULT_URL, RETRIES, TIMEOUT_S, Asy
 from emotalk_client.audio.loading import AudioSource
 from emotalk_client.errors import ClientClosed, ClientForked
 from emotalk_client.faces.animation import Animation, Frame
+from emotalk_client.faces.closures import Lips
 from emotalk_client.live.session import AsyncLiveSession
 from emotalk_client.live.settings import LiveOptions
 from emotalk_client.live.sync import LiveSession
-from emotalk_client.saying import Speech, SpeechPart, on_a_thread
+from emotalk_client.saying import Speech, SpeechPart
 from emotalk_client.settings import AnimateOptions
+from emotalk_client.threads import on_a_thread
 from emotalk_client.wire.forks import check_same_process
 from emotalk_client.wire.health import Health
 from emotalk_client.wire.security import Tls
@@ -144,6 +146,7 @@ class EmoTalkClient:
         voice: str | None = None,
         speed: float = DEFAULT_SPEED,
         voice_seed: int = 0,
+        lips: Lips = "auto",
         progress: Progress | None = None,
         **options: Unpack[AnimateOptions],
     ) -> Speech:
@@ -155,6 +158,7 @@ class EmoTalkClient:
                 voice=voice,
                 speed=speed,
                 voice_seed=voice_seed,
+                lips=lips,
                 progress=progress,
                 **options,
             )
@@ -168,12 +172,15 @@ class EmoTalkClient:
         voice: str | None = None,
         speed: float = DEFAULT_SPEED,
         voice_seed: int = 0,
+        lips: Lips = "auto",
         **options: Unpack[LiveOptions],
     ) -> Iterator[SpeechPart]:
         """See :meth:`AsyncEmoTalkClient.say_stream`; ``text`` that comes in parts is read on a thread of its own."""
         said = text if isinstance(text, str) else on_a_thread(text)
         yield from self._each(
-            self._async.say_stream(said, language=language, voice=voice, speed=speed, voice_seed=voice_seed, **options)
+            self._async.say_stream(
+                said, language=language, voice=voice, speed=speed, voice_seed=voice_seed, lips=lips, **options
+            )
         )
 
     def utterances(

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from emotalk_client.errors import ModelMissing, UnexpectedResponse, UnknownFormat
 from emotalk_client.faces.animation import Animation, Frame
+from emotalk_client.faces.closures import Lips, closed, touching
 from emotalk_client.faces.formats import writing
 from emotalk_client.live.session import AsyncLiveSession
 from emotalk_client.live.settings import LiveOptions
@@ -213,15 +214,29 @@ async def _began(
     return began
 
 
+def lips_of(face: Animation, said: Sequence[Utterance], lips: Lips) -> Animation:
+    """Return ``face`` with the lips closed where the phones of ``said`` say so, if ``lips`` follow them.
+
+    Raises:
+        InvalidOption: they are to, and the voice tells none.
+    """
+    times = touching([phone for utterance in said for phone in utterance.phones], lips)
+    return replace(face, weights=closed(face.weights, face.timecodes, times)) if times else face
+
+
 async def talk(
-    said: AsyncGenerator[Utterance, None], live: Callable[..., AsyncLiveSession], options: LiveOptions
+    said: AsyncGenerator[Utterance, None],
+    live: Callable[..., AsyncLiveSession],
+    options: LiveOptions,
+    lips: Lips,
 ) -> AsyncGenerator[SpeechPart, None]:
     """Yield what is ``said``, and the frames that go with it; see this module's theory of operation.
 
     Args:
         live: makes a live stream, by its rate and ``options``.
+        lips: whom they follow where they close.
     """
-    talking = _Talking(said, live, options)
+    talking = _Talking(said, live, options, lips)
     try:
         while (part := await talking.parts.get()) is not None:
             if isinstance(part, BaseException):
@@ -238,6 +253,9 @@ class _Talking:
     said: AsyncGenerator[Utterance, None]
     live: Callable[..., AsyncLiveSession]
     options: LiveOptions
+    lips: Lips
+    times: list[tuple[float, float]] = field(default_factory=list)
+    """Closures that the lips follow, of what was said so far: start and end in seconds."""
     parts: asyncio.Queue[SpeechPart | BaseException | None] = field(default_factory=asyncio.Queue)
     session: AsyncLiveSession | None = None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -262,6 +280,7 @@ class _Talking:
 
     async def _speak(self) -> None:
         async for sentence in self.said:
+            self.times += touching(sentence.phones, self.lips)
             self.parts.put_nowait(SpeechPart(sentence))
             if self.session is None:
                 self.session = self.live(sample_rate=sentence.sample_rate, **self.options)
@@ -274,12 +293,15 @@ class _Talking:
 
     async def _listen(self, session: AsyncLiveSession) -> None:
         while frames := await session.receive():
-            self.parts.put_nowait(SpeechPart(frames=tuple(frames)))
+            self.parts.put_nowait(SpeechPart(frames=tuple(self._closed(frames))))
         self.parts.put_nowait(None)
 
-
-async def on_a_thread(texts: Iterable[str]) -> AsyncGenerator[str, None]:
-    """Yield ``texts``, each of which is waited for on a thread, so that the event loop goes on."""
-    iterator = iter(texts)
-    while (text := await asyncio.to_thread(next, iterator, None)) is not None:
-        yield text
+    def _closed(self, frames: list[Frame]) -> list[Frame]:
+        if not self.times:
+            return frames
+        weights = np.array([frame.weights for frame in frames])
+        timecodes = np.array([frame.timecode for frame in frames])
+        rows = closed(weights, timecodes, self.times)
+        # What ends long before these frames matters to no later one either.
+        self.times = [one for one in self.times if one[1] > timecodes[0] - 1.0]
+        return [replace(frame, weights=row) for frame, row in zip(frames, rows, strict=True)]

@@ -1,9 +1,9 @@
-"""Work that blocks, off the event loop."""
+"""Work that blocks, and iterables that do, off the event loop."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any
 
 
@@ -20,3 +20,10 @@ async def in_thread(work: Callable[..., Any], *arguments: Any) -> Any:
         raise
     finally:
         del future, arguments  # an error holds this frame, which would hold the error: a cycle, and what was worked on
+
+
+async def on_a_thread(texts: Iterable[str]) -> AsyncGenerator[str, None]:
+    """Yield ``texts``, each of which is waited for on a thread, so that the event loop goes on."""
+    iterator = iter(texts)
+    while (text := await asyncio.to_thread(next, iterator, None)) is not None:
+        yield text

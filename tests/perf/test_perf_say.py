@@ -5,7 +5,8 @@ import pytest
 from scipy.signal import find_peaks
 
 from emotalk_client import Timed, Utterance
-from emotalk_perf.saying import HEIGHT, PROMINENCE, Closures, Promptness, closing, contacts, judged, onset, report
+from emotalk_client.faces.closures import contacts
+from emotalk_perf.saying import HEIGHT, PROMINENCE, Closures, Promptness, closing, judged, onset, report
 
 pytestmark = pytest.mark.unit
 
@@ -37,6 +38,6 @@ def test_the_onset_is_where_the_sound_begins():
 
 def test_the_report_has_both_tables():
     prompt = Promptness((0.1, 0.2), (0.2, 0.3), (0.4, 0.5), 7.5)
-    text = report(prompt, [Closures("hibari", "fa", 3, 4, 0.5, 0.25, 0.012)])
+    text = report(prompt, [Closures("hibari", "fa", 3, 4, 0.5, 0.25, "phones", 0.012)])
     assert "| first sound | 150 ms | 195 ms | 200 ms |" in text
-    assert "| hibari | fa | 3 | 4 | 0.50 | 0.25 | 12 ms |" in text
+    assert "| hibari | fa | phones | 3 | 4 | 0.50 | 0.25 | 12 ms |" in text

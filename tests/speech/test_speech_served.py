@@ -16,6 +16,7 @@ import pytest
 
 from emotalk_client import Animation, AsyncEmoTalkClient, EmoTalkClient
 from emotalk_client.errors import ModelMissing
+from emotalk_client.faces.closures import contacts
 from emotalk_contract import errors, speech
 from emotalk_contract.timing import frame_count
 from emotalk_server import EmbeddedServer
@@ -71,6 +72,67 @@ def test_texts_that_come_one_by_one_are_one_speech(client):
 def test_speed_is_heard(client):
     slow, fast = client.say(TEXT, speed=0.8), client.say(TEXT, speed=1.5)
     assert len(slow.audio) > 1.3 * len(fast.audio)
+
+
+def peaks(frames):
+    from emotalk_perf.saying import closing
+
+    return closing(np.array(frames))
+
+
+def test_lips_that_follow_the_phones_close_at_each(client):
+    said = client.say("Bob put my map upon the top.", lips="phones")
+    plain = client.say("Bob put my map upon the top.", lips="network")
+    press = said.animation.channel("mouthPressLeft")
+    found = peaks(press)
+    for start, end in contacts(said.phones):
+        assert any(start * 30 - 2 <= peak <= end * 30 + 2 for peak in found), (start, end)
+    assert not np.array_equal(said.animation.weights, plain.animation.weights)
+    np.testing.assert_array_equal(said.audio, plain.audio)
+    np.testing.assert_array_equal(said.animation.weights, client.say("Bob put my map upon the top.").animation.weights)
+    np.testing.assert_array_equal(said.animation.channel("browInnerUp"), plain.animation.channel("browInnerUp"))
+
+
+def test_a_streams_lips_are_the_whole_texts(client):
+    frames = [frame for part in client.say_stream(TEXT, lips="phones") for frame in part.frames]
+    whole = client.say(TEXT, lips="phones").animation.weights
+    rows = np.array([frame.weights for frame in frames])
+    assert np.abs(rows - whole[: len(rows)]).max() <= 0.05  # as live is to files, whoever the lips follow
+
+
+@needs_espeak
+def test_lips_cannot_follow_a_voice_that_tells_no_phones(client):
+    for say in (client.say, lambda *a, **k: list(client.say_stream(*a, **k))):
+        with pytest.raises(errors.InvalidOption, match="this voice tells no phones"):
+            say("Hello.", voice="espeak", lips="phones")
+
+
+def test_a_live_session_says_a_text_between_what_is_pushed(client):
+    silence = np.zeros(48_000, np.int16)
+    with client.live(sample_rate=48_000, audio=True) as session:
+        session.feed(silence)
+        said = list(session.say(TEXT))
+        session.feed(silence)
+        frames = session.flush()
+    assert said[0].start_s == pytest.approx(1.0, abs=0.001)
+    assert said[1].start_s == pytest.approx(1.0 + said[0].duration_s, abs=0.001)
+    spoken = sum(sentence.duration_s for sentence in said)
+    assert len(frames) == pytest.approx((spoken + 2) * 30, abs=1)
+    jaw = np.array([frame.weights[24] for frame in frames])
+    assert jaw[:25].max() < 0.05 < 0.2 < jaw[30:-30].max()
+    sound = np.frombuffer(b"".join(frame.audio for frame in frames), np.int16)
+    assert np.abs(sound[:47_000]).max() == 0
+    assert np.abs(sound[48_000 : 48_000 + round(48_000 * spoken)]).max() > 3000
+
+
+def test_a_session_that_says_something_is_interrupted(client):
+    with client.live(sample_rate=24_000) as session:
+        for number, _ in enumerate(session.say(" ".join([TEXT] * 5))):
+            if number == 1:
+                break
+        session.cancel()
+        assert [sentence.text for sentence in session.say("And on it goes.")] == ["And on it goes."]
+        assert len(session.flush())
 
 
 @needs_espeak

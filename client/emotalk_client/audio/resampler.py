@@ -1,4 +1,4 @@
-"""Any rate into 16 kHz."""
+"""Any rate into 16 kHz, and a voice's into that of a stream."""
 
 from __future__ import annotations
 
@@ -11,6 +11,20 @@ from emotalk_contract.timing import SAMPLE_RATE
 
 MAX_RATE = 768_000
 """Hertz; what the fastest converters give."""
+
+
+def at_rate(samples: NDArray[np.int16], rate: int, wanted: int) -> NDArray[np.int16]:
+    """Return ``samples`` [n], mono of full scale at ``rate`` Hertz, at ``wanted`` Hertz: ceil(n * wanted / rate) of
+    them.
+    """
+    if rate == wanted or not len(samples):
+        return samples
+    found = soxr.resample(samples.astype(np.float32), rate, wanted, quality="HQ")
+    count = -(-len(samples) * wanted // rate)
+    found = np.pad(found[:count], (0, max(0, count - len(found))))
+    full = np.iinfo(np.int16)
+    rounded: NDArray[np.int16] = np.clip(np.rint(found), full.min, full.max).astype(np.int16)
+    return rounded
 
 
 class Resampler:

@@ -8,13 +8,15 @@ with the first speech after the end of the last. The connection, the options and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
 from numpy.typing import NDArray
 
+from emotalk_client.audio.resampler import at_rate
 from emotalk_client.errors import SessionEnded
 from emotalk_client.faces.animation import Frame
 from emotalk_client.live.emotions import one_key
@@ -25,7 +27,12 @@ from emotalk_client.wire.retry import Deadline
 from emotalk_contract.errors import InvalidOption
 from emotalk_contract.quoting import quoted
 from emotalk_contract.recipe import Recipe
+from emotalk_contract.speech import DEFAULT_LANGUAGE, DEFAULT_SPEED
 from emotalk_contract.timing import FPS
+from emotalk_contract.utterance import Utterance as Sentence
+
+Voices = Callable[..., AsyncGenerator[Sentence, None]]
+"""Says a text: :meth:`~emotalk_client.AsyncEmoTalkClient.utterances`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,7 @@ class AsyncLiveSession:
         sample_rate: int,
         settings: LiveSettings,
         audio: bool = False,
+        voices: Voices | None = None,
     ) -> None:
         if not isinstance(audio, bool):
             raise InvalidOption(f"audio is {quoted(audio)}; accepted: true, false")
@@ -72,6 +80,7 @@ class AsyncLiveSession:
         self._sample_rate = sample_rate
         self._settings = settings
         self._audio = audio
+        self._voices = voices
         self._beginning: Mapping[str, float] | None = None
         """The emotions that the next utterance begins with; None: those of the settings."""
         self._known: tuple[Recipe, dict[str, NDArray[Any]]] | None = None
@@ -150,6 +159,38 @@ class AsyncLiveSession:
         async with self._speaking:  # the pieces of two blocks must not mix
             utterance = await self._opened(cancels)
             await utterance.feed(pcm)
+
+    async def say(
+        self,
+        text: str | AsyncIterable[str],
+        *,
+        language: str = DEFAULT_LANGUAGE,
+        voice: str | None = None,
+        speed: float = DEFAULT_SPEED,
+        voice_seed: int = 0,
+    ) -> AsyncGenerator[Sentence, None]:
+        """Yield the sentences of ``text`` as they are said, each once it has been fed as speech is by :meth:`feed`.
+
+        Its frames come as those of any speech do, beside it or after it; more may be said, or pushed, before the end.
+
+        Args:
+            text, language, voice, speed, voice_seed: as of :meth:`~emotalk_client.AsyncEmoTalkClient.say_stream`.
+
+        Yields:
+            each sentence with its sound, at the voice's rate; its times are seconds of this utterance of the session.
+
+        Raises:
+            SessionEnded, ServerError: as :meth:`feed`.
+            InvalidRequest: its subclass says what cannot be said.
+        """
+        if self._voices is None:
+            raise SessionEnded("this session has no voices; make one by a client's live()")
+        said = self._voices(text, language=language, voice=voice, speed=speed, voice_seed=voice_seed)
+        async with aclosing(said):
+            async for sentence in said:
+                start_s = 0.0 if self._utterance.ended is not None else self._utterance.status.spoken_s
+                await self.feed(at_rate(sentence.audio, sentence.sample_rate, self._sample_rate))
+                yield sentence.starting(start_s)
 
     async def begun(self) -> int:
         """Wait for an utterance whose end :meth:`receive` has not told yet; return its number, counted from 1.

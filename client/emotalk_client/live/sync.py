@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -13,6 +13,9 @@ from emotalk_client.errors import ClientClosed
 from emotalk_client.faces.animation import Frame
 from emotalk_client.live.session import AsyncLiveSession, Cancelled
 from emotalk_client.live.utterance import LiveStatus
+from emotalk_client.threads import on_a_thread
+from emotalk_contract.speech import DEFAULT_LANGUAGE, DEFAULT_SPEED
+from emotalk_contract.utterance import Utterance
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -53,6 +56,25 @@ class LiveSession:
             self._async.set_emotions(emotions, at)
 
         self._run(change())
+
+    def say(
+        self,
+        text: str | Iterable[str],
+        *,
+        language: str = DEFAULT_LANGUAGE,
+        voice: str | None = None,
+        speed: float = DEFAULT_SPEED,
+        voice_seed: int = 0,
+    ) -> Iterator[Utterance]:
+        """See :meth:`AsyncLiveSession.say`; ``text`` that comes in parts is read on a thread of its own."""
+        given = text if isinstance(text, str) else on_a_thread(text)
+        said = self._async.say(given, language=language, voice=voice, speed=speed, voice_seed=voice_seed)
+        try:
+            while (sentence := self._run(anext(said, None))) is not None:
+                yield sentence
+        finally:
+            with contextlib.suppress(ClientClosed):
+                self._run(said.aclose())
 
     def begun(self) -> int:
         """See :meth:`AsyncLiveSession.begun`."""

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
+from emotalk_client.faces.closures import Lips
 from emotalk_client.live.settings import LiveOptions
 from emotalk_client.saying import SpeechPart
 from emotalk_contract import speech
@@ -25,6 +26,7 @@ SAY_FIELDS = {
     "voice": "a name that the face server knows; default: the language's own",
     "speed": f"{speech.MIN_SPEED:g}..{speech.MAX_SPEED:g}; default {speech.DEFAULT_SPEED:g}",
     "voice_seed": "of the voice's noise: the same gives the same bytes; default 0",
+    "lips": "whom they follow where they close: `network`, `phones`, or `auto`, phones where they are told; default `auto`",
     "options": "of the face: an object, as of a live stream",
 }
 """Of a text, with what they mean."""
@@ -41,6 +43,7 @@ class Text:
     voice: str | None = None
     speed: float = speech.DEFAULT_SPEED
     voice_seed: int = 0
+    lips: Lips = "auto"
     options: LiveOptions = field(default_factory=LiveOptions)
 
     @classmethod
@@ -62,6 +65,7 @@ class Text:
             given.get("voice") or None,
             given.get("speed", speech.DEFAULT_SPEED),
             given.get("voice_seed", 0),
+            given.get("lips", "auto"),
             live_options(options),
         )
 
@@ -92,6 +96,7 @@ def stream(service: Service, asked: Text) -> AsyncGenerator[SpeechPart, None]:
         voice=asked.voice,
         speed=asked.speed,
         voice_seed=asked.voice_seed,
+        lips=asked.lips,
         **asked.options,
     )
 
