@@ -26,7 +26,7 @@ SAY_FIELDS = {
     "voice": "a name that the face server knows; default: the language's own",
     "speed": f"{speech.MIN_SPEED:g}..{speech.MAX_SPEED:g}; default {speech.DEFAULT_SPEED:g}",
     "voice_seed": "of the voice's noise: the same gives the same bytes; default 0",
-    "lips": "whom they follow where they close: `network`, `phones`, or `auto`, phones where they are told; default `auto`",
+    "lips": "whom they follow where they close: `network`, `phones`, or `auto` (default): phones where they are told",
     "options": "of the face: an object, as of a live stream",
 }
 """Of a text, with what they mean."""
