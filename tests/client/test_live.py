@@ -871,7 +871,11 @@ def test_the_twins_have_the_same_methods_and_arguments():
         if isinstance(method, property):
             assert isinstance(twins[1][name], property)
         else:
-            assert inspect.signature(method) == inspect.signature(twins[1][name])
+            one, other = inspect.signature(method), inspect.signature(twins[1][name])
+            assert [str(parameter).replace("AsyncIterable", "Iterable") for parameter in one.parameters.values()] == [
+                str(parameter) for parameter in other.parameters.values()
+            ]
+            assert one.return_annotation == other.return_annotation or inspect.isasyncgenfunction(method)
     assert "receive" in twins[0]
 
 

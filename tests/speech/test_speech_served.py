@@ -18,6 +18,7 @@ from emotalk_client import Animation, AsyncEmoTalkClient, EmoTalkClient
 from emotalk_client.errors import ModelMissing
 from emotalk_client.faces.closures import contacts
 from emotalk_contract import errors, speech
+from emotalk_contract.arkit import INDEX
 from emotalk_contract.timing import frame_count
 from emotalk_server import EmbeddedServer
 
@@ -123,6 +124,18 @@ def test_a_live_session_says_a_text_between_what_is_pushed(client):
     sound = np.frombuffer(b"".join(frame.audio for frame in frames), np.int16)
     assert np.abs(sound[:47_000]).max() == 0
     assert np.abs(sound[48_000 : 48_000 + round(48_000 * spoken)]).max() > 3000
+
+
+def test_lips_in_a_session_close_where_the_phones_say(client):
+    with client.live(sample_rate=24_000) as session:
+        session.feed(np.zeros(12_000, np.int16))
+        said = list(session.say("Bob put my map upon the top."))
+        session.feed(np.zeros(12_000, np.int16))
+        press = np.array([frame.weights[INDEX["mouthPressLeft"]] for frame in session.flush()])
+    found = peaks(press)
+    for start, end in contacts(said[0].phones):
+        assert any(start * 30 - 2 <= peak <= end * 30 + 2 for peak in found), (start, end)
+        assert press[round((start + end) / 2 * 30)] >= 0.55
 
 
 def test_a_session_that_says_something_is_interrupted(client):

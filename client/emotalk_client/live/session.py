@@ -8,7 +8,7 @@ with the first speech after the end of the last. The connection, the options and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from emotalk_client.audio.resampler import at_rate
 from emotalk_client.errors import SessionEnded
 from emotalk_client.faces.animation import Frame
+from emotalk_client.faces.closures import Lips, check_lips, touching
 from emotalk_client.live.emotions import one_key
 from emotalk_client.live.fade import ShownFrames, check_fade
 from emotalk_client.live.settings import LiveSettings
@@ -154,11 +155,7 @@ class AsyncLiveSession:
         beside one that only listens. Its errors are those of :meth:`push`, but that after :meth:`finish` it waits until
         the frames of the utterance before have been received.
         """
-        self._check_open()
-        cancels = self._cancels
-        async with self._speaking:  # the pieces of two blocks must not mix
-            utterance = await self._opened(cancels)
-            await utterance.feed(pcm)
+        await self._feed(pcm)
 
     async def say(
         self,
@@ -168,13 +165,15 @@ class AsyncLiveSession:
         voice: str | None = None,
         speed: float = DEFAULT_SPEED,
         voice_seed: int = 0,
+        lips: Lips = "auto",
     ) -> AsyncGenerator[Sentence, None]:
         """Yield the sentences of ``text`` as they are said, each once it has been fed as speech is by :meth:`feed`.
 
         Its frames come as those of any speech do, beside it or after it; more may be said, or pushed, before the end.
 
         Args:
-            text, language, voice, speed, voice_seed: as of :meth:`~emotalk_client.AsyncEmoTalkClient.say_stream`.
+            text, language, voice, speed, voice_seed, lips: as of
+                :meth:`~emotalk_client.AsyncEmoTalkClient.say_stream`.
 
         Yields:
             each sentence with its sound, at the voice's rate; its times are seconds of this utterance of the session.
@@ -185,11 +184,12 @@ class AsyncLiveSession:
         """
         if self._voices is None:
             raise SessionEnded("this session has no voices; make one by a client's live()")
+        check_lips(lips)
         said = self._voices(text, language=language, voice=voice, speed=speed, voice_seed=voice_seed)
         async with aclosing(said):
             async for sentence in said:
-                start_s = 0.0 if self._utterance.ended is not None else self._utterance.status.spoken_s
-                await self.feed(at_rate(sentence.audio, sentence.sample_rate, self._sample_rate))
+                sound = at_rate(sentence.audio, sentence.sample_rate, self._sample_rate)
+                start_s = await self._feed(sound, touching(sentence.starting(0.0).phones, lips))
                 yield sentence.starting(start_s)
 
     async def begun(self) -> int:
@@ -271,6 +271,19 @@ class AsyncLiveSession:
         self._closed = True
         await self._utterance.stop("closed")
         self._tell()
+
+    async def _feed(self, pcm: NDArray[Any], closures: Sequence[tuple[float, float]] = ()) -> float:
+        """Take in speech, whose lips close at ``closures`` (seconds from its start); return the seconds of its utterance
+        at which it starts.
+        """
+        self._check_open()
+        cancels = self._cancels
+        async with self._speaking:  # the pieces of two blocks must not mix
+            utterance = await self._opened(cancels)
+            start_s = utterance.status.spoken_s
+            utterance.close_lips([(start + start_s, end + start_s) for start, end in closures])
+            await utterance.feed(pcm)
+        return start_s
 
     async def _finish(self, fade_s: float) -> Utterance:
         check_fade(fade_s)

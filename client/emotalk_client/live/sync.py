@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from emotalk_client.errors import ClientClosed
 from emotalk_client.faces.animation import Frame
+from emotalk_client.faces.closures import Lips
 from emotalk_client.live.session import AsyncLiveSession, Cancelled
 from emotalk_client.live.utterance import LiveStatus
 from emotalk_client.threads import on_a_thread
@@ -65,10 +66,11 @@ class LiveSession:
         voice: str | None = None,
         speed: float = DEFAULT_SPEED,
         voice_seed: int = 0,
+        lips: Lips = "auto",
     ) -> Iterator[Utterance]:
         """See :meth:`AsyncLiveSession.say`; ``text`` that comes in parts is read on a thread of its own."""
         given = text if isinstance(text, str) else on_a_thread(text)
-        said = self._async.say(given, language=language, voice=voice, speed=speed, voice_seed=voice_seed)
+        said = self._async.say(given, language=language, voice=voice, speed=speed, voice_seed=voice_seed, lips=lips)
         try:
             while (sentence := self._run(anext(said, None))) is not None:
                 yield sentence

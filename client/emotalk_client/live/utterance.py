@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from emotalk_client.audio.mixing import mixed
 from emotalk_client.errors import DeadlineExceeded, SessionEnded
 from emotalk_client.faces.animation import Frame
+from emotalk_client.faces.closures import closed
 from emotalk_client.live.audio import SpokenAudio
 from emotalk_client.live.echo import SpokenEcho
 from emotalk_client.live.emotions import EmotionTrack
@@ -122,6 +123,7 @@ class Utterance:
         self._audio = SpokenAudio(sample_rate)
         self._echo = SpokenEcho(sample_rate) if audio else None
         self._emotions = EmotionTrack(settings.options())
+        self._closures: list[tuple[float, float]] = []
         self._way: Way | None = None
         self._starting: asyncio.Task[None] | None = None
         self._ready: list[Frame] = []
@@ -162,6 +164,10 @@ class Utterance:
     def flushing(self) -> bool:
         """True once its speech is over."""
         return self._flushing
+
+    def close_lips(self, times: Iterable[tuple[float, float]]) -> None:
+        """Say that the lips close at ``times`` (start and end in seconds), beyond what is handed out by now."""
+        self._closures += times
 
     def check(self) -> None:
         """Raise the error that ended it, if one did and :meth:`stop` has not been called since."""
@@ -321,6 +327,9 @@ class Utterance:
     def _keep(self, blocks: Blocks) -> None:
         for first, rows in blocks:
             self._adapt()
+            if self._closures:
+                rows = closed(rows, np.arange(first, first + len(rows)) / FPS, self._closures)
+                self._closures = [one for one in self._closures if one[1] > first / FPS - 1.0]  # no later frame's
             sounds = itertools.repeat(None) if self._echo is None else self._echo.take(first, len(rows))
             for index, (weights, sound) in enumerate(zip(rows, sounds, strict=False), first):
                 if index % self._divisor:
