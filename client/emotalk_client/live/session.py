@@ -273,8 +273,10 @@ class AsyncLiveSession:
         self._tell()
 
     async def _feed(self, pcm: NDArray[Any], closures: Sequence[tuple[float, float]] = ()) -> float:
-        """Take in speech, whose lips close at ``closures`` (seconds from its start); return the seconds of its utterance
-        at which it starts.
+        """Take in speech, whose lips close at ``closures`` (seconds from its start).
+
+        Returns:
+            the seconds of its utterance at which it starts.
         """
         self._check_open()
         cancels = self._cancels
