@@ -254,8 +254,6 @@ class _Talking:
     live: Callable[..., AsyncLiveSession]
     options: LiveOptions
     lips: Lips
-    times: list[tuple[float, float]] = field(default_factory=list)
-    """Closures that the lips follow, of what was said so far: start and end in seconds."""
     parts: asyncio.Queue[SpeechPart | BaseException | None] = field(default_factory=asyncio.Queue)
     session: AsyncLiveSession | None = None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -280,12 +278,12 @@ class _Talking:
 
     async def _speak(self) -> None:
         async for sentence in self.said:
-            self.times += touching(sentence.phones, self.lips)
+            closures = touching(sentence.starting(0.0).phones, self.lips)
             self.parts.put_nowait(SpeechPart(sentence))
             if self.session is None:
                 self.session = self.live(sample_rate=sentence.sample_rate, **self.options)
                 self.tasks.append(asyncio.create_task(self._guarded(self._listen(self.session))))
-            await self.session.feed(sentence.audio)
+            await self.session.feed(sentence.audio, closures)
         if self.session is None:
             self.parts.put_nowait(None)
         else:
@@ -293,15 +291,5 @@ class _Talking:
 
     async def _listen(self, session: AsyncLiveSession) -> None:
         while frames := await session.receive():
-            self.parts.put_nowait(SpeechPart(frames=tuple(self._closed(frames))))
+            self.parts.put_nowait(SpeechPart(frames=tuple(frames)))
         self.parts.put_nowait(None)
-
-    def _closed(self, frames: list[Frame]) -> list[Frame]:
-        if not self.times:
-            return frames
-        weights = np.array([frame.weights for frame in frames])
-        timecodes = np.array([frame.timecode for frame in frames])
-        rows = closed(weights, timecodes, self.times)
-        # What ends long before these frames matters to no later one either.
-        self.times = [one for one in self.times if one[1] > timecodes[0] - 1.0]
-        return [replace(frame, weights=row) for frame, row in zip(frames, rows, strict=True)]

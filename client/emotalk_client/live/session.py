@@ -150,12 +150,17 @@ class AsyncLiveSession:
             self._utterance.set_emotions(emotions, at)
         self._beginning = key["emotions"]
 
-    async def feed(self, pcm: NDArray[Any]) -> None:
+    async def feed(self, pcm: NDArray[Any], closures: Sequence[tuple[float, float]] = ()) -> None:
         """Take in speech as :meth:`push` does, and leave the frames to :meth:`receive`: for a task that only speaks,
         beside one that only listens. Its errors are those of :meth:`push`, but that after :meth:`finish` it waits until
         the frames of the utterance before have been received.
+
+        Args:
+            pcm: as of :meth:`push`.
+            closures: times at which its lips close, where these are known: start and end in seconds from its first
+                sample.
         """
-        await self._feed(pcm)
+        await self._feed(pcm, closures)
 
     async def say(
         self,
@@ -272,8 +277,8 @@ class AsyncLiveSession:
         await self._utterance.stop("closed")
         self._tell()
 
-    async def _feed(self, pcm: NDArray[Any], closures: Sequence[tuple[float, float]] = ()) -> float:
-        """Take in speech, whose lips close at ``closures`` (seconds from its start).
+    async def _feed(self, pcm: NDArray[Any], closures: Sequence[tuple[float, float]]) -> float:
+        """Take in speech as :meth:`feed` does.
 
         Returns:
             the seconds of its utterance at which it starts.

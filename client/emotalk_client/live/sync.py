@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -46,9 +46,9 @@ class LiveSession:
         frames: list[Frame] = self._run(self._async.push(pcm))
         return frames
 
-    def feed(self, pcm: NDArray[Any]) -> None:
+    def feed(self, pcm: NDArray[Any], closures: Sequence[tuple[float, float]] = ()) -> None:
         """See :meth:`AsyncLiveSession.feed`."""
-        self._run(self._async.feed(pcm))
+        self._run(self._async.feed(pcm, closures))
 
     def set_emotions(self, emotions: Mapping[str, float], at: float | None = None) -> None:
         """See :meth:`AsyncLiveSession.set_emotions`."""
