@@ -25,6 +25,7 @@ PLANTED = [
     ("thin", "client/emotalk_client/settings.py", "import torch"),
     ("wire", "client/emotalk_client/live/session.py", "import tritonclient.grpc"),
     ("layers", "client/emotalk_client/errors.py", "import emotalk_speech"),
+    ("layers", "client/emotalk_avatar/errors.py", "import emotalk_speech"),
     ("voices", "client/emotalk_cli/app.py", "import emotalk_speech.speaking"),
     ("grpc", "client/emotalk_client/live/session.py", "import grpc"),
     ("grpc", "client/emotalk_gateway/http/sse.py", "import grpc"),

@@ -1,0 +1,60 @@
+"""The errors between a photograph and an avatar.
+
+::
+
+    EmoTalkError
+    └── AvatarError
+        ├── PictureRefused            nothing that an avatar can be made of
+        │   ├── UnreadablePicture     no picture, or none of a known format, or a damaged one
+        │   ├── PictureTooLarge       more bytes, pixels, frames or seconds than are taken
+        │   ├── NoFace                no face is seen
+        │   ├── SeveralFaces          more than one is seen
+        │   └── PoorPicture           a face, but not one that can be made to speak
+        ├── UnknownAvatar             no avatar has that id, or it is somebody else's
+        ├── DamagedAvatar             a stored package that is not what was written
+        └── AvatarQuotaExceeded       its owner has as many avatars as are taken
+"""
+
+from __future__ import annotations
+
+from emotalk_client.errors import EmoTalkError
+
+
+class AvatarError(EmoTalkError):
+    """The base of what this package raises."""
+
+
+class PictureRefused(AvatarError):
+    """A file or a picture that no avatar can be made of."""
+
+
+class UnreadablePicture(PictureRefused):
+    """A file that is not a picture of a known format, or a damaged one."""
+
+
+class PictureTooLarge(PictureRefused):
+    """A picture with more bytes, pixels, frames or seconds than are taken."""
+
+
+class NoFace(PictureRefused):
+    """A picture in which no face is seen."""
+
+
+class SeveralFaces(PictureRefused):
+    """A picture in which more than one face is seen."""
+
+
+class PoorPicture(PictureRefused):
+    """A picture of a face that cannot be made to speak: too small, turned away, blurred, badly lit, eyes closed."""
+
+
+class UnknownAvatar(AvatarError):
+    """An id that no avatar has, or that of somebody else's."""
+
+
+class DamagedAvatar(AvatarError):
+    """A stored package that is not what was written."""
+
+
+class AvatarQuotaExceeded(AvatarError):
+    """An owner who has as many avatars as are taken."""
