@@ -12,7 +12,11 @@
         │   └── PoorPicture           a face, but not one that can be made to speak
         ├── UnknownAvatar             no avatar has that id, or it is somebody else's
         ├── DamagedAvatar             a stored package that is not what was written
-        └── AvatarQuotaExceeded       its owner has as many avatars as are taken
+        ├── AvatarQuotaExceeded       its owner has as many avatars as are taken
+        ├── AvatarStoreFull           all owners together have as many as are taken
+        ├── InvalidAvatarName         a name, or an owner's, that is not a line of text
+        ├── InvalidPackage            a file from elsewhere that is not a package
+        └── AvatarExists              a package from elsewhere whose id is taken
 """
 
 from __future__ import annotations
@@ -58,3 +62,19 @@ class DamagedAvatar(AvatarError):
 
 class AvatarQuotaExceeded(AvatarError):
     """An owner who has as many avatars as are taken."""
+
+
+class AvatarStoreFull(AvatarError):
+    """A store whose owners together have as many avatars as are taken."""
+
+
+class InvalidAvatarName(AvatarError):
+    """A name of an avatar or of its owner that is not a line of text."""
+
+
+class InvalidPackage(AvatarError):
+    """A file from elsewhere that is not a package of an avatar."""
+
+
+class AvatarExists(AvatarError):
+    """A package from elsewhere whose id an avatar of the store has."""
