@@ -19,9 +19,11 @@ from emotalk_gateway.grpc.access import check_token
 from emotalk_gateway.grpc.calls import STOPPING, Call, never
 from emotalk_gateway.grpc.messages import service as methods_of
 from emotalk_gateway.grpc.tls import DoorTls
+from emotalk_gateway.grpc.tracing import call_span, ended
 from emotalk_gateway.listening import listen
 from emotalk_gateway.service.errors import CannotListen, GatewayStopping
 from emotalk_gateway.service.service import Service
+from emotalk_gateway.service.tracing import Span
 
 MIB = 2**20
 MOST_CALLS = 1024
@@ -154,6 +156,12 @@ class GrpcDoor:
 
         async def answer(request: Any, context: Any) -> Any:
             call = Call(service, context, served.over)
+            if not served.guarded:  # machines ask these all the time
+                return await handled(request, context, call, Span())
+            with call_span(route, call.metadata) as going:
+                return await handled(request, context, call, going)
+
+        async def handled(request: Any, context: Any, call: Call, going: Span) -> Any:
             began, code = time.monotonic(), grpc.StatusCode.OK
             try:
                 if served.guarded:
@@ -175,6 +183,7 @@ class GrpcDoor:
                 call.close()
                 if served.guarded:
                     service.metrics.answered(route, code.name, time.monotonic() - began)
+                ended(going, code)
 
         return answer
 
