@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 SHARE = 4
-"""What is larger than this part of the whole is not kept: it would drive all others out."""
+"""Files larger than this part of the whole are not kept: one would drive all others out."""
 
 
 @dataclass(frozen=True, slots=True)

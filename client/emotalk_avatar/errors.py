@@ -21,6 +21,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from emotalk_client.errors import EmoTalkError
 
 
@@ -50,6 +52,11 @@ class SeveralFaces(PictureRefused):
 
 class PoorPicture(PictureRefused):
     """A picture of a face that cannot be made to speak: too small, turned away, blurred, badly lit, eyes closed."""
+
+    def __init__(self, message: str, measures: Mapping[str, float] | None = None) -> None:
+        super().__init__(message)
+        self.measures: Mapping[str, float] = measures or {}
+        """Of :class:`~emotalk_avatar.quality.Quality`, as far as they were measured."""
 
 
 class UnknownAvatar(AvatarError):

@@ -20,7 +20,7 @@ from emotalk_client.errors import UnwritableFile
 
 LOCK = ".lock"
 NEW, GONE = ".new-", ".gone-"
-"""How names begin of what is being written, and of what is being removed."""
+"""Beginnings of names: of folders that are being written, and of those being removed."""
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
 """Faces of persons: nobody else's to read."""
 WAIT_S = 10.0
