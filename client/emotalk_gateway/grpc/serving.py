@@ -19,10 +19,12 @@ from emotalk_gateway.grpc.access import shown_token
 from emotalk_gateway.grpc.calls import STOPPING, Call, never
 from emotalk_gateway.grpc.messages import service as methods_of
 from emotalk_gateway.grpc.tls import DoorTls
+from emotalk_gateway.grpc.tracing import call_span, ended
 from emotalk_gateway.listening import listen
 from emotalk_gateway.service.callers import Scope
 from emotalk_gateway.service.errors import CannotListen, GatewayStopping
 from emotalk_gateway.service.service import Service
+from emotalk_gateway.service.tracing import Span
 
 MIB = 2**20
 MOST_CALLS = 1024
@@ -155,6 +157,12 @@ class GrpcDoor:
 
         async def answer(request: Any, context: Any) -> Any:
             call = Call(service, context, served.over)
+            if not served.guarded:  # machines ask these all the time
+                return await handled(request, context, call, Span())
+            with call_span(route, call.metadata) as going:
+                return await handled(request, context, call, going)
+
+        async def handled(request: Any, context: Any, call: Call, going: Span) -> Any:
             began, code = time.monotonic(), grpc.StatusCode.OK
             try:
                 if served.scope is not None:
@@ -176,6 +184,7 @@ class GrpcDoor:
                 call.close()
                 if served.scope is not None:
                     service.metrics.answered(route, code.name, time.monotonic() - began)
+                ended(going, code)
 
         return answer
 

@@ -23,6 +23,7 @@ from emotalk_contract.quoting import quoted
 from emotalk_gateway.listening.access import check_header
 from emotalk_gateway.listening.hosts import HostCheck, KnownHosts
 from emotalk_gateway.listening.lifetime import Lifetime
+from emotalk_gateway.listening.tracing import Traced
 from emotalk_gateway.omniverse.exporting import ROUTE as EXPORT
 from emotalk_gateway.omniverse.exporting import Exporter
 from emotalk_gateway.omniverse.folders import Folders
@@ -94,6 +95,7 @@ def omniverse_app(service: Service, folders: Folders) -> FastAPI:
     app = FastAPI(openapi_url=None, dependencies=[Depends(guard)])
     app.add_middleware(Lifetime, service=service, said=said, max_bytes=MOST_BODY_BYTES)
     app.add_middleware(HostCheck, known=KnownHosts(service.settings.allowed_hosts), told=service.told)
+    app.add_middleware(Traced)
     _add_errors(app, service)
     scene = Scene()
     _add_facts(app)
