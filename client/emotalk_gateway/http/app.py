@@ -68,7 +68,7 @@ def http_app(service: Service) -> Application:
     add_convert(app, service)
     add_saying(app, service)
     add_health(app, service)
-    add_metrics(app, service.metrics)
+    add_metrics(app, service)
     return app
 
 
