@@ -25,12 +25,14 @@ IR_VERSION = 9
 BATCH = "batch"
 _END = 2**31 - 1
 """Of a slice that goes to the end."""
-_TYPES = {
+_TYPES: dict[int, np.dtype[Any]] = {
     tflite.TensorType.FLOAT32: np.dtype(np.float32),
     tflite.TensorType.FLOAT16: np.dtype(np.float16),
     tflite.TensorType.INT32: np.dtype(np.int32),
 }
-_OPERATORS = {number: name for name, number in vars(tflite.BuiltinOperator).items() if isinstance(number, int)}
+_OPERATORS: dict[int, str] = {
+    number: name for name, number in vars(tflite.BuiltinOperator).items() if isinstance(number, int)
+}
 _TO_CHANNELS_FIRST, _TO_CHANNELS_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 _SMALL = 16
 """Values of a constant that is not worth a Cast."""
