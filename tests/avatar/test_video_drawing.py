@@ -7,7 +7,8 @@ import pytest
 from drawn import drawing, face
 
 from emotalk_avatar.errors import DamagedAvatar
-from emotalk_avatar.video import context, drawing as module
+from emotalk_avatar.video import context
+from emotalk_avatar.video import drawing as module
 from emotalk_avatar.video.errors import InvalidVideo, NoDisplay
 from emotalk_avatar.video.picturing import read_background, read_size
 from emotalk_avatar.video.scene import read_scene

@@ -238,7 +238,7 @@ def _turned(head: NDArray[np.float32] | None) -> NDArray[np.float32]:
 
 
 class _Screen:
-    """What lies on the graphics side."""
+    """The graphics side: buffers, textures and the programs that draw them."""
 
     def __init__(self, scene: Scene, mesh: _Mesh, view: _View, canvas: NDArray[np.uint8]) -> None:
         self._context: Any = open_context()

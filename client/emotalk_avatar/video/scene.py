@@ -1,4 +1,4 @@
-"""What is drawn, as a glTF says it: surfaces, and the moves that the 52 blendshapes give them.
+"""A glTF as it is drawn: surfaces, and the moves that the 52 blendshapes give them.
 
 Two kinds of files are read: this project's head (metres, lit, seen in perspective) and an avatar (``extras.width`` and
 ``extras.height`` of its document: pixels of the photograph, y up, unlit, seen straight on).

@@ -157,7 +157,7 @@ class GrpcDoor:
 
         async def answer(request: Any, context: Any) -> Any:
             call = Call(service, context, served.over)
-            if not served.guarded:  # machines ask these all the time
+            if served.scope is None:  # machines ask these all the time
                 return await handled(request, context, call, Span())
             with call_span(route, call.metadata) as going:
                 return await handled(request, context, call, going)
