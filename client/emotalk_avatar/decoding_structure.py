@@ -1,4 +1,4 @@
-"""How a file is put together, told from its structure alone: its kind, and the frames of an animation.
+"""The kind of a file and the frames of an animation, told from its structure alone.
 
 Nothing is decompressed here, and every step of a walk goes forward, so a file costs no more than its length. The
 grammar of GIF is that of the GIF89a specification (CompuServe, 1990), that of WebP RFC 9649.
