@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from emotalk_cli import animate, collect, enqueue, gateway, health, live, plot, replay, say, view, worker
+from emotalk_cli import animate, avatar, collect, enqueue, gateway, health, live, plot, replay, say, view, worker
 from emotalk_client.errors import EmoTalkError
 from emotalk_contract.errors import InvalidRequest
 
@@ -32,6 +32,7 @@ app.command("replay")(replay.replay)
 app.command("health")(health.health)
 app.command("plot")(plot.plot)
 app.command("view")(view.view)
+app.add_typer(avatar.avatar, name="avatar")
 
 
 def _version(wanted: bool) -> None:
