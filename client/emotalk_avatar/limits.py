@@ -32,3 +32,5 @@ MAX_CLIP_FPS = 30.0
 
 MIN_PRESENCE = 0.9
 """Of a face that counts: upside down and in wallpaper it is far lower."""
+MIN_FACE_SHARE = 0.04
+"""Width of a second face that counts, by the picture's longer side."""

@@ -11,7 +11,21 @@ from typing import Annotated
 
 import typer
 
-from emotalk_cli import animate, avatar, collect, enqueue, gateway, health, live, plot, replay, say, view, worker
+from emotalk_cli import (
+    animate,
+    avatar,
+    collect,
+    enqueue,
+    gateway,
+    health,
+    live,
+    plot,
+    replay,
+    say,
+    token,
+    view,
+    worker,
+)
 from emotalk_client.errors import EmoTalkError
 from emotalk_contract.errors import InvalidRequest
 
@@ -33,6 +47,7 @@ app.command("health")(health.health)
 app.command("plot")(plot.plot)
 app.command("view")(view.view)
 app.add_typer(avatar.avatar, name="avatar")
+app.add_typer(token.token, name="token")
 
 
 def _version(wanted: bool) -> None:

@@ -44,7 +44,7 @@ class Call:
         self.service = service
         self.metadata: dict[str, Any] = dict(context.invocation_metadata() or ())
         self.caller = ANYONE
-        """Who asks, once that is known."""
+        """That asks, once it is known."""
         self._context = context
         self._over = over
         self._reading: asyncio.Task[None] | None = None

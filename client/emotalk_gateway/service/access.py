@@ -1,4 +1,4 @@
-"""From what was shown to the caller whom it belongs to.
+"""Callers, found by the token that they show, and held to their limits.
 
 Rule that this module guards: **no door knows a token.** A door hands over what was shown and says what is asked for; a
 :class:`~emotalk_gateway.service.callers.Caller` comes back, or an error in its own words.

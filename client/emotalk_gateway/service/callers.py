@@ -1,4 +1,4 @@
-"""Who asks, and what they may."""
+"""Callers: their names, scopes and limits."""
 
 from __future__ import annotations
 

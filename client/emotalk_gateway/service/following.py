@@ -1,4 +1,4 @@
-"""What was made of files, and is made anew when they change.
+"""Things made of files, and made anew when those change.
 
 Rule that this module guards: **a new file needs no restart, and a broken one harms nobody.** Where the files cannot be
 used, what was made of them before goes on; the log says so once, and a metric for as long as it is so.

@@ -1,4 +1,4 @@
-"""How much a caller has had of what its limits count.
+"""Limits of callers, and what counts against them.
 
 Rule that this module guards: **in no minute more than the limit, at all doors together.** What is refused is not
 counted, and the refusal says when to come again.

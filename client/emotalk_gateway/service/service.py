@@ -46,7 +46,7 @@ class Service:
         """Set once: nothing new is begun, and what goes on is ended."""
         self.metrics = Metrics(self.uploads, self.streams, self.rate)
         self.access = Access(settings, self.metrics)
-        """Who may ask, and for how much."""
+        """Callers and their limits."""
         self.avatars = Avatars(settings, client, named=self.access.named)
         self.metrics.follow("tokens", lambda: self.access.stale)
 

@@ -15,6 +15,7 @@ Limits (:class:`~emotalk_gateway.service.callers.Limits`) and ``expires`` may be
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import json
@@ -22,7 +23,8 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -194,20 +196,43 @@ def _positive(line: dict[str, Any], field: str, name: str, *, whole: bool) -> An
     return value
 
 
-def save(path: Path, tokens: Iterable[Token]) -> None:
-    """Write the file at ``path``: whoever reads it meanwhile finds all that was there before, or all that is.
+@contextmanager
+def changing(path: Path) -> Iterator[list[Token]]:
+    """Yield the tokens of the file at ``path``, none where it is not there; what became of them is kept at the end.
+
+    Of two that change it, one waits for the other; whoever reads it finds what was there before, or what is now.
 
     Raises:
-        InvalidSettings: it cannot be written.
+        InvalidSettings: it cannot be read or written, or has what cannot be.
     """
-    content = json.dumps({"tokens": [one.line() for one in tokens]}, indent=2) + "\n"
     path = path.resolve()
+    try:
+        folder = os.open(path.parent, os.O_RDONLY)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        tokens = list(load(path)) if path.exists() else []
+        yield tokens
+        save(path, tokens)
+    finally:
+        os.close(folder)
+
+
+def save(path: Path, tokens: Iterable[Token]) -> None:
+    """Write the file at ``path`` whole, or leave it as it is.
+
+    Raises:
+        InvalidSettings: it cannot be written, or the tokens do not go together.
+    """
+    content = {"tokens": [one.line() for one in tokens]}
+    parsed(content)
     try:
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(content)
+                file.write(json.dumps(content, indent=2) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).chmod(mode)
@@ -216,7 +241,11 @@ def save(path: Path, tokens: Iterable[Token]) -> None:
             Path(name).unlink()
             raise
     except OSError as error:
-        raise InvalidSettings(
-            f"the tokens {quoted(str(path))} cannot be written: {error.strerror or error}; accepted: a file of a "
-            "folder that is there, and may be written to"
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> InvalidSettings:
+    return InvalidSettings(
+        f"the tokens {quoted(str(path))} cannot be written: {error.strerror or error}; accepted: a file of a folder "
+        "that is there, and may be written to"
+    )
