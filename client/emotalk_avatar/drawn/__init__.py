@@ -1,0 +1,1 @@
+"""What no photograph of a closed mouth and open eyes shows, drawn: teeth, lids."""
