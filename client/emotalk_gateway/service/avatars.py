@@ -58,7 +58,7 @@ class Avatars:
 
     @property
     def store(self) -> AvatarStore:
-        """Where they are; raises :class:`AvatarsOff`."""
+        """The folder of them; raises :class:`AvatarsOff`."""
         if self._store is None:
             raise AvatarsOff("this gateway has no avatars; it has them when it is started with --avatars DIR")
         return self._store
