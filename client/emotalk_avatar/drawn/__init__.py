@@ -1,1 +1,1 @@
-"""What no photograph of a closed mouth and open eyes shows, drawn: teeth, lids."""
+"""Drawings of what no photograph of a closed mouth and open eyes shows: teeth, lids."""

@@ -21,7 +21,7 @@ class Fitted:
     """A head that looks like a picture."""
 
     picture: Picture
-    """What it is drawn with."""
+    """Its texture."""
     face: Face
     """In that picture."""
     surface: Surface

@@ -1,4 +1,4 @@
-"""What an avatar is drawn of: layers of triangles over one picture, in its pixels."""
+"""Layers of triangles over one picture, in its pixels: an avatar is drawn of them."""
 
 from __future__ import annotations
 
