@@ -350,6 +350,8 @@ def test_a_caller_that_leaves_while_it_is_stored_leaves_nothing(gateway, folder,
     with sent(gateway, request_of(photograph())):
         assert storing.wait(HANG_S)
         assert len(kept(folder)) == 1
+    until(lambda: len(gateway.server.open) == 0, "nobody noticed that the caller left")
+    assert gateway.get("/health/live").status == 200  # a turn of the loop after that
     go_on.set()
     until(lambda: gateway.service.avatars.registrations.admitted == 0, "it keeps its place")
     until(lambda: kept(folder) == [], "it left an avatar")

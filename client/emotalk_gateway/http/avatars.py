@@ -82,7 +82,7 @@ def add_avatars(app: FastAPI, service: Service) -> None:
 
     @app.get(f"{ROOT}/{{avatar_id}}/info", tags=["avatars"])
     async def info(request: Request, avatar_id: str) -> dict[str, Any]:
-        """What is known of an avatar."""
+        """All that is known of an avatar."""
         caller = check_header(request, service, "avatars")
         avatar = await avatars.get(caller, avatar_id)
         return described(avatar) | {"quality": dict(avatar.metadata.quality), "consent": avatar.metadata.consent}
