@@ -14,6 +14,7 @@ import typer
 from emotalk_cli import (
     animate,
     avatar,
+    avatar_render,
     collect,
     enqueue,
     gateway,
@@ -47,6 +48,7 @@ app.command("health")(health.health)
 app.command("plot")(plot.plot)
 app.command("view")(view.view)
 app.add_typer(avatar.avatar, name="avatar")
+avatar.avatar.command("render")(avatar_render.render_avatar)
 app.add_typer(token.token, name="token")
 
 
