@@ -5,7 +5,7 @@ No weights of theirs come with this project. ``emotalk-export renderer`` writes 
 Released networks differ in the order of their channels, in colours and in how sound is laid out; a served one never
 does: RGB, 0..1, the picture with its mouth blacked out first, then the picture.
 
-The sound of both is Wav2Lip's mel spectrogram at 25 windows a second (see AVATAR facts in docs/renderers.md).
+The sound of both is Wav2Lip's mel spectrogram at 25 windows a second (docs/renderers.md).
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class RenderersError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ServedRenderer:
-    """What RENDERERS.json says of one model."""
+    """A model as RENDERERS.json describes it."""
 
     sha256: str
     """Of the served graph."""
@@ -117,7 +117,7 @@ class ServedRenderer:
     colours: str = ""
     """Likewise: ``bgr`` or ``rgb``."""
     audio: str = ""
-    """How a ``unet328`` takes its features: ``window`` or ``tiled``."""
+    """The layout in which a ``unet328`` takes its features: ``window`` or ``tiled``."""
     licence: str = ""
     """In the user's words."""
 

@@ -72,7 +72,8 @@ def windows(
 def _levels(magnitudes: NDArray[np.float64]) -> NDArray[np.float64]:
     decibels = 20 * np.log10(np.maximum(facts.SMALLEST_MAGNITUDE, magnitudes)) - facts.REFERENCE_DB
     limit = facts.MEL_LIMIT
-    found: NDArray[np.float64] = np.clip(2 * limit * (decibels - facts.FLOOR_DB) / -facts.FLOOR_DB - limit, -limit, limit)
+    share = (decibels - facts.FLOOR_DB) / -facts.FLOOR_DB
+    found: NDArray[np.float64] = np.clip(2 * limit * share - limit, -limit, limit)
     return found
 
 
