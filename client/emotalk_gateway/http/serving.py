@@ -13,7 +13,7 @@ from emotalk_gateway.http.sockets import SocketProtocol
 from emotalk_gateway.listening.doors import Door
 from emotalk_gateway.listening.protocol import Connections, Limits
 from emotalk_gateway.listening.server import WebServer
-from emotalk_gateway.listening.tls import FreshContext
+from emotalk_gateway.listening.tls import FILES, FreshContext, tls_of
 from emotalk_gateway.service.service import Service
 
 GOODBYE_S = 1.0
@@ -45,9 +45,12 @@ class Server(WebServer):
         """Its connections; those that became WebSockets are counted elsewhere."""
         http: Any = self.open.protocol
         super().__init__(app, UNWIND_S, ready, http=http, ws=SocketProtocol, ws_max_size=settings.max_message_bytes)
-        if settings.tls_cert is not None and settings.tls_key is not None:
+        tls = tls_of(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+        if tls is not None:
             self.config.load()
-            self.config.ssl = FreshContext(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+            files = tls.followed()
+            self.config.ssl = FreshContext(files)
+            self._service.metrics.follow(FILES, lambda: files.stale)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the doors, and then the web server's own."""
