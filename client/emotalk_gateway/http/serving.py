@@ -43,14 +43,24 @@ class Server(WebServer):
         limits = Limits(settings.max_connections, settings.max_header_bytes, settings.header_timeout_s)
         self.open = Connections(limits, self._service.told)
         """Its connections; those that became WebSockets are counted elsewhere."""
-        http: Any = self.open.protocol
-        super().__init__(app, UNWIND_S, ready, http=http, ws=SocketProtocol, ws_max_size=settings.max_message_bytes)
         tls = tls_of(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+        context = None
         if tls is not None:
-            self.config.load()
             files = tls.followed()
-            self.config.ssl = FreshContext(files)
+            context = FreshContext(files)
             self._service.metrics.follow(FILES, lambda: files.stale)
+        http: Any = self.open.protocol
+        most = settings.max_message_bytes
+        super().__init__(
+            app,
+            UNWIND_S,
+            ready,
+            context,
+            settings.header_timeout_s,
+            http=http,
+            ws=SocketProtocol,
+            ws_max_size=most,
+        )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the doors, and then the web server's own."""

@@ -78,6 +78,7 @@ class DoorTls:
     def _context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.sslobject_class = _Telling
         try:
             context.load_cert_chain(self.certificate, self.key, password=lambda: b"")
             if self.client_authorities is not None:
@@ -109,6 +110,27 @@ def tls_of(certificate: Path | None, key: Path | None, client_authorities: Path 
             "given; accepted: both, or neither and no authorities of callers"
         )
     return DoorTls(certificate, key, client_authorities)
+
+
+class _Telling(ssl.SSLObject):
+    """A connection whose caller is told why it is refused: asyncio drops it before the alert (RFC 8446, 6.2) is sent.
+
+    So the first news of a failure is that more is waited for, upon which asyncio sends what there is to send; what
+    comes then, the caller's end of the connection in general, ends it.
+    """
+
+    _failed: ssl.SSLError | None = None
+
+    def do_handshake(self) -> None:
+        if self._failed is not None:
+            raise self._failed
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            self._failed = error
+            raise ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "the alert goes out first") from error
 
 
 class FreshContext(ssl.SSLContext):

@@ -61,11 +61,13 @@ class OmniverseDoor:
         limits = Limits(settings.max_connections, settings.max_header_bytes, settings.header_timeout_s)
         http: Any = Connections(limits, service.told).protocol
         serves = asyncio.Event()
-        self._server = _OnALoop(omniverse_app(service, self._folders), UNWIND_S, serves.set, http=http, ws="none")
+        tls = None
         if files is not None:
-            self._server.config.load()
-            self._server.config.ssl = FreshContext(files)
+            tls = FreshContext(files)
             service.metrics.follow(f"{FILES} of omniverse {self.port}", lambda: files.stale)
+        app = omniverse_app(service, self._folders)
+        patience_s = settings.header_timeout_s
+        self._server = _OnALoop(app, UNWIND_S, serves.set, tls, patience_s, http=http, ws="none")
         self._serving = asyncio.create_task(self._server.serve(sockets=[listening]))
         waiting = asyncio.create_task(serves.wait())
         await asyncio.wait({waiting, self._serving}, return_when=asyncio.FIRST_COMPLETED)
