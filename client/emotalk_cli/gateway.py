@@ -23,6 +23,10 @@ def gateway(
     token: Annotated[
         str | None, typer.Option(envvar="EMOTALK_GATEWAY_TOKEN", help="Bearer token that callers must show.")
     ] = None,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(metavar="JSON", help="File of tokens (emotalk token); read again when it changes."),
+    ] = None,
     cors_origin: Annotated[
         list[str] | None, typer.Option(metavar="URL", help="Origin whose pages may ask; * for all; repeatable.")
     ] = None,
@@ -79,6 +83,7 @@ def gateway(
         raise InvalidSettings("one of --omniverse-port and --omniverse-folder is given; accepted: both, or neither")
     given: dict[str, Any] = {
         "token": token,
+        "tokens": tokens,
         "cors_origins": cors_origin,
         "allowed_hosts": allowed_host,
         "tls_cert": tls_cert,

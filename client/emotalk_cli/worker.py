@@ -57,12 +57,13 @@ def worker(
         from emotalk_gateway.kafka.settings import WorkerSettings
         from emotalk_gateway.kafka.status import served
         from emotalk_gateway.kafka.worker import Worker
+        from emotalk_gateway.service.tracing import exported
     allowed = Allowed(tuple(files or ()), frozenset(hosts or ()), frozenset(buckets or ()))
     settings = WorkerSettings(
         brokers, topic, results, dead, group, concurrency, transactions, max_record_bytes, drain_s,
         Limits(max_request_bytes, max_audio_s, allowed), given_settings(librdkafka or []),
     )  # fmt: skip
-    with address(url, supervised=True) as triton:
+    with exported("emotalk-worker"), address(url, supervised=True) as triton:
         one = Worker(settings, partial(AsyncEmoTalkClient, triton, timeout_s=timeout, **security(url)))
 
         def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signature of handlers

@@ -1,9 +1,9 @@
 """Blinks as a function of (seed, absolute frame): nothing is stored, so any window of a clip blinks as the whole does.
 
-Theory of operation. Blink k starts at frame ``120 k + u(k)`` with u(k) uniform in 0..60, drawn by hashing (seed, k):
-the first within two seconds, the next 2 to 6 seconds after (60 to 180 frames, as EmoTalk's authors space theirs). Each
-lasts 7 frames (0.23 s). Its shape is ours: lids close in 75 ms, rest for 30 ms and open in 130 ms,
-sampled at a phase that is hashed too, so that no two blinks fall alike on the frames.
+Theory of operation. Blink k starts at frame ``30 + 120 k + u(k)`` with u(k) uniform in 0..60, drawn by hashing (seed,
+k): no clip begins in a blink, the first comes after 1 to 3 seconds, the next 2 to 6 seconds after (60 to 180 frames, as
+EmoTalk's authors space theirs). Each lasts 7 frames (0.23 s). Its shape is ours: lids close in 75 ms, rest for 30 ms
+and open in 130 ms, sampled at a phase that is hashed too, so that no two blinks fall alike on the frames.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from emotalk_contract.timing import FPS
 
 PERIOD = 120
-"""Frames: blink k starts in ``[PERIOD * k, PERIOD * k + SPREAD]``."""
+"""Frames: blink k starts in ``[OPEN + PERIOD * k, OPEN + PERIOD * k + SPREAD]``."""
 SPREAD = 60
 """Frames."""
+OPEN = 30
+"""Frames at the beginning in which every seed leaves the eyes open: a face is first seen with them."""
 DURATION = 7
 """Frames from the first that moves to the last."""
 
@@ -27,7 +29,7 @@ PEAK = 0.95
 
 def blink_weights(seed: int, first_frame: int, frames: int) -> NDArray[np.float32]:
     """Weights of both lids, [frames], from the absolute frame ``first_frame`` on."""
-    frame = np.arange(first_frame, first_frame + frames, dtype=np.int64)
+    frame = np.arange(first_frame, first_frame + frames, dtype=np.int64) - OPEN
     number = frame // PERIOD
     start = number * PERIOD + (_uniform(seed, number, 0) * (SPREAD + 1)).astype(np.int64)
     since = frame - start

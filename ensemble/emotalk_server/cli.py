@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
         type=groups_of,
         default=",".join(DEFAULT_GROUPS),
         metavar="GROUPS",
-        help=f"of {', '.join(get_args(Group))}; speech is text in (default: %(default)s)",
+        help=f"of {', '.join(get_args(Group))}; speech is text in, avatar sees faces (default: %(default)s)",
     )
     parser.add_argument(
         "--voice",

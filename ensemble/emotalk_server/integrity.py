@@ -8,10 +8,12 @@ that the manifest does not name (a plan that somebody built in place) is served 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from emotalk_contract.pipeline import pipeline
 from emotalk_contract.recipe import MANIFEST_NAME, Manifest, ManifestError
@@ -57,7 +59,7 @@ def check_manifest(repository: Path, suffix: str) -> Manifest:
     other = {".onnx": ".plan", ".plan": ".onnx"}[suffix]
     described = [
         file
-        for file in _described(repository, manifest)
+        for file in _described(repository, manifest.provenance)
         if other not in file.path.suffixes or LIVE.name in file.path.parts  # that one is never a plan
     ]
     size = sum(file.bytes for file in described)
@@ -70,6 +72,19 @@ def check_manifest(repository: Path, suffix: str) -> Manifest:
         if path not in {file.path for file in described}:
             logger.warning("%s is served unchecked: %s does not name it", path, repository / MANIFEST_NAME)
     return manifest
+
+
+def check_graphs(repository: Path) -> None:
+    """Raise :class:`CorruptRepository` unless the graphs of ``repository`` are those that its manifest names.
+
+    It belongs to no network: its manifest has ``provenance.graphs`` and nothing that :func:`check_manifest` asks for.
+    """
+    try:
+        provenance = json.loads((repository / MANIFEST_NAME).read_text("utf-8"))["provenance"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CorruptRepository(f"{repository / MANIFEST_NAME} is damaged: {type(error).__name__}: {error}") from error
+    for file in _described(repository, provenance):
+        check_file(file)
 
 
 def check_file(described: DescribedFile) -> None:
@@ -106,10 +121,10 @@ def _sha256(path: Path) -> str:
     return found.hexdigest()
 
 
-def _described(repository: Path, manifest: Manifest) -> Iterator[DescribedFile]:
-    """Yield every file that the manifest names."""
+def _described(repository: Path, provenance: Mapping[str, Any]) -> Iterator[DescribedFile]:
+    """Yield every file that a manifest's ``provenance`` names."""
     try:
-        for model, files in manifest.provenance.get("graphs", {}).items():
+        for model, files in provenance.get("graphs", {}).items():
             for name, facts in files.items():
                 yield DescribedFile(repository / model / VERSION / name, str(facts["sha256"]), int(facts["bytes"]))
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -5,7 +5,7 @@ from scipy.signal import savgol_filter
 from emotalk_contract import errors, limits
 from emotalk_contract.arkit import INDEX
 from emotalk_contract.options import Options
-from emotalk_ensemble.blinks import DURATION, PEAK, blink_weights
+from emotalk_ensemble.blinks import DURATION, OPEN, PEAK, blink_weights
 from emotalk_ensemble.postprocess import face, postprocess
 from emotalk_ensemble.smoothing import smoothed
 
@@ -49,7 +49,7 @@ def test_blinks_come_every_two_to_six_seconds_and_last_seven_frames(seed):
     lids = blink_weights(seed, 0, 30 * 600)
     shut = np.flatnonzero((lids[1:-1] > 0.5) & (lids[1:-1] >= lids[:-2]) & (lids[1:-1] > lids[2:])) + 1
     gaps = np.diff(shut)
-    assert shut[0] <= 60 + DURATION
+    assert OPEN < shut[0] <= OPEN + 60 + DURATION
     assert gaps.min() >= 60 - 2  # the peak falls one frame earlier or later with the phase
     assert gaps.max() <= 180 + 2
     assert gaps.std() > 15  # not a metronome
@@ -58,6 +58,11 @@ def test_blinks_come_every_two_to_six_seconds_and_last_seven_frames(seed):
     assert max(len(run) for run in runs) <= DURATION
     assert lids[shut].min() > 0.8 * PEAK
     assert lids.max() <= PEAK + 1e-6
+
+
+def test_no_clip_begins_in_a_blink():
+    for seed in range(200):  # seed 0, the default, had its lids shut at frame 1
+        assert not blink_weights(seed, 0, OPEN).any()
 
 
 def test_another_seed_moves_only_the_blinks():

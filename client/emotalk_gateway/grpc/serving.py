@@ -15,13 +15,16 @@ from typing import Any
 import grpc
 
 from emotalk_gateway.grpc import health
-from emotalk_gateway.grpc.access import check_token
+from emotalk_gateway.grpc.access import shown_token
 from emotalk_gateway.grpc.calls import STOPPING, Call, never
 from emotalk_gateway.grpc.messages import service as methods_of
 from emotalk_gateway.grpc.tls import DoorTls
+from emotalk_gateway.grpc.tracing import call_span, ended
 from emotalk_gateway.listening import listen
+from emotalk_gateway.service.callers import Scope
 from emotalk_gateway.service.errors import CannotListen, GatewayStopping
 from emotalk_gateway.service.service import Service
+from emotalk_gateway.service.tracing import Span
 
 MIB = 2**20
 MOST_CALLS = 1024
@@ -48,8 +51,8 @@ class Served:
     """See :class:`~emotalk_gateway.grpc.calls.Call`."""
     reading: frozenset[str] = frozenset()
     """Methods of one request that are handled as those of a stream are: they read it when they have room for it."""
-    guarded: bool = True
-    """True: callers must show the gateway's token, where it has one."""
+    scope: Scope | None = "animate"
+    """That callers must have; None: whoever asks is answered, and not counted."""
 
 
 class GrpcDoor:
@@ -109,7 +112,7 @@ class GrpcDoor:
             ],
         )
         checks = health.DoorHealth(self._service, tuple(one.name for one in self._served))
-        own = Served(health.NAME, {"Check": checks.check, "Watch": checks.watch}, guarded=False)
+        own = Served(health.NAME, {"Check": checks.check, "Watch": checks.watch}, scope=None)
         for one in (own, *self._served):
             server.add_generic_rpc_handlers((self._handlers(one),))
         host = f"[{self._host}]" if ":" in self._host else self._host
@@ -154,10 +157,16 @@ class GrpcDoor:
 
         async def answer(request: Any, context: Any) -> Any:
             call = Call(service, context, served.over)
+            if served.scope is None:  # machines ask these all the time
+                return await handled(request, context, call, Span())
+            with call_span(route, call.metadata) as going:
+                return await handled(request, context, call, going)
+
+        async def handled(request: Any, context: Any, call: Call, going: Span) -> Any:
             began, code = time.monotonic(), grpc.StatusCode.OK
             try:
-                if served.guarded:
-                    self._check(call)
+                if served.scope is not None:
+                    self._check(call, served.scope)
                 return await (handler(call) if takes_stream else handler(request, call))
             except grpc.aio.AbortError:
                 code = _code(context)
@@ -173,16 +182,17 @@ class GrpcDoor:
                 await call.abort(code, problem.message)
             finally:
                 call.close()
-                if served.guarded:
+                if served.scope is not None:
                     service.metrics.answered(route, code.name, time.monotonic() - began)
+                ended(going, code)
 
         return answer
 
-    def _check(self, call: Call) -> None:
-        """Raise where ``call`` is not to be served."""
+    def _check(self, call: Call, scope: Scope) -> None:
+        """Raise where ``call`` is not to be served; else find out whose it is."""
         if self._service.stopping.is_set():
             raise GatewayStopping(STOPPING)
-        check_token(call.metadata, self._service.settings)
+        call.caller = self._service.access.caller(shown_token(call.metadata), scope)
 
 
 def _code(context: Any) -> grpc.StatusCode:

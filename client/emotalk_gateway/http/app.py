@@ -23,11 +23,11 @@ from emotalk_gateway.http.metrics import add_metrics
 from emotalk_gateway.http.saying import add_saying
 from emotalk_gateway.http.secure import SecureHeaders
 from emotalk_gateway.http.sse import add_sse
-from emotalk_gateway.http.tracing import Traced
 from emotalk_gateway.http.websocket import add_websocket
 from emotalk_gateway.listening.answers import answer
 from emotalk_gateway.listening.hosts import HostCheck, KnownHosts
 from emotalk_gateway.listening.lifetime import Lifetime
+from emotalk_gateway.listening.tracing import Traced
 from emotalk_gateway.service.errors import framework_problem
 from emotalk_gateway.service.service import Service
 
@@ -68,14 +68,14 @@ def http_app(service: Service) -> Application:
     add_convert(app, service)
     add_saying(app, service)
     add_health(app, service)
-    add_metrics(app, service.metrics)
+    add_metrics(app, service)
     return app
 
 
 _OWN_SPANS: dict[str, Any] = (
     {"telemetry": {"tracing": False, "metrics": False}} if "telemetry" in signature(FastAPI).parameters else {}
 )
-"""Newer FastAPIs trace by themselves, queries included; :mod:`emotalk_gateway.http.tracing` says less."""
+"""Newer FastAPIs trace by themselves, queries included; :mod:`emotalk_gateway.listening.tracing` says less."""
 _DESCRIPTION = "Speech in, a living face out: 52 ARKit blendshapes over HTTP, Server-Sent Events and WebSocket."
 
 

@@ -22,10 +22,12 @@ from emotalk_gateway.kafka.metrics import Metrics
 from emotalk_gateway.kafka.records import Answer, Kept, Place
 from emotalk_gateway.kafka.requests import check_size, face_request
 from emotalk_gateway.kafka.settings import WorkerSettings
+from emotalk_gateway.kafka.tracing import work_span
 from emotalk_gateway.kafka.writing import RecordTooLarge, WriteFailed, Writer
 from emotalk_gateway.service.errors import DEAD_LETTER, TRY_AGAIN_LATER, problem_of
 from emotalk_gateway.service.faces import faces
 from emotalk_gateway.service.service import Service
+from emotalk_gateway.service.tracing import Span
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +76,10 @@ class Trier:
 
     async def end(self, work: Work) -> None:
         """Return when ``work`` has an answer or a dead letter that is safe."""
+        with work_span(work.place, work.headers) as going:
+            await self._end(work, going)
+
+    async def _end(self, work: Work, going: Span) -> None:
         mistakes = 0
         while True:
             work.attempts += 1
@@ -99,7 +105,9 @@ class Trier:
                     continue
                 if fate != DEAD_LETTER:
                     logger.exception("%s dies of a mistake of ours", work.place)
-                await self._die(work, problem.error if fate == DEAD_LETTER else INTERNAL, problem.message)
+                error_class = problem.error if fate == DEAD_LETTER else INTERNAL
+                going.failed(error_class)
+                await self._die(work, error_class, problem.message)
                 return
             else:
                 return

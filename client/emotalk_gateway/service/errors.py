@@ -5,6 +5,11 @@
     EmoTalkError
     └── GatewayError
         ├── NotAuthorised         the bearer token is missing or wrong
+        ├── NotPermitted          the token has not the scope that a request needs
+        ├── LimitReached          more than the caller's limits allow
+        │   ├── TooManyRequests   begun in a minute
+        │   ├── TooManyStreams    at once
+        │   └── TooMuchSpeech     seconds of it in a minute
         ├── OriginNotAllowed      a web page of another origin
         ├── HostNotAllowed        a name under which this gateway is not known
         ├── GatewayFull           too many requests at once
@@ -41,6 +46,7 @@ below it stand the few that have no class of ours.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -75,6 +81,34 @@ class GatewayError(EmoTalkError):
 
 class NotAuthorised(GatewayError):
     """The bearer token is missing or wrong."""
+
+
+class NotPermitted(GatewayError):
+    """The token has not the scope that a request needs."""
+
+
+class LimitReached(GatewayError):
+    """More than the caller's limits allow.
+
+    Args:
+        retry_after_s: seconds after which it may be asked for again; None: nobody knows.
+    """
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class TooManyRequests(LimitReached):
+    """Begun in a minute."""
+
+
+class TooManyStreams(LimitReached):
+    """At once."""
+
+
+class TooMuchSpeech(LimitReached):
+    """Seconds of it in a minute."""
 
 
 class OriginNotAllowed(GatewayError):
@@ -227,6 +261,8 @@ class Row:
 
 TABLE: tuple[Row, ...] = (
     Row(NotAuthorised, _callers(HTTPStatus.UNAUTHORIZED, "UNAUTHENTICATED")),
+    Row(NotPermitted, _callers(HTTPStatus.FORBIDDEN, "PERMISSION_DENIED")),
+    Row(LimitReached, Codes(HTTPStatus.TOO_MANY_REQUESTS, "RESOURCE_EXHAUSTED", TRY_AGAIN, TRY_AGAIN_LATER)),
     Row(OriginNotAllowed, _callers(HTTPStatus.FORBIDDEN, "PERMISSION_DENIED")),
     Row(HostNotAllowed, _callers(HTTPStatus.MISDIRECTED_REQUEST, "PERMISSION_DENIED")),
     Row(GatewayFull, _ours(HTTPStatus.SERVICE_UNAVAILABLE, "RESOURCE_EXHAUSTED")),
@@ -314,6 +350,8 @@ class Problem:
     message: str
     internal: bool = False
     """True: a mistake in the gateway."""
+    retry_after_s: int | None = None
+    """Seconds after which to come again, where the error knows."""
 
     @property
     def status(self) -> int:
@@ -340,7 +378,9 @@ def problem_of(error: BaseException) -> Problem:
     if row is None:
         return Problem(MISTAKE, "InternalError", "the gateway failed; its log says why", internal=True)
     message = _shortened(str(error)) if row.words is None else row.words
-    return Problem(row.codes, type(error).__name__, message)
+    wait_s = error.retry_after_s if isinstance(error, LimitReached) else None
+    retry_after_s = None if wait_s is None else math.ceil(wait_s)
+    return Problem(row.codes, type(error).__name__, message, retry_after_s=retry_after_s)
 
 
 def _row(error: BaseException) -> Row | None:

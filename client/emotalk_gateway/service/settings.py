@@ -24,7 +24,10 @@ class GatewaySettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="EMOTALK_GATEWAY_", frozen=True, use_attribute_docstrings=True)
 
     token: SecretStr | None = Field(None, min_length=1)
-    """Bearer token that whoever wants a face must show; none: everybody may ask."""
+    """Bearer token that whoever wants a face must show, and that opens everything; none: everybody may ask."""
+    tokens: Path | None = None
+    """File of tokens with names, scopes and limits (``emotalk token``), beside the one above. Read again when it
+    changes."""
     cors_origins: tuple[str, ...] = ()
     """Origins whose pages may ask, such as ``["https://example.org"]``; ``["*"]``: all. None: its own page."""
     allowed_hosts: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 LEAST_S = 1e-4
-"""What is shorter is in the first bucket."""
+"""Upper edge of the first bucket."""
 RATIO = 1.01
 """Upper edge of a bucket, of its lower one."""
 BUCKETS = 2048

@@ -1,0 +1,34 @@
+"""Rotations of the head and the eyes: the convention, and their quaternions.
+
+Radians about the face's own axes, as glTF has them: x to the person's left, y up, z to the front, right-handed. Yaw,
+about y, is positive to the person's left; pitch, about x, downwards; roll, about z, towards the person's right
+shoulder. They apply in the order roll, pitch, yaw. Columns: :data:`emotalk_contract.arkit.HEAD_AND_EYE_ROTATIONS`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+HEAD, LEFT_EYE, RIGHT_EYE = slice(0, 3), slice(3, 6), slice(6, 9)
+"""Yaw, pitch and roll of each, in the nine columns."""
+
+
+def quaternions(angles: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return the unit quaternions (x, y, z, w), [F, 4], of yaw, pitch and roll in radians, [F, 3].
+
+    The product ``q_yaw q_pitch q_roll`` (J. Diebel, Representing Attitude, Stanford 2006).
+    """
+    half = np.asarray(angles, np.float64).reshape(-1, 3) / 2
+    (sy, sp, sr), (cy, cp, cr) = np.sin(half).T, np.cos(half).T
+    return np.stack(
+        [
+            cy * sp * cr + sy * cp * sr,
+            sy * cp * cr - cy * sp * sr,
+            cy * cp * sr - sy * sp * cr,
+            cy * cp * cr + sy * sp * sr,
+        ],
+        axis=1,
+    )
