@@ -1,4 +1,4 @@
-"""How much a machine holds: live streams, and files, uploads and texts a minute, by themselves.
+"""Capacity of a machine: live streams, and files, uploads and texts a minute, by themselves.
 
 Requests are asked in a closed loop: each of so many callers asks again as soon as it has its answer. Their number is
 doubled until that brings little; what went through then is the capacity. Whoever comes beyond it waits, or is refused.
@@ -64,7 +64,7 @@ class Throughput:
 
 @dataclass(slots=True)
 class Capacity:
-    """What was found."""
+    """The capacity of each kind, measured by itself."""
 
     streams: dict[int, Load | None] = field(default_factory=dict)
     """By hop in frames: the most that hold; None: not even one."""
