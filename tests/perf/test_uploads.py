@@ -35,7 +35,7 @@ def test_a_seed_gives_the_same_damage_and_another_gives_another():
     assert first == again
     assert first != other
     whole = [*WHOLE.values(), *drawn.clips().values()]
-    assert sum(data not in whole for _, data, _ in first) > 35
+    assert sum(upload.data not in whole for upload in first) > 35
 
 
 @pytest.mark.parametrize("harm", DAMAGES, ids=lambda harm: harm.__name__)
@@ -69,14 +69,14 @@ def test_what_is_not_a_refusal_is_wrong(monkeypatch):
 
 
 def test_limits_are_held():
-    outcome = damage.Outcome({"png": Counter(read=2, refused=1)}, [], 11.0, 400_000_000)
+    outcome = damage.Outcome({"png": Counter(read=2, refused=1)}, [], 11.0, "upload 1", 400_000_000)
     assert report.broken(outcome) == [
-        "an upload took 11.0 s; accepted: 10 s",
+        "upload 1 took 11.0 s; accepted: 10 s",
         "a process took 400 MB; accepted: 300 MB",
     ]
     text = report.markdown(outcome)
     assert "| png | 3 | 2 | 1 |" in text
-    assert "3 uploads, 0 answered wrongly; the longest took 11.0 s; the largest process took 400 MB." in text
+    assert "3 uploads, 0 answered wrongly; upload 1 took the longest, 11.0 s; the largest process took 400 MB." in text
 
 
 def test_the_command_decodes_and_tells():

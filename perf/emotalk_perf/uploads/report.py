@@ -22,8 +22,8 @@ def markdown(outcome: Outcome) -> str:
     return "\n\n".join(
         [
             table(["upload, damaged", "number", *kinds], rows),
-            f"{total} uploads, {len(outcome.wrong)} answered wrongly; the longest took {outcome.longest_s:.1f} s"
-            f"{memory}.",
+            f"{total} uploads, {len(outcome.wrong)} answered wrongly; {outcome.longest} took the longest, "
+            f"{outcome.longest_s:.1f} s{memory}.",
         ]
     )
 
@@ -32,7 +32,7 @@ def broken(outcome: Outcome) -> list[str]:
     """Return which limits were broken."""
     found = list(outcome.wrong)
     if outcome.longest_s > MOST_S:
-        found.append(f"an upload took {outcome.longest_s:.1f} s; accepted: {MOST_S:g} s")
+        found.append(f"{outcome.longest} took {outcome.longest_s:.1f} s; accepted: {MOST_S:g} s")
     if outcome.child_bytes > MOST_BYTES:
         found.append(f"a process took {outcome.child_bytes / 1e6:.0f} MB; accepted: {MOST_BYTES / 1e6:.0f} MB")
     return found
