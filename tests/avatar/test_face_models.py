@@ -76,7 +76,7 @@ async def test_an_answer_that_cannot_be_is_refused(spoil, says):
 @pytest.mark.parametrize(("error", "hint"), [(ModelMissing("none"), True), (ServerBusy("full"), False)])
 async def test_only_a_missing_model_says_how_a_server_with_it_is_started(error, hint):
     class Failing:
-        async def infer(self, *asked):
+        async def infer(self, *_):
             raise error
 
     with pytest.raises(type(error)) as raised:
