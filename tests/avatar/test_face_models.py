@@ -4,12 +4,14 @@ import asyncio
 
 import numpy as np
 import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
 
 from emotalk_avatar.models import FaceModels
 from emotalk_client.errors import ModelMissing, ServerBusy, UnexpectedResponse
 from emotalk_contract import avatar
 from emotalk_contract.configs import HEADER
-from emotalk_contract.limits import MAX_BATCH
+from emotalk_contract.limits import MAX_BATCH, QUEUE_SIZE
 from emotalk_contract.repository import avatar_repository
 
 pytestmark = pytest.mark.unit
@@ -86,5 +88,10 @@ async def test_only_a_missing_model_says_how_a_server_with_it_is_started(error, 
 
 @pytest.mark.parametrize("model", avatar.MODELS, ids=lambda model: model.name)
 def test_a_config_is_what_the_contract_generates(model):
-    path = avatar_repository() / model.name / "config.pbtxt"
-    assert path.read_text("utf-8") == HEADER + avatar.config(model)
+    text = (avatar_repository() / model.name / "config.pbtxt").read_text("utf-8")
+    assert text == HEADER + avatar.config(model)
+    config = text_format.Parse(text, model_config_pb2.ModelConfig())
+    assert config.max_batch_size == MAX_BATCH
+    assert config.dynamic_batching.default_queue_policy.max_queue_size == QUEUE_SIZE  # nothing else bounds it
+    (warm_up,) = config.model_warmup
+    assert set(warm_up.inputs) == {tensor.name for tensor in model.inputs}
