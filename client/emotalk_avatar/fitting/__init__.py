@@ -12,6 +12,7 @@ from emotalk_avatar.face import Face, Picture
 from emotalk_avatar.fitting import backdrop, eyes, glb, mouth
 from emotalk_avatar.fitting import face as skin
 from emotalk_avatar.fitting.base import base
+from emotalk_avatar.fitting.framing import Frame
 from emotalk_avatar.fitting.layers import Layer
 from emotalk_avatar.fitting.surface import Surface, laid
 
@@ -20,10 +21,12 @@ from emotalk_avatar.fitting.surface import Surface, laid
 class Fitted:
     """A head that looks like a picture."""
 
+    frame: Frame
+    """The part of the picture that it shows."""
     picture: Picture
-    """Its texture."""
+    """Its texture: that part; the mouth is painted over where it was open."""
     face: Face
-    """In that picture."""
+    """In pixels of the texture."""
     surface: Surface
     layers: tuple[Layer, ...]
     """From the farthest to the nearest."""
@@ -35,18 +38,15 @@ class Fitted:
 
     def glb(self) -> bytes:
         """Return ``avatar.glb``."""
-        return glb.packed(
-            self.layers,
-            self.surface.pose,
-            (self.picture.width, self.picture.height),
-            (self.picture.pixels, teeth.texture(), eyes.textures(self.picture, self.face)),
-            {},
-        )
+        drawings = teeth.texture(), eyes.textures(self.picture, self.face)
+        return glb.packed(self.layers, self.surface.pose, self.picture.pixels, drawings)
 
 
 def fit(picture: Picture, face: Face) -> Fitted:
     """Fit the head to ``face``, which :func:`emotalk_avatar.quality.judge` has found good enough."""
     head = base()
+    frame = Frame.of(picture, face)
+    picture, face = frame.picture(picture), frame.face(face)
     surface = laid(head, face)
     picture = lips.filled(picture, face, surface.eyes) if surface.open else picture
     eye, lid = eyes.layers(picture, face, surface)
@@ -57,4 +57,4 @@ def fit(picture: Picture, face: Face) -> Fitted:
         skin.layer(head, picture, face, surface),
         lid,
     )
-    return Fitted(picture, face, surface, layers)
+    return Fitted(frame, picture, face, surface, layers)
