@@ -70,9 +70,10 @@ function warn(warnings) {
   const head = document.createElement("p");
   head.textContent = texts.wordsOf;
   const list = document.createElement("ul");
+  Object.assign(list, { lang: "en", dir: "ltr" });
   for (const warning of warnings) {
     const item = document.createElement("li");
-    Object.assign(item, { textContent: warning, lang: "en", dir: "auto" });
+    item.textContent = warning;
     list.append(item);
   }
   at("warnings").append(head, list);
@@ -162,7 +163,7 @@ async function register() {
   try {
     made = await avatars.register(picture, name);
     await preview();
-    say(texts.moving);
+    say(track ? texts.moving : texts.resting);
     state("shown");
   } catch (error) {
     if (made) await discarded();
@@ -180,16 +181,24 @@ async function preview() {
   await show(await avatars.preview(made.id), at("still"));
   at("still").hidden = false;
   warn(made.warnings);
-  const content = await avatars.face(made.id);
-  at("face").hidden = false;
-  stage ??= new Stage({ face: at("face"), noWebGL: at("no-webgl") });
-  await stage.show("portrait", content, at("name").value);
-  const moves = "ready" in at("face").dataset;
+  const moves = await drawn(await avatars.face(made.id));
   at("still").hidden = moves;
-  at("face").hidden = !moves;
-  at("again").hidden = !moves;
+  at("face").hidden = at("again").hidden = !moves;
   track = moves ? sample(facts.names) : null;
+  began = null;
   if (!matchMedia("(prefers-reduced-motion: reduce)").matches) play();
+}
+
+// The face that moves is on the stage; false where this browser cannot draw it.
+async function drawn(content) {
+  at("face").hidden = false; // so that it has a size
+  stage ??= new Stage({ face: at("face"), noWebGL: at("no-webgl") });
+  try {
+    await stage.show("portrait", content, at("name").value);
+  } catch {
+    return false;
+  }
+  return "ready" in at("face").dataset;
 }
 
 function play() {
@@ -211,9 +220,8 @@ function keep() {
   const there = new URL(".", document.baseURI);
   there.searchParams.set("avatar", made.id);
   at("live").href = there.href;
-  const id = made.id;
   made = null;
-  at("done").dataset.id = id;
+  warn([]);
   state("kept");
 }
 
