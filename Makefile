@@ -17,7 +17,7 @@ CLIENTS := tests/clients
 THREE   := client/emotalk_gateway/page/static/vendor/three
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint deploy-check configs protos docs figures bench gpu chaos hostile queue head screenshot vendor parity clean
+.PHONY: help demo check test lint deploy-check configs protos docs figures bench gpu chaos hostile queue head faces screenshot vendor parity clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -146,6 +146,10 @@ queue: $(VENV)/.test  ## Kill the workers of a queue under load, judge every ans
 
 head: $(VENV)/.demo  ## Build the client's head again from MakeHuman's CC0 data (fetches 48 MB)
 	PYTHONPATH=tools $(BIN)/python -m head_builder
+
+faces: $(VENV)/.test  ## Convert the face models again from Google's task file (fetches 3 MB), and what its interpreter answers
+	$(PIP) tflite ai-edge-litert
+	PYTHONPATH=tools $(BIN)/python -m face_models --goldens tests/data/faces
 
 vendor:  ## Fetch the viewer's three.js again, at the version in tools/viewer
 	npm ci --prefix tools/viewer --no-audit --no-fund --loglevel=error

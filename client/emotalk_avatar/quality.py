@@ -10,7 +10,7 @@ from emotalk_avatar.face import Face, Picture
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """What was measured of a face, and what may be better."""
+    """The measures of a face, and what may be better."""
 
     warnings: tuple[str, ...]
     """In words, for the person; () for a good one."""

@@ -8,7 +8,7 @@ import sys
 import time
 import weakref
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,7 @@ from emotalk_contract import limits, tensors
 from emotalk_contract.options import Parameter
 from emotalk_contract.recipe import Recipe
 from emotalk_contract.speech import DEFAULT_LANGUAGE, DEFAULT_SPEED
+from emotalk_contract.tensors import Model
 from emotalk_contract.timing import FPS, Window, frame_count, timecodes
 from emotalk_contract.utterance import Utterance
 
@@ -347,6 +348,20 @@ class AsyncEmoTalkClient:
         outputs = await self._connected().infer({tensors.AUDIO.name: noise}, {}, deadline.remaining())
         checked(outputs, frame_count(limits.MIN_SAMPLES))
         return Health(self.url, parameters.get("model", "unknown"), time.perf_counter() - began)
+
+    async def infer(self, model: Model, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Return the outputs, by name, of a model that the server may have beside the ensemble.
+
+        Args:
+            model: its contract, such as one of :mod:`emotalk_contract.avatar`.
+            inputs: by name, with their batch axis, of the types that the contract says.
+
+        Raises:
+            InvalidRequest: an input is refused.
+            ServerError: its subclass says how the server failed; :class:`~emotalk_client.errors.ModelMissing` where it
+                does not have the model.
+        """
+        return await self._outputs(model, dict(inputs), {}, Deadline.after(self._timeout_s), self._retry)
 
     async def _blocks(
         self, audio: AudioSource, sample_rate: int | None, progress: Progress | None, options: AnimateOptions

@@ -11,9 +11,11 @@ import concurrent.futures
 import os
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from numpy.typing import NDArray
 
 from emotalk_client.aio import CONCURRENCY, DEFAULT_URL, RETRIES, TIMEOUT_S, AsyncEmoTalkClient, Progress
 from emotalk_client.audio.loading import AudioSource
@@ -31,6 +33,7 @@ from emotalk_client.wire.health import Health
 from emotalk_client.wire.security import Tls
 from emotalk_client.wire.transport import GRACE_S, Transport
 from emotalk_contract.speech import DEFAULT_LANGUAGE, DEFAULT_SPEED
+from emotalk_contract.tensors import Model
 from emotalk_contract.utterance import Utterance
 
 if TYPE_CHECKING:
@@ -209,6 +212,10 @@ class EmoTalkClient:
     def health(self) -> Health:
         """See :meth:`AsyncEmoTalkClient.health`."""
         return self._run(self._async.health())
+
+    def infer(self, model: Model, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """See :meth:`AsyncEmoTalkClient.infer`."""
+        return self._run(self._async.infer(model, inputs))
 
     def _each(self, stream: AsyncGenerator[T, None]) -> Iterator[T]:
         """Yield what ``stream`` does; leaving early closes it."""

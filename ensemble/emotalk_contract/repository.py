@@ -1,8 +1,8 @@
 """The bundled model repository, and a check that what is generated from the contract is up to date.
 
 ``python -m emotalk_contract.repository [--update] [DIR]`` checks every ``config.pbtxt`` under DIR against the contract,
-or writes them again. Without DIR it is the bundled repository, that of the model ``speech`` and, in a checkout,
-``docs/protocol.md``.
+or writes them again. Without DIR it is the bundled repository, those of the models ``speech`` and ``face_…`` and, in a
+checkout, ``docs/protocol.md``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import logging
 import sys
 from pathlib import Path
 
-from emotalk_contract import speech, tensors
+from emotalk_contract import avatar, speech, tensors
 from emotalk_contract.configs import HEADER, config_files
 from emotalk_contract.limits import QUEUE_SIZE
 from emotalk_contract.recipe import Manifest
@@ -64,11 +64,21 @@ def stale_configs(repository: Path) -> list[Path]:
 
 def speech_repository() -> Path | None:
     """Return the repository of the model ``speech``, which the package that speaks carries; None without it."""
-    spec = importlib.util.find_spec("emotalk_speech")
+    return _carried("emotalk_speech", f"{speech.SPEECH.name}/{VERSION}/model.py")
+
+
+def avatar_repository() -> Path | None:
+    """Return the repository of the models that see faces, which the package of avatars carries; None without it."""
+    return _carried("emotalk_avatar", f"{avatar.FACE_DETECTOR.name}/{VERSION}/model.onnx")
+
+
+def _carried(package: str, file: str) -> Path | None:
+    """Return the folder ``repository`` of ``package``, if it has ``file``."""
+    spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         return None
     path = Path(spec.origin).parent / "repository"
-    return path if (path / speech.SPEECH.name / VERSION / "model.py").is_file() else None
+    return path if (path / file).is_file() else None
 
 
 def _generated() -> dict[Path, str]:
@@ -79,6 +89,9 @@ def _generated() -> dict[Path, str]:
         found[docs / "protocol.md"] = protocol()
     if (beside := speech_repository()) is not None:
         found[beside / speech.SPEECH.name / "config.pbtxt"] = HEADER + speech.config()
+    if (beside := avatar_repository()) is not None:
+        for model in avatar.MODELS:
+            found[beside / model.name / "config.pbtxt"] = HEADER + avatar.config(model)
     return found
 
 

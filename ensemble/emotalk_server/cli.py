@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
         type=groups_of,
         default=",".join(DEFAULT_GROUPS),
         metavar="GROUPS",
-        help=f"of {', '.join(get_args(Group))}; speech is text in (default: %(default)s)",
+        help=f"of {', '.join(get_args(Group))}; speech is text in, avatar sees faces (default: %(default)s)",
     )
     parser.add_argument(
         "--voice",
@@ -68,6 +68,12 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="NAME=ENGINE:WHERE",
         help="a voice for speech, such as amir=piper:/voices/fa_IR-amir-medium.onnx; repeatable",
+    )
+    parser.add_argument(
+        "--renderers",
+        type=Path,
+        metavar="DIR",
+        help="neural renderers to serve too, as `emotalk-export renderer` wrote them (default: none)",
     )
     parser.add_argument(
         "--trace",
@@ -106,6 +112,7 @@ def _serve(arguments: argparse.Namespace, asked: int) -> None:
         cache_bytes=arguments.cache * 2**20,
         groups=arguments.models,
         voices=";".join(arguments.voice),
+        renderers=arguments.renderers,
         trace_url=arguments.trace,
     )
     with _health(server, arguments.address, arguments.health_port) as health, server:

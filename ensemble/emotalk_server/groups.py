@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
+from emotalk_contract import avatar, tensors
 from emotalk_contract import repository as repositories
-from emotalk_contract import tensors
+from emotalk_contract.recipe import MANIFEST_NAME
 from emotalk_contract.speech import SPEECH
 from emotalk_server.errors import InvalidRepository
+from emotalk_server.integrity import check_graphs
 
-Group: TypeAlias = Literal["core", "live", "speech"]
+Group: TypeAlias = Literal["core", "live", "speech", "avatar"]
 DEFAULT_GROUPS: tuple[Group, ...] = ("core", "live")
-MODELS: dict[str, Group] = {tensors.LIVE.name: "live", SPEECH.name: "speech"}
+MODELS: dict[str, Group] = {
+    tensors.LIVE.name: "live",
+    SPEECH.name: "speech",
+    **{model.name: "avatar" for model in avatar.MODELS},
+}
 """The group of a model; all others are the core."""
+BESIDE: dict[Group, Callable[[], Path | None]] = {
+    "speech": repositories.speech_repository,
+    "avatar": repositories.avatar_repository,
+}
+"""Groups whose models lie in a repository of their own."""
 
 
 def groups_of(text: str) -> tuple[Group, ...]:
@@ -53,18 +64,22 @@ def serve(repository: Path, groups: Iterable[Group], folder: Path) -> list[str]:
         for path in chosen:
             (folder / path.name).symlink_to(path)
         options = [f"--model-repository={folder}"]
-    if "speech" in wanted and not any(path.name == SPEECH.name for path in chosen):
-        options.append(f"--model-repository={beside()}")
-    return options
+    served = {MODELS.get(path.name, "core") for path in chosen}
+    return options + [
+        f"--model-repository={beside(group)}" for group in BESIDE if group in wanted and group not in served
+    ]
 
 
-def beside() -> Path:
-    """Return the repository of the model ``speech``, which belongs to no network.
+def beside(group: Group) -> Path:
+    """Return the repository of ``group``, whose models belong to no network.
 
     Raises:
         InvalidRepository: it is not installed.
+        CorruptRepository: its graphs are not those of its manifest.
     """
-    path = repositories.speech_repository()
+    path = BESIDE[group]()
     if path is None:
-        raise InvalidRepository("the models of speech are not installed; reinstall emotalk-triton")
+        raise InvalidRepository(f"the models of {group} are not installed; reinstall emotalk-triton")
+    if (path / MANIFEST_NAME).exists():  # it has graphs
+        check_graphs(path)
     return path

@@ -8,10 +8,12 @@ that the manifest does not name (a plan that somebody built in place) is served 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from emotalk_contract.pipeline import pipeline
 from emotalk_contract.recipe import MANIFEST_NAME, Manifest, ManifestError
@@ -33,6 +35,8 @@ class DescribedFile:
     path: Path
     sha256: str
     bytes: int
+    manifest: str = MANIFEST_NAME
+    """Name of the file that says so."""
 
 
 _checked: dict[Path, tuple[str, int, int, int]] = {}
@@ -57,7 +61,7 @@ def check_manifest(repository: Path, suffix: str) -> Manifest:
     other = {".onnx": ".plan", ".plan": ".onnx"}[suffix]
     described = [
         file
-        for file in _described(repository, manifest)
+        for file in _described(repository, manifest.provenance)
         if other not in file.path.suffixes or LIVE.name in file.path.parts  # that one is never a plan
     ]
     size = sum(file.bytes for file in described)
@@ -72,6 +76,19 @@ def check_manifest(repository: Path, suffix: str) -> Manifest:
     return manifest
 
 
+def check_graphs(repository: Path) -> None:
+    """Raise :class:`CorruptRepository` unless the graphs of ``repository`` are those that its manifest names.
+
+    It belongs to no network: its manifest has ``provenance.graphs`` and nothing that :func:`check_manifest` asks for.
+    """
+    try:
+        provenance = json.loads((repository / MANIFEST_NAME).read_text("utf-8"))["provenance"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CorruptRepository(f"{repository / MANIFEST_NAME} is damaged: {type(error).__name__}: {error}") from error
+    for file in _described(repository, provenance):
+        check_file(file)
+
+
 def check_file(described: DescribedFile) -> None:
     """Raise :class:`CorruptRepository` unless the file is what is said of it."""
     path, digest, size = described.path, described.sha256, described.bytes
@@ -79,11 +96,11 @@ def check_file(described: DescribedFile) -> None:
         status = path.stat()
     except OSError as error:
         raise CorruptRepository(
-            f"{path}, which its {MANIFEST_NAME} names, cannot be read ({error.strerror})"
+            f"{path}, which its {described.manifest} names, cannot be read ({error.strerror})"
         ) from error
     if status.st_size != size:
         raise CorruptRepository(
-            f"{path} has {status.st_size} bytes; its {MANIFEST_NAME} says {size}. Export or copy it again"
+            f"{path} has {status.st_size} bytes; its {described.manifest} says {size}. Export or copy it again"
         )
     seen = (digest, status.st_ino, status.st_size, status.st_mtime_ns)
     if _checked.get(path) == seen:
@@ -91,7 +108,7 @@ def check_file(described: DescribedFile) -> None:
     found = _sha256(path)
     if found != digest:
         raise CorruptRepository(
-            f"{path} is damaged: its SHA-256 is {found[:16]}…, its {MANIFEST_NAME} says {digest[:16]}…. "
+            f"{path} is damaged: its SHA-256 is {found[:16]}…, its {described.manifest} says {digest[:16]}…. "
             "Export or copy it again"
         )
     _checked[path] = seen
@@ -106,10 +123,10 @@ def _sha256(path: Path) -> str:
     return found.hexdigest()
 
 
-def _described(repository: Path, manifest: Manifest) -> Iterator[DescribedFile]:
-    """Yield every file that the manifest names."""
+def _described(repository: Path, provenance: Mapping[str, Any]) -> Iterator[DescribedFile]:
+    """Yield every file that a manifest's ``provenance`` names."""
     try:
-        for model, files in manifest.provenance.get("graphs", {}).items():
+        for model, files in provenance.get("graphs", {}).items():
             for name, facts in files.items():
                 yield DescribedFile(repository / model / VERSION / name, str(facts["sha256"]), int(facts["bytes"]))
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import grpc
 
+from emotalk_gateway.service.callers import ANYONE
 from emotalk_gateway.service.errors import GatewayStopping
 from emotalk_gateway.service.service import Service
 
@@ -42,6 +43,8 @@ class Call:
     def __init__(self, service: Service, context: Any, over: Callable[[Any], bool] = never) -> None:
         self.service = service
         self.metadata: dict[str, Any] = dict(context.invocation_metadata() or ())
+        self.caller = ANYONE
+        """That asks, once it is known."""
         self._context = context
         self._over = over
         self._reading: asyncio.Task[None] | None = None

@@ -15,12 +15,14 @@ from typing import Any
 import grpc
 
 from emotalk_gateway.grpc import health
-from emotalk_gateway.grpc.access import check_token
+from emotalk_gateway.grpc.access import shown_token
 from emotalk_gateway.grpc.calls import STOPPING, Call, never
 from emotalk_gateway.grpc.messages import service as methods_of
-from emotalk_gateway.grpc.tls import DoorTls
+from emotalk_gateway.grpc.tls import credentials
 from emotalk_gateway.grpc.tracing import call_span, ended
 from emotalk_gateway.listening import listen
+from emotalk_gateway.listening.tls import FILES, DoorTls
+from emotalk_gateway.service.callers import Scope
 from emotalk_gateway.service.errors import CannotListen, GatewayStopping
 from emotalk_gateway.service.service import Service
 from emotalk_gateway.service.tracing import Span
@@ -50,8 +52,8 @@ class Served:
     """See :class:`~emotalk_gateway.grpc.calls.Call`."""
     reading: frozenset[str] = frozenset()
     """Methods of one request that are handled as those of a stream are: they read it when they have room for it."""
-    guarded: bool = True
-    """True: callers must show the gateway's token, where it has one."""
+    scope: Scope | None = "animate"
+    """That callers must have; None: whoever asks is answered, and not counted."""
 
 
 class GrpcDoor:
@@ -95,7 +97,7 @@ class GrpcDoor:
             CannotListen: the address cannot be listened on.
             InvalidSettings: a certificate cannot be used.
         """
-        credentials = self._tls.credentials() if self._tls is not None else None
+        files = None if self._tls is None else self._tls.followed()
         listen(self._host, self.port, self._option).close()  # says why it cannot be, which gRPC does not
         settings = self._service.settings
         server = grpc.aio.server(
@@ -111,20 +113,22 @@ class GrpcDoor:
             ],
         )
         checks = health.DoorHealth(self._service, tuple(one.name for one in self._served))
-        own = Served(health.NAME, {"Check": checks.check, "Watch": checks.watch}, guarded=False)
+        own = Served(health.NAME, {"Check": checks.check, "Watch": checks.watch}, scope=None)
         for one in (own, *self._served):
             server.add_generic_rpc_handlers((self._handlers(one),))
         host = f"[{self._host}]" if ":" in self._host else self._host
         address = f"{host}:{self.port}"
         try:
-            if credentials is None:
+            if self._tls is None or files is None:
                 self.port = server.add_insecure_port(address)
             else:
-                self.port = server.add_secure_port(address, credentials)
+                asks = self._tls.client_authorities is not None
+                self.port = server.add_secure_port(address, credentials(files, ask_callers=asks))
+                self._service.metrics.follow(f"{FILES} of {self._name}", lambda: files.stale)
         except RuntimeError as error:
             raise CannotListen(
-                f"cannot serve {self._name} on {address}; accepted: an address of this machine, a free port "
-                f"({self._option}), and, with TLS, a certificate and a key that belong together"
+                f"cannot serve {self._name} on {address}; accepted: an address of this machine, and a free port "
+                f"({self._option})"
             ) from error
         self._server = server
         await server.start()
@@ -156,7 +160,7 @@ class GrpcDoor:
 
         async def answer(request: Any, context: Any) -> Any:
             call = Call(service, context, served.over)
-            if not served.guarded:  # machines ask these all the time
+            if served.scope is None:  # machines ask these all the time
                 return await handled(request, context, call, Span())
             with call_span(route, call.metadata) as going:
                 return await handled(request, context, call, going)
@@ -164,8 +168,8 @@ class GrpcDoor:
         async def handled(request: Any, context: Any, call: Call, going: Span) -> Any:
             began, code = time.monotonic(), grpc.StatusCode.OK
             try:
-                if served.guarded:
-                    self._check(call)
+                if served.scope is not None:
+                    self._check(call, served.scope)
                 return await (handler(call) if takes_stream else handler(request, call))
             except grpc.aio.AbortError:
                 code = _code(context)
@@ -181,17 +185,17 @@ class GrpcDoor:
                 await call.abort(code, problem.message)
             finally:
                 call.close()
-                if served.guarded:
+                if served.scope is not None:
                     service.metrics.answered(route, code.name, time.monotonic() - began)
                 ended(going, code)
 
         return answer
 
-    def _check(self, call: Call) -> None:
-        """Raise where ``call`` is not to be served."""
+    def _check(self, call: Call, scope: Scope) -> None:
+        """Raise where ``call`` is not to be served; else find out whose it is."""
         if self._service.stopping.is_set():
             raise GatewayStopping(STOPPING)
-        check_token(call.metadata, self._service.settings)
+        call.caller = self._service.access.caller(shown_token(call.metadata), scope)
 
 
 def _code(context: Any) -> grpc.StatusCode:

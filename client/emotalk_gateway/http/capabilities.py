@@ -33,7 +33,8 @@ def add_capabilities(app: FastAPI, service: Service) -> None:
         "max_audio_s": settings.max_audio_s,
         "max_upload_bytes": settings.max_upload_bytes,
         "max_text_characters": settings.max_text_characters,
-        "token": settings.token is not None,
+        "token": service.access.asked,
+        "avatars": service.avatars.on,
     }
 
     @app.get(PATH, tags=["faces"])

@@ -35,6 +35,7 @@ from emotalk_contract.timing import FPS
 from emotalk_contract.utterance import Utterance as Sentence
 from emotalk_gateway.http.messages import PATH, Cancel, End, Said, SetEmotions, Start, echo, objects, rows, said
 from emotalk_gateway.http.spoken import SpokenText
+from emotalk_gateway.service.callers import ANYONE, Caller
 from emotalk_gateway.service.errors import InvalidMessage, NotRawAudio, StreamBehind, StreamIdle, StreamTooLong
 from emotalk_gateway.service.saying import Text, described, stream
 from emotalk_gateway.service.service import Service
@@ -246,8 +247,9 @@ class Conversation:
         InvalidAudio: the rate of ``start`` is out of range.
     """
 
-    def __init__(self, service: Service, line: Line, start: Start) -> None:
+    def __init__(self, service: Service, line: Line, start: Start, caller: Caller = ANYONE) -> None:
         self._service = service
+        self._caller = caller
         self._line = line
         self._start = start
         self._queue: deque[Turn | Answer] = deque()
@@ -322,6 +324,7 @@ class Conversation:
         if self._samples > most_s * self._start.sample_rate:
             spoken_s = self._samples / self._start.sample_rate
             raise StreamTooLong(f"{spoken_s:.1f} s were spoken; accepted: at most {most_s:g} s in one session")
+        self._service.access.speech(self._caller, len(block) / self._bytes_a_second())
         self._utterance().hear(block)
         waiting = sum(utterance.waiting for utterance in self._pending())
         if waiting > self._most_waiting:
@@ -462,6 +465,7 @@ class Conversation:
 
     async def _tell(self, number: int, sentence: Sentence) -> None:
         """Tell of ``sentence`` and its sound."""
+        self._service.access.speech(self._caller, sentence.duration_s)
         sound = b64encode(sentence.audio.astype("<i2", copy=False).tobytes()).decode()
         await self._line.say({"type": "sentence", "utterance": number, **described(sentence), "audio": sound})
 

@@ -57,7 +57,7 @@ def add_convert(app: FastAPI, service: Service) -> None:
     @app.post(PATH, tags=["faces"], response_class=Response, openapi_extra=_SCHEMA)
     async def convert(request: Request, format: str = "") -> Response:  # noqa: A002  # the query's name
         """The frames of the body as a file in `format`."""
-        check_header(request, service.settings)
+        check_header(request, service, "animate")
         suffix = f".{format.lower()}"
         if suffix not in FORMATS:
             accepted = ", ".join(known.removeprefix(".") for known in FORMATS)

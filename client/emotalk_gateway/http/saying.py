@@ -25,6 +25,7 @@ from emotalk_gateway.http.sse import event
 from emotalk_gateway.http.streaming import Streamed
 from emotalk_gateway.listening.access import check_header
 from emotalk_gateway.listening.lifetime import SCOPE_KEY, OneRequest
+from emotalk_gateway.service.callers import Caller
 from emotalk_gateway.service.errors import InvalidMessage, Problem, UploadTooLarge
 from emotalk_gateway.service.saying import SAY_FIELDS, Text, checked, described, language_of, sayings
 from emotalk_gateway.service.service import Service
@@ -55,9 +56,9 @@ def add_saying(app: FastAPI, service: Service) -> None:
     async def say(request: Request) -> Response:
         """Sentences with their sound, and frames: `sentence` events, `data:` events with lists of `{timecode,
         blendshapes}`, then an `end` event."""
-        given = await _object(service, request)
+        caller, given = await _object(service, request)
         asked = Text.of(given, service.settings.max_text_characters)
-        return Streamed(service, _events(service, asked), "text/event-stream", _last_words)
+        return Streamed(service, _events(service, asked, caller), "text/event-stream", _last_words)
 
     @app.post(
         SPEECH_PATH,
@@ -67,25 +68,25 @@ def add_saying(app: FastAPI, service: Service) -> None:
     )
     async def speech(request: Request) -> Response:
         """The sound of `input`, as OpenAI's interface has it: `wav`, `mp3`, `flac`, `opus`, or `pcm` as it is said."""
-        given = await _object(service, request)
+        caller, given = await _object(service, request)
         kind, asked = _speech(given, service.settings.max_text_characters)
         if kind == "pcm":
-            return _Pcm(service, _samples(service, asked), request)
+            return _Pcm(service, _samples(service, asked, caller), request)
         with service.uploads.admit():
-            sounds = [sound async for sound in _sounds(service, asked)]
+            sounds = [sound async for sound in _sounds(service, asked, caller)]
             pcm = np.concatenate([sound for sound, _ in sounds])
             content = await in_thread(encoded, pcm, sounds[0][1], kind)
         return Response(content, media_type=MEDIA_TYPES[kind])
 
 
-async def _object(service: Service, request: Request) -> dict[str, Any]:
-    """Return the body of ``request``, an object in JSON.
+async def _object(service: Service, request: Request) -> tuple[Caller, dict[str, Any]]:
+    """Return who asks, and the body of ``request``, an object in JSON.
 
     Raises:
-        NotAuthorised, GatewayFull, UploadTooLarge: it is not taken.
+        NotAuthorised, NotPermitted, LimitReached, GatewayFull, UploadTooLarge: it is not taken.
         InvalidMessage: it is not an object.
     """
-    check_header(request, service.settings)
+    caller = check_header(request, service, "animate")
     service.uploads.check()
     body = bytearray()
     async for piece in request.stream():
@@ -98,10 +99,10 @@ async def _object(service: Service, request: Request) -> dict[str, Any]:
         raise InvalidMessage(f"the body is not JSON ({error}); accepted: an object") from error
     if not isinstance(found, dict):
         raise InvalidMessage(f"the body is a {type(found).__name__}; accepted: an object")
-    return found
+    return caller, found
 
 
-async def _events(service: Service, asked: Text) -> AsyncGenerator[bytes, None]:
+async def _events(service: Service, asked: Text, caller: Caller) -> AsyncGenerator[bytes, None]:
     count, seconds = 0, 0.0
     with service.uploads.admit():
         async with aclosing(sayings(service, SAY_PATH, asked)) as parts:
@@ -109,6 +110,7 @@ async def _events(service: Service, asked: Text) -> AsyncGenerator[bytes, None]:
                 if part.sentence is not None:
                     said = described(part.sentence)
                     seconds = said["end"]
+                    service.access.speech(caller, part.sentence.duration_s)
                     yield event({**said, "audio": b64encode(_bytes(part.sentence.audio)).decode()}, "sentence")
                 if part.frames:
                     count += len(part.frames)
@@ -139,7 +141,7 @@ def _speech(given: dict[str, Any], max_characters: int) -> tuple[Any, Text]:
 
 
 async def _sounds(
-    service: Service, asked: Text
+    service: Service, asked: Text, caller: Caller
 ) -> AsyncGenerator[tuple[np.ndarray[Any, np.dtype[np.int16]], int], None]:
     """Yield the sound of each sentence, and its rate."""
     said = service.client.utterances(
@@ -147,12 +149,13 @@ async def _sounds(
     )
     async with service.uploads.run(), aclosing(said) as sentences:
         async for sentence in sentences:
+            service.access.speech(caller, sentence.duration_s)
             yield sentence.audio, sentence.sample_rate
 
 
-async def _samples(service: Service, asked: Text) -> AsyncGenerator[bytes, None]:
+async def _samples(service: Service, asked: Text, caller: Caller) -> AsyncGenerator[bytes, None]:
     with service.uploads.admit():
-        async with aclosing(_sounds(service, asked)) as sounds:
+        async with aclosing(_sounds(service, asked, caller)) as sounds:
             async for pcm, rate in sounds:
                 yield _bytes(at_rate(pcm, rate, PCM_RATE))
 

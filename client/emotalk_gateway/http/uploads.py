@@ -21,6 +21,7 @@ from starlette.requests import Request
 
 from emotalk_client.threads import in_thread
 from emotalk_contract.limits import MAX_EMOTION_KEYS_CHARACTERS
+from emotalk_contract.timing import SAMPLE_RATE
 from emotalk_gateway.http.multipart import MultipartParser, Part, boundary_of
 from emotalk_gateway.listening.access import check_header
 from emotalk_gateway.service.durations import check_duration
@@ -55,9 +56,10 @@ async def received(service: Service, request: Request, part: str) -> AsyncIterat
     """The upload in ``part`` of the form, taken in, admitted and not too long, for as long as the block lasts.
 
     Raises:
-        NotAuthorised, GatewayFull, InvalidUpload, UploadTooLarge, ClipTooLong, AudioError: it is not.
+        NotAuthorised, NotPermitted, LimitReached: the caller may not have it.
+        GatewayFull, InvalidUpload, UploadTooLarge, ClipTooLong, AudioError: it is not.
     """
-    check_header(request, service.settings)
+    caller = check_header(request, service, "animate")
     service.uploads.check()  # who would be refused at the end need not send it
     with ExitStack() as held:
         spool = held.enter_context(Spool(service.bodies))
@@ -65,7 +67,8 @@ async def received(service: Service, request: Request, part: str) -> AsyncIterat
         with service.uploads.admit():
             async with service.reading:
                 raw = await in_thread(decoded, spool.file, lambda: held.enter_context(Spool(service.bodies)))
-                await in_thread(check_duration, raw, service.settings.max_audio_s)
+                samples = await in_thread(check_duration, raw, service.settings.max_audio_s)
+            service.access.clip(caller, samples / SAMPLE_RATE)
             yield Upload(raw, fields)
 
 
@@ -144,7 +147,7 @@ class Fields:
         if self._part not in self._files:
             given = ", ".join(sorted({*self._values, *self._files})) or "none"
             raise InvalidUpload(
-                f"the form has no part {self._part!r}; it has {given}; accepted: an audio file in {self._part!r}"
+                f"the form has no part {self._part!r}; it has {given}; accepted: a file in {self._part!r}"
             )
         if len(self._files) > 1:
             raise InvalidUpload(
@@ -162,9 +165,9 @@ def _text(name: str, value: bytearray) -> str:
         raise InvalidUpload(f"the field {name!r} is {bytes(value)!r}; accepted: UTF-8") from error
 
 
-def form_schema(part: str, options: Mapping[str, str]) -> dict[str, Any]:
-    """The form in OpenAPI's words: a file in ``part``, and ``options`` with what they mean."""
-    properties: dict[str, Any] = {part: {"type": "string", "format": "binary", "description": KINDS}}
+def form_schema(part: str, options: Mapping[str, str], kinds: str = KINDS) -> dict[str, Any]:
+    """The form in OpenAPI's words: a file of ``kinds`` in ``part``, and ``options`` with what they mean."""
+    properties: dict[str, Any] = {part: {"type": "string", "format": "binary", "description": kinds}}
     properties |= {name: {"type": "string", "description": text} for name, text in options.items()}
     schema = {"type": "object", "required": [part], "properties": properties}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}

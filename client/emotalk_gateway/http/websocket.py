@@ -22,7 +22,8 @@ from emotalk_contract.timing import FPS
 from emotalk_gateway.http.conversation import Conversation, Line
 from emotalk_gateway.http.messages import PATH, Start
 from emotalk_gateway.http.sockets import STARTED
-from emotalk_gateway.listening.access import check_origin, check_token
+from emotalk_gateway.listening.access import check_origin
+from emotalk_gateway.service.callers import ANYONE
 from emotalk_gateway.service.capacity import Capacity
 from emotalk_gateway.service.errors import GatewayStopping, InvalidMessage, Problem, StartTooLate
 from emotalk_gateway.service.service import Service
@@ -51,6 +52,7 @@ class _Connection:
         self._starting = starting
         self._socket = socket
         self._line = Line(socket, service.settings.stream_idle_s)
+        self._caller = ANYONE
 
     async def run(self) -> None:
         work = asyncio.create_task(self._serve())
@@ -74,8 +76,8 @@ class _Connection:
         await self._socket.accept()
         with self._starting.admit():
             start = await self._start()
-        with self._service.streams.admit():
-            conversation = Conversation(self._service, self._line, start)
+        with self._service.access.stream(self._caller), self._service.streams.admit():
+            conversation = Conversation(self._service, self._line, start, self._caller)
             self._socket.scope[STARTED] = True
             await self._line.say({"type": "started", "names": BLENDSHAPES, "fps": FPS})
             await conversation.run()
@@ -89,7 +91,7 @@ class _Connection:
         )
         if not isinstance(message, dict) or message.get("type") != "start":
             raise InvalidMessage('the first message is not a start; accepted: {"type": "start", "sample_rate": …}')
-        check_token(message.get("token"), settings)
+        self._caller = self._service.access.caller(message.get("token"), "live")
         return Start.of(message)
 
     async def _goodbye(self, error: Exception | None = None) -> None:

@@ -1,13 +1,14 @@
-"""Access: a bearer token, where one is set, and for browsers the origin of the page."""
+"""Access over HTTP: the bearer token of a header, and for browsers the origin of the page."""
 
 from __future__ import annotations
 
-import hmac
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
-from emotalk_gateway.service.errors import NotAuthorised, OriginNotAllowed
+from emotalk_gateway.service.callers import Caller, Scope
+from emotalk_gateway.service.errors import OriginNotAllowed
+from emotalk_gateway.service.service import Service
 from emotalk_gateway.service.settings import GatewaySettings
 
 _PORTS = {"http": 80, "https": 443}
@@ -15,21 +16,19 @@ _LONGEST_ECHO = 200
 """Characters of a caller's value that an error repeats."""
 
 
-def check_header(connection: HTTPConnection, settings: GatewaySettings) -> None:
-    """Raise :class:`NotAuthorised` unless the ``Authorization`` header has the token that is asked for."""
-    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
-    check_token(token.strip() if scheme.lower() == "bearer" else None, settings)
+def check_header(connection: HTTPConnection, service: Service, scope: Scope) -> Caller:
+    """Return who asks, by the ``Authorization`` header; ``scope`` is what a caller must be allowed to.
+
+    Raises:
+        NotAuthorised, NotPermitted, TooManyRequests: as :meth:`~emotalk_gateway.service.access.Access.caller`.
+    """
+    return service.access.caller(bearer(connection.headers.get("authorization", "")), scope)
 
 
-def check_token(token: object, settings: GatewaySettings) -> None:
-    """Raise :class:`NotAuthorised` unless ``token`` is the one that is asked for, if any is."""
-    if settings.token is None:
-        return
-    wanted = settings.token.get_secret_value().encode()
-    # compare_digest: how long it takes does not tell how much was right.
-    if not (isinstance(token, str) and hmac.compare_digest(token.encode(), wanted)):
-        said = "wrong" if token else "missing"
-        raise NotAuthorised(f"the bearer token is {said}; accepted: the one that this gateway was given")
+def bearer(header: str) -> str | None:
+    """Return the token of an ``Authorization`` header (RFC 6750); None: it has none."""
+    scheme, _, token = header.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def check_origin(connection: HTTPConnection, settings: GatewaySettings) -> None:

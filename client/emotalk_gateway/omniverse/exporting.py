@@ -28,6 +28,7 @@ from emotalk_client.threads import in_thread
 from emotalk_contract.timing import FPS, SAMPLE_RATE
 from emotalk_gateway.omniverse.folders import Folders, check_name, write
 from emotalk_gateway.omniverse.player import Asked, frames_of
+from emotalk_gateway.service.callers import ANYONE, Caller
 from emotalk_gateway.service.durations import check_duration
 from emotalk_gateway.service.faces import faces
 from emotalk_gateway.service.request import FaceRequest
@@ -88,24 +89,25 @@ class Exporter:
         self._computing: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
         self._writing = asyncio.Semaphore(1)
 
-    async def export(self, asked: Asked, directory: str, name: str, fps: float) -> int:
+    async def export(self, asked: Asked, directory: str, name: str, fps: float, caller: Caller = ANYONE) -> int:
         """Write ``<name>_bsweight.json`` of ``asked`` into ``directory``; return how many frames it has.
 
         Raises:
             PathNotAllowed, TrackNotFound: a file may not be read or written, or is not there.
+            LimitReached: ``caller`` may not have it.
             InvalidRate, AudioError, ServerError, UnwritableFile: it cannot be computed or written.
         """
         check_rate(fps)
         file_name = check_name(name) + SUFFIX
         await in_thread(self._check_folder, directory)
-        kept = await self._face(asked)
+        kept = await self._face(asked, caller)
         start_s, end_s = asked.span(kept.duration_s)
         frames = frames_of(start_s, end_s, fps)
         async with self._writing:
             await in_thread(self._write, kept, asked, start_s, frames, fps, directory, file_name)
         return frames
 
-    async def _face(self, asked: Asked) -> Kept:
+    async def _face(self, asked: Asked, caller: Caller) -> Kept:
         with self._service.uploads.admit(), await in_thread(self._folders.open_sound, asked.root, asked.track) as file:
             seen = os.fstat(file.fileno())
             emotions = tuple(sorted(asked.emotions.items()))
@@ -114,13 +116,14 @@ class Exporter:
             async with self._computing.setdefault(key, asyncio.Lock()):
                 kept = self._faces.get(key)
                 if kept is None:
-                    kept = await self._computed(file, asked)
+                    kept = await self._computed(file, asked, caller)
                     self._faces.put(key, kept)
                 return kept
 
-    async def _computed(self, file: BinaryIO, asked: Asked) -> Kept:
+    async def _computed(self, file: BinaryIO, asked: Asked, caller: Caller) -> Kept:
         async with self._service.reading:
             samples = await in_thread(check_duration, file, self._service.settings.max_audio_s)
+        self._service.access.clip(caller, samples / SAMPLE_RATE)
         request = FaceRequest(ROUTE, file, AnimateOptions(emotions=dict(asked.emotions)))
         async with aclosing(faces(self._service, request)) as computed:
             weights = np.concatenate([face.weights async for face in computed])

@@ -28,6 +28,7 @@ from emotalk_gateway.omniverse.exporting import ROUTE as EXPORT
 from emotalk_gateway.omniverse.exporting import Exporter
 from emotalk_gateway.omniverse.folders import Folders
 from emotalk_gateway.omniverse.player import INSTANCE, PLAYER, SOLVER, TO_THE_END, Scene, check_object
+from emotalk_gateway.service.callers import Caller
 from emotalk_gateway.service.errors import InvalidUpload, OriginNotAllowed, Problem
 from emotalk_gateway.service.service import Service
 
@@ -89,7 +90,7 @@ def omniverse_app(service: Service, folders: Folders) -> FastAPI:
     """Return the paths, with a state of their own."""
 
     def guard(request: Request) -> None:
-        check_caller(request, service)
+        request.state.caller = check_caller(request, service)
 
     app = FastAPI(openapi_url=None, dependencies=[Depends(guard)])
     app.add_middleware(Lifetime, service=service, said=said, max_bytes=MOST_BODY_BYTES)
@@ -173,24 +174,26 @@ def _add_settings(app: FastAPI, scene: Scene, folders: Folders) -> None:
 
 def _add_export(app: FastAPI, scene: Scene, exporter: Exporter) -> None:
     @app.post(EXPORT)
-    async def export(asked: Export) -> dict[str, Any]:
+    async def export(asked: Export, request: Request) -> dict[str, Any]:
         check_object(asked.solver_node, SOLVER)
         if asked.format != "json":
             raise InvalidUpload(f"the format is {quoted(asked.format)}; accepted: 'json'")
-        frames = await exporter.export(scene.asked(), asked.export_directory, asked.file_name, asked.fps)
+        frames = await exporter.export(
+            scene.asked(), asked.export_directory, asked.file_name, asked.fps, request.state.caller
+        )
         return _ok(f"{frames} frames were written")
 
 
-def check_caller(request: Request, service: Service) -> None:
-    """Raise where whoever asks may not.
+def check_caller(request: Request, service: Service) -> Caller:
+    """Return who asks.
 
     Raises:
         OriginNotAllowed: a page in a browser, which could make the person in front of it ask for files.
-        NotAuthorised: the gateway's token is missing or wrong.
+        NotAuthorised, NotPermitted, TooManyRequests: whoever asks may not.
     """
     if (origin := request.headers.get("origin")) is not None:
         raise OriginNotAllowed(f"pages of {quoted(origin)} may not ask; accepted: callers that are not web pages")
-    check_header(request, service.settings)
+    return check_header(request, service, "animate")
 
 
 def said(problem: Problem, retry_after_s: int) -> Response:  # noqa: ARG001  # these clients do not come again

@@ -5,6 +5,11 @@
     EmoTalkError
     └── GatewayError
         ├── NotAuthorised         the bearer token is missing or wrong
+        ├── NotPermitted          the token has not the scope that a request needs
+        ├── LimitReached          more than the caller's limits allow
+        │   ├── TooManyRequests   begun in a minute
+        │   ├── TooManyStreams    at once
+        │   └── TooMuchSpeech     seconds of it in a minute
         ├── OriginNotAllowed      a web page of another origin
         ├── HostNotAllowed        a name under which this gateway is not known
         ├── GatewayFull           too many requests at once
@@ -28,6 +33,7 @@
         ├── PathNotAllowed        a file or folder outside of those that a door may touch
         ├── TrackNotFound         not an audio file of the folder that was named
         ├── UnknownObject         a player, an instance or a solver that is not here
+        ├── AvatarsOff            avatars, of a gateway that has none
         ├── NoTrack               a face is asked for before a track was set
         ├── InvalidSettings       a setting that the gateway cannot run with
         └── CannotListen          an address that cannot be listened on
@@ -41,10 +47,22 @@ below it stand the few that have no class of ours.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from emotalk_avatar.errors import (
+    AvatarError,
+    AvatarExists,
+    AvatarQuotaExceeded,
+    AvatarStoreFull,
+    DamagedAvatar,
+    InvalidAvatarName,
+    InvalidPackage,
+    PictureRefused,
+    UnknownAvatar,
+)
 from emotalk_client.errors import (
     AudioError,
     DeadlineExceeded,
@@ -75,6 +93,34 @@ class GatewayError(EmoTalkError):
 
 class NotAuthorised(GatewayError):
     """The bearer token is missing or wrong."""
+
+
+class NotPermitted(GatewayError):
+    """The token has not the scope that a request needs."""
+
+
+class LimitReached(GatewayError):
+    """More than the caller's limits allow.
+
+    Args:
+        retry_after_s: seconds after which it may be asked for again; None: nobody knows.
+    """
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class TooManyRequests(LimitReached):
+    """Begun in a minute."""
+
+
+class TooManyStreams(LimitReached):
+    """At once."""
+
+
+class TooMuchSpeech(LimitReached):
+    """Seconds of it in a minute."""
 
 
 class OriginNotAllowed(GatewayError):
@@ -169,6 +215,10 @@ class UnknownObject(GatewayError):
     """A player, an instance or a solver that is not here."""
 
 
+class AvatarsOff(GatewayError):
+    """Avatars, of a gateway that has none."""
+
+
 class NoTrack(GatewayError):
     """A face is asked for before a track was set."""
 
@@ -227,6 +277,8 @@ class Row:
 
 TABLE: tuple[Row, ...] = (
     Row(NotAuthorised, _callers(HTTPStatus.UNAUTHORIZED, "UNAUTHENTICATED")),
+    Row(NotPermitted, _callers(HTTPStatus.FORBIDDEN, "PERMISSION_DENIED")),
+    Row(LimitReached, Codes(HTTPStatus.TOO_MANY_REQUESTS, "RESOURCE_EXHAUSTED", TRY_AGAIN, TRY_AGAIN_LATER)),
     Row(OriginNotAllowed, _callers(HTTPStatus.FORBIDDEN, "PERMISSION_DENIED")),
     Row(HostNotAllowed, _callers(HTTPStatus.MISDIRECTED_REQUEST, "PERMISSION_DENIED")),
     Row(GatewayFull, _ours(HTTPStatus.SERVICE_UNAVAILABLE, "RESOURCE_EXHAUSTED")),
@@ -246,6 +298,7 @@ TABLE: tuple[Row, ...] = (
     Row(PathNotAllowed, _callers(HTTPStatus.FORBIDDEN, "PERMISSION_DENIED")),
     Row(TrackNotFound, _callers(HTTPStatus.NOT_FOUND, "NOT_FOUND")),
     Row(UnknownObject, _callers(HTTPStatus.NOT_FOUND, "NOT_FOUND")),
+    Row(AvatarsOff, _callers(HTTPStatus.NOT_FOUND, "UNIMPLEMENTED")),
     Row(NoTrack, _callers(HTTPStatus.CONFLICT, "FAILED_PRECONDITION")),
     Row(GatewayError, _callers(HTTPStatus.BAD_REQUEST)),
     Row(SessionEnded, _callers(HTTPStatus.BAD_REQUEST, "FAILED_PRECONDITION")),
@@ -254,6 +307,23 @@ TABLE: tuple[Row, ...] = (
     Row(VoiceNotInstalled, _ours(HTTPStatus.NOT_IMPLEMENTED, "UNIMPLEMENTED")),
     Row(TextTooLong, _callers(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)),
     Row(InvalidRequest, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
+    Row(PictureRefused, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
+    Row(InvalidAvatarName, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
+    Row(InvalidPackage, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
+    Row(UnknownAvatar, _callers(HTTPStatus.NOT_FOUND, "NOT_FOUND")),
+    Row(AvatarExists, _callers(HTTPStatus.CONFLICT, "ALREADY_EXISTS")),
+    Row(AvatarQuotaExceeded, _callers(HTTPStatus.CONFLICT, "RESOURCE_EXHAUSTED")),
+    Row(
+        AvatarStoreFull,
+        _ours(HTTPStatus.INSUFFICIENT_STORAGE, "RESOURCE_EXHAUSTED"),
+        "this gateway has as many avatars as it takes",
+    ),
+    Row(
+        DamagedAvatar,
+        _ours(HTTPStatus.INTERNAL_SERVER_ERROR, "DATA_LOSS"),
+        "the avatar is damaged; delete it, and register it again",
+    ),
+    Row(AvatarError, _ours(HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL"), "the avatar cannot be used"),
     Row(UnwritableFile, _ours(HTTPStatus.INSUFFICIENT_STORAGE, "RESOURCE_EXHAUSTED"), "the gateway cannot write files"),
     Row(FormatError, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
     Row(
@@ -269,7 +339,8 @@ TABLE: tuple[Row, ...] = (
     Row(
         ModelMissing,
         _ours(HTTPStatus.NOT_IMPLEMENTED, "UNIMPLEMENTED"),
-        "the face server has no voices; it has them when it is started with --models core,live,speech",
+        "the face server lacks a model that this needs; it has all of them when it is started with "
+        "--models core,live,speech,avatar",
     ),
     Row(
         ModelUnavailable,
@@ -314,6 +385,8 @@ class Problem:
     message: str
     internal: bool = False
     """True: a mistake in the gateway."""
+    retry_after_s: int | None = None
+    """Seconds after which to come again, where the error knows."""
 
     @property
     def status(self) -> int:
@@ -340,7 +413,9 @@ def problem_of(error: BaseException) -> Problem:
     if row is None:
         return Problem(MISTAKE, "InternalError", "the gateway failed; its log says why", internal=True)
     message = _shortened(str(error)) if row.words is None else row.words
-    return Problem(row.codes, type(error).__name__, message)
+    wait_s = error.retry_after_s if isinstance(error, LimitReached) else None
+    retry_after_s = None if wait_s is None else math.ceil(wait_s)
+    return Problem(row.codes, type(error).__name__, message, retry_after_s=retry_after_s)
 
 
 def _row(error: BaseException) -> Row | None:

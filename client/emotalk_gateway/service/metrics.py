@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -28,6 +29,11 @@ class Metrics:
         self._first = Histogram("first_frame_seconds", "Upload's end to first frame", buckets=BUCKETS_S, **own)
         self._frames = Counter("frames", "Frames handed out, by route", ["route"], **own)
         self._rejections = Counter("rejections", "Requests that were refused or failed, by error", ["error"], **own)
+        self._asked = Counter("caller_requests", "Requests that were begun, by caller", ["caller"], **own)
+        self._spoken = Counter(
+            "caller_speech_seconds", "Speech that was taken in or made, by caller", ["caller"], **own
+        )
+        self._stale = Gauge("stale_files", "1: these cannot be used, and those of before go on", ["files"], **own)
         for name, text, value in (
             ("uploads", "Uploads being received, waiting or computed", lambda: uploads.admitted),
             ("uploads_waiting", "Uploads that wait to be computed", lambda: uploads.waiting),
@@ -35,6 +41,18 @@ class Metrics:
             ("held_fps", "Frames per second that the server holds, as far as it is known", lambda: rate.fps),
         ):
             Gauge(name, text, **own).set_function(value)
+
+    def follow(self, files: str, stale: Callable[[], bool]) -> None:
+        """Tell, whenever the figures are read, whether what was made of ``files`` is ``stale``."""
+        self._stale.labels(files).set_function(lambda: float(stale()))
+
+    def asked(self, caller: str) -> None:
+        """A request of ``caller`` began."""
+        self._asked.labels(caller).inc()
+
+    def spoken(self, caller: str, seconds: float) -> None:
+        """``seconds`` of speech were taken in from ``caller``, or made for it."""
+        self._spoken.labels(caller).inc(seconds)
 
     def answered(self, route: str, status: int | str, seconds: float) -> None:
         """A request of ``route`` (its template, never its path) is over."""

@@ -6,6 +6,8 @@ import asyncio
 import logging
 
 from emotalk_client.aio import AsyncEmoTalkClient
+from emotalk_gateway.service.access import Access
+from emotalk_gateway.service.avatars import Avatars
 from emotalk_gateway.service.capacity import Capacity
 from emotalk_gateway.service.errors import Problem, problem_of
 from emotalk_gateway.service.metrics import Metrics
@@ -24,6 +26,9 @@ class Service:
 
     Args:
         client: used and, at the end, closed by the gateway.
+
+    Raises:
+        InvalidSettings: the file of tokens cannot be used.
     """
 
     def __init__(self, settings: GatewaySettings, client: AsyncEmoTalkClient) -> None:
@@ -40,6 +45,10 @@ class Service:
         self.stopping = asyncio.Event()
         """Set once: nothing new is begun, and what goes on is ended."""
         self.metrics = Metrics(self.uploads, self.streams, self.rate)
+        self.access = Access(settings, self.metrics)
+        """Callers and their limits."""
+        self.avatars = Avatars(settings, client, named=self.access.named)
+        self.metrics.follow("tokens", lambda: self.access.stale)
 
     def told(self, problem: Problem) -> None:
         """Count ``problem``, which somebody was told."""

@@ -86,7 +86,7 @@ def _part(container: Container, primitive: dict[str, Any], names: list[str]) -> 
         container.array(attributes["POSITION"]),
         container.array(attributes["NORMAL"]),
         container.array(primitive["indices"]).reshape(-1, 3),
-        container.array(attributes["COLOR_0"]) / np.float32(255) * np.array(surface["baseColorFactor"], np.float32),
+        np.array(surface["baseColorFactor"], np.float32) * container.array(attributes["COLOR_0"]),
         surface["roughnessFactor"],
         moves,
     )

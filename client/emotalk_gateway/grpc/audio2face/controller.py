@@ -73,7 +73,7 @@ class Controller:
             ServerError: there is no face.
         """
         settings = self._service.settings
-        with self._service.streams.admit():
+        with self._service.access.stream(call.caller), self._service.streams.admit():
             try:
                 first = await call.first(settings.a2f_idle_s)
             except asyncio.TimeoutError as error:
@@ -164,6 +164,7 @@ class Clip:
         self._sound.push(block)
         if self._sound.seconds > most_s:
             raise StreamTooLong(f"the clip has {self._sound.seconds:.1f} s; accepted: at most {most_s:g} s")
+        self._service.access.speech(self._call.caller, len(block) / SIZE / rate)
         if said.emotions:
             self._feel(said.emotions)
         self._news.set()

@@ -14,6 +14,7 @@ from typing import Any
 from emotalk_client.errors import EmoTalkError
 from emotalk_client.threads import in_thread
 from emotalk_contract.recipe import Recipe
+from emotalk_contract.timing import SAMPLE_RATE
 from emotalk_gateway.grpc.calls import Call
 from emotalk_gateway.grpc.emotalk.asked import Asked
 from emotalk_gateway.grpc.emotalk.chunks import Chunks
@@ -111,7 +112,8 @@ class _OneCall:
             asked = await self._taken_in(spool)
             with service.uploads.admit():
                 async with service.reading:
-                    await in_thread(check_duration, spool.file, service.settings.max_audio_s)
+                    samples = await in_thread(check_duration, spool.file, service.settings.max_audio_s)
+                service.access.clip(self._call.caller, samples / SAMPLE_RATE)
                 recipe = Recipe.from_strings(await service.client.describe())
                 request = FaceRequest(ROUTE, spool.file, asked.options(recipe))
                 async with aclosing(faces(service, request)) as computed:

@@ -1,0 +1,273 @@
+"""Tokens at every door of a gateway: who is let in, for what, and how much."""
+
+import json
+import threading
+from contextlib import suppress
+
+import grpc
+import numpy as np
+import pytest
+from asking import CHUNKS, HANG_S, RATE, STREAM
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from emotalk_gateway.grpc.audio2face.door import audio2face_door
+from emotalk_gateway.grpc.emotalk.door import emotalk_door
+from emotalk_gateway.grpc.messages import message
+from emotalk_gateway.omniverse.door import OmniverseDoor
+from emotalk_gateway.service.callers import SCOPES, Caller, Limits
+from emotalk_gateway.service.tokens import Token, digest, save
+
+pytestmark = pytest.mark.server
+
+CONVERT, SAY, SPEECH = "/api/v1/convert?format=csv", "/api/v1/say", "/v1/audio/speech"
+CONFIGS = "/nvidia_ace.services.a2x_export_config.v1.A2XExportConfigService/GetConfigs"
+FACES = "/nvidia_ace.services.a2f_controller.v1.A2FControllerService/ProcessAudioStream"
+EMOTALK = "/emotalk.EmoTalkService/"
+
+
+class Known:
+    """Callers of a gateway, whose tokens are their names in capitals."""
+
+    def __init__(self, folder):
+        self.file = folder / "tokens.json"
+        self.all = {}
+
+    def add(self, name, *scopes, **limits):
+        self.all[name] = Token(Caller(name, frozenset(scopes or SCOPES), Limits(**limits)), digest(name.upper()))
+        save(self.file, self.all.values())
+
+    def remove(self, name):
+        del self.all[name]
+        save(self.file, self.all.values())
+
+
+@pytest.fixture
+def known(tmp_path):
+    made = Known(tmp_path)
+    for scope in SCOPES:
+        made.add(scope, scope)
+    made.add("all")
+    return made
+
+
+@pytest.fixture
+def second(wav, voice):
+    return wav(voice[:RATE])
+
+
+@pytest.fixture
+def doors(tmp_path):
+    def opened(service):
+        return [
+            audio2face_door(service, "127.0.0.1", 0),
+            emotalk_door(service, "127.0.0.1", 0),
+            OmniverseDoor(service, 0, tmp_path),
+        ]
+
+    return opened
+
+
+def shown(name):
+    return {} if name is None else {"Authorization": f"Bearer {name.upper()}"}
+
+
+def socket_code(gateway, name):
+    """The close code of a stream that ends at once, and its error."""
+    with connect(f"ws://127.0.0.1:{gateway.port}/ws/stream") as socket:
+        socket.send(json.dumps({"type": "start", "sample_rate": RATE, **({"token": name.upper()} if name else {})}))
+        socket.send('{"type": "end"}')
+        last = said_last(socket)
+        return socket.close_code, last.get("error")
+
+
+def said_last(socket):
+    """The last message before the close."""
+    last = {}
+    with suppress(ConnectionClosed):
+        while True:
+            last = json.loads(socket.recv(HANG_S))
+    return last
+
+
+def call(gateway, door, route, request, answer, name=None, messages=None):
+    """The code of a call and its words."""
+    metadata = [("authorization", f"Bearer {name.upper()}")] if name else []
+    with grpc.insecure_channel(f"127.0.0.1:{gateway.doors[door].port}") as channel:
+        write = type(request).SerializeToString
+        try:
+            if messages is not None:
+                method = channel.stream_stream(route, write, message(answer).FromString)
+                list(method(iter([request, *messages]), metadata=metadata, timeout=HANG_S))
+            else:
+                list(channel.unary_stream(route, write, message(answer).FromString)(request, HANG_S, metadata))
+        except grpc.RpcError as error:
+            return error.code().name, error.details()
+    return "OK", ""
+
+
+def a2f(gateway, name, seconds=1):
+    sound = message("nvidia_ace.controller.v1.AudioStream")
+    header = sound(
+        audio_stream_header={"audio_header": {"samples_per_second": RATE, "bits_per_sample": 16, "channel_count": 1}}
+    )
+    blocks = [sound(audio_with_emotion={"audio_buffer": bytes(2 * RATE)}) for _ in range(seconds)]
+    answer = "nvidia_ace.controller.v1.AnimationDataStream"
+    return call(gateway, 0, FACES, header, answer, name, [*blocks, sound(end_of_audio={})])
+
+
+def configs(gateway, name):
+    asked = message("nvidia_ace.services.a2x_export_config.v1.ConfigsTypeRequest")
+    return call(gateway, 0, CONFIGS, asked(), "nvidia_ace.services.a2x_export_config.v1.A2XConfig", name)[0]
+
+
+def emotalk(gateway, name, audio):
+    asked = message("emotalk.AudioRequest")
+    return call(gateway, 1, f"{EMOTALK}ProcessAudio", asked(audio_data=audio), "emotalk.BlendshapeResponse", name)[0]
+
+
+def omniverse(gateway, name):
+    import http.client
+
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.doors[2].port, timeout=HANG_S)
+    connection.request("GET", "/A2F/GetInstances", headers=shown(name))
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer.status
+
+
+def statuses(gateway, name, audio):
+    """What each door says to one who shows the token of ``name``."""
+    return {
+        "stream": gateway.post(STREAM, audio, shown(name)).status,
+        "chunks": gateway.post(CHUNKS, audio, shown(name), part="audio_file").status,
+        "convert": gateway.ask("POST", CONVERT, json.dumps({"blendshapes": [[0] * 52]}).encode(), shown(name)).status,
+        "say": gateway.ask("POST", SAY, b"{}", shown(name)).status,
+        "speech": gateway.ask("POST", SPEECH, b"{}", shown(name)).status,
+        "metrics": gateway.get("/metrics", **shown(name)).status,
+        "socket": socket_code(gateway, name),
+        "a2f": a2f(gateway, name)[0],
+        "configs": configs(gateway, name),
+        "emotalk": emotalk(gateway, name, audio),
+        "omniverse": omniverse(gateway, name),
+    }
+
+
+ANIMATE = {"stream": 200, "chunks": 200, "convert": 200, "say": 422, "speech": 422, "emotalk": "OK", "omniverse": 200}
+LIVE = {"socket": (1000, None), "a2f": "OK", "configs": "OK"}
+ADMIN = {"metrics": 200}
+REFUSED = {"socket": (1008, "NotPermitted"), **dict.fromkeys(("a2f", "configs", "emotalk"), "PERMISSION_DENIED")}
+UNKNOWN = {"socket": (1008, "NotAuthorised"), **dict.fromkeys(("a2f", "configs", "emotalk"), "UNAUTHENTICATED")}
+
+
+@pytest.mark.parametrize(
+    ("name", "opens"),
+    [
+        ("animate", ANIMATE),
+        ("live", LIVE),
+        ("admin", ADMIN),
+        ("avatars", {}),
+        ("all", ANIMATE | LIVE | ADMIN),
+        ("nobody", None),
+        (None, None),
+    ],
+)
+def test_a_scope_opens_its_doors_and_no_other(gateway_to, known, doors, second, name, opens):
+    with gateway_to(tokens=known.file, doors=doors) as gateway:
+        found = statuses(gateway, name, second)
+        gateway.settle()
+    others = dict.fromkeys(found, 403) | REFUSED if opens is not None else dict.fromkeys(found, 401) | UNKNOWN
+    assert found == others | (opens or {})
+
+
+def test_the_one_token_of_before_opens_everything(gateway_to, doors, second):
+    with gateway_to(token="all", doors=doors) as gateway:
+        found = statuses(gateway, "all", second)
+        assert found == dict.fromkeys(found, 401) | UNKNOWN | {"metrics": 200}  # which needs none, as before
+    with gateway_to(token="ALL", doors=doors) as gateway:
+        assert statuses(gateway, "all", second) == ANIMATE | LIVE | ADMIN
+
+
+def test_requests_of_a_minute_at_all_doors_together(gateway_to, known, doors, second):
+    known.add("few", requests=3)
+    with gateway_to(tokens=known.file, doors=doors) as gateway:
+        assert gateway.post(STREAM, second, shown("few")).status == 200
+        assert configs(gateway, "few") == "OK"
+        assert omniverse(gateway, "few") == 200
+        answer = gateway.post(STREAM, second, shown("few"))
+        assert (answer.status, answer.json["error"]) == (429, "TooManyRequests")
+        assert "'few' began 3 requests in a minute; accepted: 3" in answer.json["message"]
+        assert 0 < int(answer.headers["retry-after"]) <= 61
+        assert configs(gateway, "few") == "RESOURCE_EXHAUSTED"
+        assert socket_code(gateway, "few") == (1013, "TooManyRequests")
+        assert omniverse(gateway, "few") == 429
+        assert gateway.post(STREAM, second, shown("all")).status == 200
+
+
+def test_streams_at_once_at_all_doors_together(gateway_to, known, doors):
+    known.add("two", streams=1)
+    with gateway_to(tokens=known.file, doors=doors) as gateway:
+        with connect(f"ws://127.0.0.1:{gateway.port}/ws/stream") as socket:
+            socket.send(json.dumps({"type": "start", "sample_rate": RATE, "token": "TWO"}))
+            assert json.loads(socket.recv(HANG_S))["type"] == "started"
+            assert a2f(gateway, "two")[0] == "RESOURCE_EXHAUSTED"
+            assert socket_code(gateway, "two") == (1013, "TooManyStreams")
+        gateway.settle()
+        assert a2f(gateway, "two")[0] == "OK"
+
+
+def test_seconds_of_speech_of_a_minute(gateway_to, known, doors, wav, voice):
+    known.add("brief", speech_s=5)
+    with gateway_to(tokens=known.file, doors=doors) as gateway:
+        answer = gateway.post(STREAM, wav(np.resize(voice, 6 * RATE)), shown("brief"))
+        assert (answer.status, answer.json["error"]) == (413, "ClipTooLong")
+        assert gateway.post(STREAM, wav(voice[: 3 * RATE]), shown("brief")).status == 200
+        answer = gateway.post(STREAM, wav(voice[: 3 * RATE]), shown("brief"))
+        assert (answer.status, answer.json["error"]) == (429, "TooMuchSpeech")
+        assert int(answer.headers["retry-after"]) > 0
+        code, words = a2f(gateway, "brief", seconds=6)
+        assert (code, "'brief' had" in words) == ("RESOURCE_EXHAUSTED", True)
+        with connect(f"ws://127.0.0.1:{gateway.port}/ws/stream") as socket:
+            socket.send(json.dumps({"type": "start", "sample_rate": RATE, "token": "BRIEF"}))
+            for _ in range(6):
+                socket.send(np.zeros(RATE, "<i2").tobytes())
+            assert said_last(socket)["error"] == "TooMuchSpeech"
+            assert socket.close_code == 1013
+        figures = gateway.get("/metrics", **shown("all")).body.decode()
+        assert 'emotalk_gateway_caller_speech_seconds_total{caller="brief"}' in figures
+        assert 'emotalk_gateway_stale_files{files="tokens"} 0.0' in figures
+
+
+def test_tokens_are_changed_under_load_and_no_request_fails(gateway_to, known, second):
+    """Callers ask without pause while others come and go, and the file is broken now and then."""
+    with gateway_to(tokens=known.file) as gateway:
+        over, answers = threading.Event(), []
+
+        def ask():
+            while not over.is_set():
+                answers.append(gateway.ask("POST", CONVERT, body, shown("animate")).status)
+
+        body = json.dumps({"blendshapes": [[0] * 52] * 30}).encode()
+        callers = [threading.Thread(target=ask) for _ in range(3)]
+        for one in callers:
+            one.start()
+        for number in range(60):
+            known.add(f"new-{number}", "live")
+            if number % 3 == 0:
+                known.file.write_text('{"tokens": [')
+            enough = len(answers) + 3
+            while len(answers) < enough:
+                threading.Event().wait(0.001)
+            if number % 2:
+                known.remove(f"new-{number}")
+        over.set()
+        for one in callers:
+            one.join(HANG_S)
+        assert len(answers) > 180
+        assert set(answers) == {200}
+        known.remove("animate")
+        assert gateway.ask("POST", CONVERT, body, shown("animate")).status == 401
+        known.file.write_text("{")
+        assert gateway.ask("POST", CONVERT, body, shown("all")).status == 200
+        assert 'stale_files{files="tokens"} 1.0' in gateway.get("/metrics", **shown("all")).body.decode()
