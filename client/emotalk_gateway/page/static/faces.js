@@ -39,7 +39,7 @@ export class Faces {
   async listed() {
     try {
       const answer = await this.gateway.answer("avatar/list");
-      for (const { id, name } of (await answer.json()).avatars) this.offer(AVATAR + id, name || id);
+      for (const { id, avatar_name: name } of (await answer.json()).avatars) this.offer(AVATAR + id, name || id);
     } catch (error) {
       this.tell(sentence(error));
     }
@@ -84,10 +84,8 @@ export class Faces {
   async show(value) {
     this.tell("");
     try {
-      const [kind, content, name] = await this.content(value);
-      const words = await this.stage.show(kind, content, name);
+      if (this.stage.possible) this.tell(await this.stage.show(...(await this.content(value))));
       this.shown = value;
-      this.tell(words);
       return true;
     } catch (error) {
       this.tell(value === OWN ? error.message : sentence(error)); // that begins with the file's name

@@ -25,13 +25,15 @@ export class Stage {
     this.stillness = matchMedia("(prefers-reduced-motion: reduce)");
   }
 
+  // False where this browser shows no face; it says so.
+  get possible() {
+    this.noWebGL.hidden = Boolean(document.createElement("canvas").getContext("webgl2"));
+    return this.noWebGL.hidden;
+  }
+
   // Show the face in `content`, the bytes of a .glb called `name`, of one of KINDS; returns what there is to say of it. Where
   // it cannot be shown, that of before stays.
   async show(kind, content, name) {
-    if (!document.createElement("canvas").getContext("webgl2")) {
-      this.noWebGL.hidden = false;
-      return "";
-    }
     const Kind = await KINDS[kind]();
     const before = this.face.firstElementChild;
     delete this.face.dataset.ready;
