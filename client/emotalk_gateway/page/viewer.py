@@ -23,8 +23,10 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
-from emotalk_client.faces import head
+from emotalk_client.faces import head, vocabularies
 from emotalk_client.faces.animation import Animation
+from emotalk_client.faces.head.own import PACKED, SPOKEN
+from emotalk_client.faces.life import SMALL
 from emotalk_contract import limits
 
 STATIC = Path(__file__).parent / "static"
@@ -46,7 +48,7 @@ class ShownResult:
 
 
 def add_viewer(app: FastAPI, result: ShownResult | None = None, greeting: Mapping[str, Any] | None = None) -> None:
-    """Add the page to ``app``: ``GET /``, ``/static/…``, ``/head.glb``.
+    """Add the page to ``app``: ``GET /``, ``/static/…``, ``/head.glb``, ``/vocabularies.json``.
 
     Whoever asks for ``/`` and takes no HTML gets ``greeting`` as JSON, if there is one.
 
@@ -69,6 +71,10 @@ def add_viewer(app: FastAPI, result: ShownResult | None = None, greeting: Mappin
     @app.get("/head.glb", include_in_schema=False)
     async def head_file() -> Response:
         return FileResponse(head.path(), media_type="model/gltf-binary", headers=FRESH)
+
+    @app.get("/vocabularies.json", include_in_schema=False)
+    async def vocabularies_file() -> Response:
+        return JSONResponse(vocabularies.table() | {"spoken": SPOKEN, "packed": PACKED}, headers=_FRESH)
 
     app.mount("/static", _FreshFiles(directory=STATIC), name="static")
     if result is not None:
@@ -108,6 +114,7 @@ def _page(result: ShownResult | None) -> str:
         "result": None if result is None else {"title": result.title},
         "level": limits.DEFAULT_LEVEL,
         "person": limits.DEFAULT_PERSON,
+        "life": {"head": SMALL.head, "gaze": SMALL.gaze, "idle": SMALL.idle, "seed": SMALL.seed},
     }
     return _template().substitute(facts=html.escape(json.dumps(facts)))
 
