@@ -60,10 +60,10 @@ class Drawer:
         try:
             self._process.stdin.write(framing.message(kind, payload))
             await asyncio.wait_for(self._process.stdin.drain(), self._patience_s)
-        except (ConnectionError, OSError) as error:
-            await self._died(error)
-        except asyncio.TimeoutError:
+        except asyncio.TimeoutError:  # first: it is an OSError since Python 3.11
             raise self._silent() from None
+        except OSError as error:
+            await self._died(error)
 
     async def receive(self, patience_s: float | None = None) -> tuple[bytes, bytes]:
         """Return kind and payload of the next answer.
@@ -91,6 +91,8 @@ class Drawer:
         return DrawingFailed(f"the process that draws said nothing for {self._patience_s:g} s")
 
     async def _died(self, error: Exception) -> NoReturn:
+        if self._process.returncode is None:
+            self._process.kill()  # it closed its end, and need not have ended
         status = await self._process.wait()
         self._complaints.seek(0)
         said = self._complaints.read()[-2000:].decode(errors="replace").strip().rpartition("\n")[2]
