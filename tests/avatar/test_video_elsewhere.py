@@ -4,6 +4,7 @@ import asyncio
 import io
 import os
 import signal
+from pathlib import Path
 
 import av
 import numpy as np
@@ -121,10 +122,10 @@ async def test_errors_come_as_they_were(tmp_path):
         async with drawer(Order(coding="vp9"), b"not a glTF"):
             pass
     (tmp_path / "a.wav").write_bytes(b"RIFF not really")
-    with (tmp_path / "a.mp4").open("w+b") as out, (tmp_path / "a.wav").open("rb") as heard:
-        with pytest.raises(UnreadableAudio):
-            await write_elsewhere(Order(size=SIZE), None, shown(3), heard, out)
-    with open("/dev/full", "w+b", buffering=0) as out, pytest.raises(UnwritableVideo, match="No space"):
+    heard = (tmp_path / "a.wav").open("rb")
+    with heard, (tmp_path / "a.mp4").open("w+b") as out, pytest.raises(UnreadableAudio):
+        await write_elsewhere(Order(size=SIZE), None, shown(3), heard, out)
+    with Path("/dev/full").open("w+b", buffering=0) as out, pytest.raises(UnwritableVideo, match="No space"):
         await write_elsewhere(Order(size=SIZE, suffix=".webm"), None, shown(90), None, out)
 
 
@@ -132,26 +133,23 @@ async def test_one_that_is_killed_is_told_of():
     async with drawer(Order(size=SIZE, coding="vp9")) as process:
         os.kill(process.pid, signal.SIGKILL)
         with pytest.raises(DrawingFailed, match="died"):
-            for index in range(100):
-                await process.send(framing.FRAMES, frames(index, 1))
-                await process.receive()
+            await forever(process)
 
 
-async def test_one_that_hangs_is_killed():
-    with pytest.raises(DrawingFailed, match=r"said nothing for 0\.3 s"):
-        async with drawer(Order(size=SIZE, coding="vp9"), patience_s=0.3) as process:
-            os.kill(process.pid, signal.SIGSTOP)
-            await process.send(framing.FRAMES, frames(0, 1))
+async def forever(process, count=1):
+    """Ask for pictures, and take them if ``count`` is 1."""
+    while True:
+        await process.send(framing.FRAMES, frames(0, count))
+        if count == 1:
             await process.receive()
-    assert gone(process.pid)
 
 
-async def test_one_that_takes_nothing_is_killed():
-    with pytest.raises(DrawingFailed, match=r"said nothing for 0\.3 s"):
-        async with drawer(Order(size=SIZE, coding="vp9"), patience_s=0.3) as process:
-            os.kill(process.pid, signal.SIGSTOP)
-            while True:
-                await process.send(framing.FRAMES, frames(0, 1000))
+@pytest.mark.parametrize("count", [1, 1000])  # one that says nothing, one that takes nothing
+async def test_one_that_hangs_is_killed(count):
+    async with drawer(Order(size=SIZE, coding="vp9"), patience_s=0.3) as process:
+        os.kill(process.pid, signal.SIGSTOP)
+        with pytest.raises(DrawingFailed, match=r"said nothing for 0\.3 s"):
+            await forever(process, count)
     assert gone(process.pid)
 
 
