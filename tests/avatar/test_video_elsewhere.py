@@ -20,7 +20,7 @@ from emotalk_avatar.video.framing import Order
 from emotalk_avatar.video.living import Shown
 from emotalk_client.errors import UnreadableAudio
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.server
 
 SIZE = (96, 64)
 
