@@ -23,10 +23,23 @@ MAX_CLIP_PIXELS = 1920 * 1080
 MAX_CLIP_SIDE = 1920
 """Pixels."""
 MAX_CLIP_S = 20.0
-MAX_CLIP_FRAMES = 600
+MAX_CLIP_DECODED = 2400
+"""Frames of a clip, of which those that are too many a second are left out."""
+MIN_CLIP_FPS, MAX_CLIP_FPS = 5.0, 30.0
+"""Frames per second that are handed out."""
+MAX_CLIP_FRAMES = round(MAX_CLIP_S * MAX_CLIP_FPS)
 """Frames that are handed out."""
-MAX_CLIP_FPS = 30.0
-"""Frames per second that are handed out; of a faster clip, some are left out."""
+
+PICTURE_MEMORY_BYTES = 300_000_000
+"""Of the process that decodes a picture, all in all."""
+CLIP_MEMORY_BYTES = 600_000_000
+"""Likewise, a clip: of addresses, of which FFmpeg's libraries take a part that they never use."""
+PICTURE_CPU_S = 8
+"""Seconds of a processor for a picture."""
+CLIP_CPU_S = 60
+"""Likewise, for a clip."""
+DECODING_S = 10.0
+"""Seconds for a picture, or for one frame of a clip."""
 
 # Faces ------------------------------------------------------------------------------------------
 

@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from emotalk_avatar.package import GLB
 from emotalk_avatar.video.drawing import Drawing
 from emotalk_avatar.video.picturing import read_background, read_size
 from emotalk_avatar.video.rendering import Sound, render
 from emotalk_avatar.video.writing import MAX_FPS, SUFFIXES, check_fps, check_suffix, import_av
+from emotalk_cli.avatar import Store
+from emotalk_cli.avatar import opened as opened_store
 from emotalk_cli.connection import Url, connect
 from emotalk_cli.face_options import Emotion, Region, by_name
 from emotalk_cli.given import refuse_given
@@ -45,6 +48,10 @@ def render_avatar(
     ] = None,
     text: Annotated[str | None, typer.Option(help="Instead of IN: what to say.")] = None,
     audio: Annotated[Path | None, typer.Option(metavar="FILE", help="The sound of an animation.")] = None,
+    avatar: Annotated[
+        str | None, typer.Option(metavar="ID", help="As its registration printed it. Default: the bundled head.")
+    ] = None,
+    store: Store = None,
     url: Url = None,
     fps: Annotated[float, typer.Option(help=f"Pictures a second, 1..{MAX_FPS}.")] = float(FPS),
     size: Annotated[
@@ -81,7 +88,13 @@ def render_avatar(
         refuse_given(context, ["audio"], "IN has its own sound; accepted: --audio with an animation")
     life = Life(head, gaze, idle, seed)
     wanted_size = read_size(size)
-    drawing = Drawing(None, wanted_size, read_background(background, wanted_size))
+    if avatar is None:
+        refuse_given(context, ["store"], "the bundled head is in no folder; accepted: with --avatar")
+        drawing = Drawing(None, wanted_size, read_background(background, wanted_size))
+    else:
+        refuse_given(context, ["background"], "an avatar has its photograph behind it; accepted: without --avatar")
+        kept = opened_store(store)
+        drawing = Drawing(kept.read(kept.get(avatar), GLB), wanted_size)
     options: FaceOptions = {
         "level": level,
         "person": person,

@@ -43,6 +43,9 @@ def gateway(
     tls_client_ca: Annotated[
         Path | None, typer.Option(metavar="PEM", help="Callers must show a certificate by one of these.")
     ] = None,
+    avatars: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Photographs become avatars, which are kept there.")
+    ] = None,
     max_upload_bytes: Annotated[int | None, typer.Option(help="Of one upload.")] = None,
     max_audio_s: Annotated[float | None, typer.Option(help="Seconds of one clip.")] = None,
     max_requests: Annotated[int | None, typer.Option(help="Uploads at once.")] = None,
@@ -89,6 +92,7 @@ def gateway(
         "tls_cert": tls_cert,
         "tls_key": tls_key,
         "tls_client_ca": tls_client_ca,
+        "avatars": avatars,
         "max_upload_bytes": max_upload_bytes,
         "max_audio_s": max_audio_s,
         "max_requests": max_requests,
@@ -100,7 +104,7 @@ def gateway(
     with (
         exported("emotalk-gateway"),
         listen(host, port) as listening,
-        address(url, supervised=True, speech_if_any=True) as triton,
+        address(url, supervised=True, speech_if_any=True, avatars_if_any=settings.avatars is not None) as triton,
     ):
         client = AsyncEmoTalkClient(triton, timeout_s=settings.request_timeout_s, **security(url))
 

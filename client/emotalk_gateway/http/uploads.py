@@ -147,7 +147,7 @@ class Fields:
         if self._part not in self._files:
             given = ", ".join(sorted({*self._values, *self._files})) or "none"
             raise InvalidUpload(
-                f"the form has no part {self._part!r}; it has {given}; accepted: an audio file in {self._part!r}"
+                f"the form has no part {self._part!r}; it has {given}; accepted: a file in {self._part!r}"
             )
         if len(self._files) > 1:
             raise InvalidUpload(
@@ -165,9 +165,9 @@ def _text(name: str, value: bytearray) -> str:
         raise InvalidUpload(f"the field {name!r} is {bytes(value)!r}; accepted: UTF-8") from error
 
 
-def form_schema(part: str, options: Mapping[str, str]) -> dict[str, Any]:
-    """The form in OpenAPI's words: a file in ``part``, and ``options`` with what they mean."""
-    properties: dict[str, Any] = {part: {"type": "string", "format": "binary", "description": KINDS}}
+def form_schema(part: str, options: Mapping[str, str], kinds: str = KINDS) -> dict[str, Any]:
+    """The form in OpenAPI's words: a file of ``kinds`` in ``part``, and ``options`` with what they mean."""
+    properties: dict[str, Any] = {part: {"type": "string", "format": "binary", "description": kinds}}
     properties |= {name: {"type": "string", "description": text} for name, text in options.items()}
     schema = {"type": "object", "required": [part], "properties": properties}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}

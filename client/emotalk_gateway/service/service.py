@@ -7,6 +7,7 @@ import logging
 
 from emotalk_client.aio import AsyncEmoTalkClient
 from emotalk_gateway.service.access import Access
+from emotalk_gateway.service.avatars import Avatars
 from emotalk_gateway.service.capacity import Capacity
 from emotalk_gateway.service.errors import Problem, problem_of
 from emotalk_gateway.service.metrics import Metrics
@@ -46,6 +47,7 @@ class Service:
         self.metrics = Metrics(self.uploads, self.streams, self.rate)
         self.access = Access(settings, self.metrics)
         """Callers and their limits."""
+        self.avatars = Avatars(settings, client, named=self.access.named)
         self.metrics.follow("tokens", lambda: self.access.stale)
 
     def told(self, problem: Problem) -> None:

@@ -101,6 +101,17 @@ class GatewaySettings(BaseSettings):
     """Folders below which that door reads sound, such as ``["/srv/voices"]``, beside the one that it writes to. None:
     on the loopback any that the gateway can read, else none."""
 
+    avatars: Path | None = None
+    """Folder in which avatars are kept, made where it is not there; none: this gateway has no avatars."""
+    avatars_per_owner: int = Field(20, gt=0)
+    """Of one owner: a token's name, or without names a ``user_id``."""
+    avatar_bytes_per_owner: int = Field(512 * MIB, gt=0)
+    """Of one owner's avatars together."""
+    avatar_bytes: int = Field(8192 * MIB, gt=0)
+    """Of all avatars together."""
+    max_registrations: int = Field(8, gt=0)
+    """Of avatars at once, waiting or computed; one more is told to come again."""
+
     health_timeout_s: float = Field(10.0, gt=0)
     """Seconds that ``/health`` waits for a face."""
     ready_timeout_s: float = Field(0.5, gt=0)
