@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from emotalk_gateway.http.sockets import SocketProtocol
+from emotalk_gateway.listening.sockets import SocketProtocol
 from emotalk_gateway.listening.doors import Door
 from emotalk_gateway.listening.protocol import Connections, Limits
 from emotalk_gateway.listening.server import WebServer
