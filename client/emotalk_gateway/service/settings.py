@@ -35,7 +35,7 @@ class GatewaySettings(BaseSettings):
     ``["faces.example.org", "*.local"]``; ``["*"]``: any."""
 
     tls_cert: Path | None = None
-    """PEM: the certificate of this gateway, with its chain; with it HTTPS is spoken. Read again when it changes."""
+    """PEM: the certificate of this gateway, with its chain; every door speaks TLS then. Read again when it changes."""
     tls_key: Path | None = None
     """PEM: its private key."""
     tls_client_ca: Path | None = None
