@@ -69,6 +69,7 @@ def sitting_of(metadata: Metadata, read: Callable[[str], bytes]) -> Sitting:
         PictureRefused: its pictures cannot be decoded.
         MissingExtra: it is a clip, and what decodes those is not installed.
     """
+    kept: tuple[bytes, ...]
     if metadata.kind == "image":
         kept = (encoded(decode(read(PICTURE)).pixels, KEPT_QUALITY),)
     else:
@@ -80,7 +81,8 @@ def sitting_of(metadata: Metadata, read: Callable[[str], bytes]) -> Sitting:
         boxes, features = _read_crops(read(CROPS), metadata)
     if POINTS in metadata.files:
         landmarks = points(read(POINTS))
-        boxes = {"wav2lip": wav2lip_boxes(landmarks), "unet328": unet_boxes(landmarks)} | boxes
+        found: dict[Renderer, Boxes] = {"wav2lip": wav2lip_boxes(landmarks), "unet328": unet_boxes(landmarks)}
+        boxes = found | boxes
     count = min([len(kept), *map(len, boxes.values())])
     if not boxes or not count:
         raise DamagedAvatar(f"avatar {metadata.id} does not tell where its face is; register it again")
@@ -90,7 +92,9 @@ def sitting_of(metadata: Metadata, read: Callable[[str], bytes]) -> Sitting:
 def packed(boxes: dict[Renderer, Boxes], features: NDArray[np.float32] | None) -> bytes:
     """Return what is stored as :data:`CROPS`."""
     out = io.BytesIO()
-    arrays: dict[str, Any] = dict(boxes) if features is None else {**boxes, FEATURES: features.astype("<f4")}
+    arrays: dict[str, Any] = {str(name): one for name, one in boxes.items()}
+    if features is not None:
+        arrays[FEATURES] = features.astype("<f4")
     np.savez(out, **arrays)
     return out.getvalue()
 

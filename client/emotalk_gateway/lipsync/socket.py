@@ -19,6 +19,7 @@ from emotalk_client.errors import EmoTalkError
 from emotalk_contract.errors import InvalidRequest
 from emotalk_gateway.lipsync import dialect
 from emotalk_gateway.listening.access import check_header, check_origin
+from emotalk_gateway.listening.sockets import STARTED
 from emotalk_gateway.service.callers import ANYONE
 from emotalk_gateway.service.errors import GatewayStopping, InvalidMessage, Problem, StreamIdle
 from emotalk_gateway.service.lipsync import CHUNK_SAMPLES, CHUNKS_AROUND, DEVICE, Drawn, LipSync
@@ -64,6 +65,7 @@ class Connection:
         check_origin(self._socket, self._service.settings)
         self._caller = check_header(self._socket, self._service, "avatars")
         with self._service.access.stream(self._caller), self._service.streams.admit():
+            self._socket.scope[STARTED] = True
             while True:
                 said = await self._heard()
                 began = time.perf_counter()
@@ -73,9 +75,7 @@ class Connection:
                     problem = self._service.problem(error)
                     text = f"{problem.error}: {problem.message}"
                     ms = 1e3 * (time.perf_counter() - began)
-                    answer = (
-                        dialect.error(ms, text) if isinstance(said, bytes) else {"type": "error", "error": text}
-                    )
+                    answer = dialect.error(ms, text) if isinstance(said, bytes) else {"type": "error", "error": text}
                 await self._say(answer)
 
     async def _heard(self) -> bytes | str:
@@ -125,7 +125,7 @@ class Connection:
         except ValueError as error:
             raise InvalidMessage("a text message is not JSON; accepted: an object") from error
         if not isinstance(asked, dict):
-            raise InvalidMessage("a text message is not an object; accepted: {\"model_name\": …, \"frame_id\": …}")
+            raise InvalidMessage('a text message is not an object; accepted: {"model_name": …, "frame_id": …}')
         kind = asked.get("type", "inference")
         if kind in ("get_models", "list_models"):
             return {"type": "model_list", "models": [one.id for one in self._lipsync.loaded(self._caller)]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emotalk_gateway.grpc.lipsync.service import NAME, LipSyncService
 from emotalk_gateway.grpc.serving import MIB, GrpcDoor, Handler, Served
-from emotalk_gateway.grpc.tls import DoorTls
+from emotalk_gateway.listening.tls import DoorTls
 from emotalk_gateway.service.lipsync import LipSync
 from emotalk_gateway.service.service import Service
 
