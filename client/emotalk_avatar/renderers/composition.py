@@ -1,4 +1,4 @@
-"""What a neural renderer drew, put back into the picture with a soft edge."""
+"""Pictures of a neural renderer, put back where they were cut out, with a soft edge."""
 
 from __future__ import annotations
 

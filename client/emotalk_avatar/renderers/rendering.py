@@ -64,7 +64,7 @@ class Sitter:
 
 
 class Mouth(Protocol):
-    """What one renderer does with a frame."""
+    """The way in which one renderer draws frames."""
 
     async def draw(self, crops: NDArray[np.uint8], numbers: NDArray[np.int64], fps: float) -> NDArray[np.uint8]:
         """Return the drawn parts of the frames with these ``numbers``."""

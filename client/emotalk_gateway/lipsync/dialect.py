@@ -37,7 +37,7 @@ class Request:
     """Of the avatar."""
     frame_id: int
     sound: bytes
-    """What is to be spoken; empty: the avatar's own sound."""
+    """Speech that the mouth is to say; empty: the avatar's own sound."""
 
 
 def parsed(message: bytes) -> Request:
