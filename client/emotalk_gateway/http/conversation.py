@@ -470,7 +470,7 @@ class Conversation:
         await self._line.say({"type": "sentence", "utterance": number, **described(sentence), "audio": sound})
 
     async def _send(self, utterance: Turn, frames: Sequence[Frame]) -> None:
-        self._service.metrics.frames(PATH, len(frames))
+        self._service.frames(PATH, len(frames))
         audio = self._start.audio
         await self._line.send(rows(frames, audio) if self._start.binary else objects(frames, audio).decode())
         utterance.sent += len(frames)
