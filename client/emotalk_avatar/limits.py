@@ -47,3 +47,20 @@ MIN_PRESENCE = 0.9
 """Of a face that counts: upside down and in wallpaper it is far lower."""
 MIN_FACE_SHARE = 0.04
 """Width of a second face that counts, by the picture's longer side."""
+
+# Beyond the first number of a pair it is refused, beyond the second warned of.
+MIN_INTEROCULAR_PX, GOOD_INTEROCULAR_PX = 40, 80
+MAX_YAW_DEG, GOOD_YAW_DEG = 20, 12
+MAX_PITCH_DEG, GOOD_PITCH_DEG = 25, 18
+MAX_ROLL_DEG, GOOD_ROLL_DEG = 45, 20
+MIN_INSIDE, GOOD_INSIDE = 0.9, 0.995
+MIN_SHARPNESS, GOOD_SHARPNESS = 8, 40
+MIN_CONTRAST, GOOD_CONTRAST = 5, 15
+MIN_EYE_LIGHT, GOOD_EYE_LIGHT = 30, 60
+"""A face is dark where both its contrast and the light of its eyes are less."""
+MAX_CLIPPED, GOOD_CLIPPED = 0.3, 0.1
+GOOD_LIGHT_RATIO = 1.6
+"""Of the lighter half to the other."""
+MAX_BLINK = 0.5
+GOOD_LIP_GAP = 0.06
+GOOD_SMILE = 0.5

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_avatar.drawn import teeth
+from emotalk_avatar.drawn import lips, teeth
 from emotalk_avatar.face import Face, Picture
 from emotalk_avatar.fitting import backdrop, eyes, glb, mouth
 from emotalk_avatar.fitting import face as skin
@@ -48,12 +48,13 @@ def fit(picture: Picture, face: Face) -> Fitted:
     """Fit the head to ``face``, which :func:`emotalk_avatar.quality.judge` has found good enough."""
     head = base()
     surface = laid(head, face)
+    picture = lips.filled(picture, face, surface.eyes) if surface.open else picture
     eye, lid = eyes.layers(picture, face, surface)
     layers = (
-        backdrop.layer(head, picture, face, surface),
+        backdrop.layer(head, picture, surface),
         eye,
         *mouth.layers(head, picture, face, surface),
-        *skin.layers(head, picture, face, surface),
+        skin.layer(head, picture, face, surface),
         lid,
     )
     return Fitted(picture, face, surface, layers)
