@@ -139,6 +139,9 @@ chaos: $(VENV)/.test  ## Kill every process under load, and renew that table of 
 hostile: $(VENV)/.test  ## Send what has killed it before, and renew that table of docs/reliability.md
 	$(BIN)/emotalk-perf hostile $(SAMPLE) --page docs/reliability.md
 
+locks: $(VENV)/.test  ## Ask with ten thousand wrong tokens, and renew that table of docs/security.md (a minute)
+	$(BIN)/emotalk-perf locks --page docs/security.md
+
 queue: $(VENV)/.test  ## Kill the workers of a queue under load, judge every answer, and renew the tables of docs/kafka.md (an hour)
 	$(BIN)/emotalk-perf queue $(SAMPLE) --page docs/kafka.md
 	$(BIN)/emotalk-perf queue $(SAMPLE) --throughput --no-transactions --clips 200 --page docs/kafka.md

@@ -22,13 +22,13 @@ from emotalk_gateway.http.head import HeadAsGet
 from emotalk_gateway.http.health import add_health
 from emotalk_gateway.http.metrics import add_metrics
 from emotalk_gateway.http.saying import add_saying
-from emotalk_gateway.http.secure import SecureHeaders
 from emotalk_gateway.http.sse import add_sse
 from emotalk_gateway.http.websocket import add_websocket
 from emotalk_gateway.listening.answers import answer
 from emotalk_gateway.listening.auditing import Audited
 from emotalk_gateway.listening.hosts import HostCheck, KnownHosts
 from emotalk_gateway.listening.lifetime import Lifetime
+from emotalk_gateway.listening.secure import SecureHeaders
 from emotalk_gateway.listening.tracing import Traced
 from emotalk_gateway.service.errors import framework_problem
 from emotalk_gateway.service.service import Service
