@@ -142,6 +142,9 @@ hostile: $(VENV)/.test  ## Send what has killed it before, and renew that table 
 uploads: $(VENV)/.test  ## Damage 5000 pictures and clips, have them decoded, and renew that table of docs/avatars.md (half an hour)
 	$(BIN)/emotalk-perf uploads --page docs/avatars.md
 
+locks: $(VENV)/.test  ## Ask with ten thousand wrong tokens, and renew that table of docs/security.md (a minute)
+	$(BIN)/emotalk-perf locks --page docs/security.md
+
 queue: $(VENV)/.test  ## Kill the workers of a queue under load, judge every answer, and renew the tables of docs/kafka.md (an hour)
 	$(BIN)/emotalk-perf queue $(SAMPLE) --page docs/kafka.md
 	$(BIN)/emotalk-perf queue $(SAMPLE) --throughput --no-transactions --clips 200 --page docs/kafka.md
