@@ -11,6 +11,7 @@ name            what                                          licence
 ``asterisk-ru`` Debian; one Russian speaker, telephone        CC BY 3.0, ivrvoice.ru
 ==============  ============================================  ===============================================
 """
+# ruff: noqa: RUF001 - phonetic letters look like Latin ones
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ Part: TypeAlias = Literal["train", "choose", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
 Align: TypeAlias = Callable[[NDArray[np.float32], str], list[Phone] | None]
 TEST_DIGIT, CHOOSE_DIGIT = "7", "3"
-"""Last digit of a reader's number in LibriSpeech: those that are only ever scored, and those that choices are made on."""
+"""Last digit of a reader's number in LibriSpeech: of those that are only ever scored, and of those to choose on."""
 PEAK = 0.7
 LONGEST_S = 30.0
 SHORTEST_S = 1.0

