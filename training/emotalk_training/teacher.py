@@ -67,6 +67,7 @@ class Probe(nn.Module):
         self.viseme = nn.Linear(width, len(VISEME_NAMES))
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the mouth and of visemes."""
         x = self.enter(self.norm(features))
         for conv, mix in zip(self.depthwise, self.mix, strict=True):
             x = x + mix(conv(x.transpose(1, 2)).transpose(1, 2))
@@ -118,9 +119,8 @@ def train(heard: Sequence[Heard], steps: int, seed: int, real_share: float = 0.5
     probe = Probe()
     long = np.array([len(h.features) for h in heard], np.float64)
     people = np.array([h.family == "people" for h in heard])
-    chances = long * np.where(
-        people, real_share / max(1, long[people].sum()), (1 - real_share) / max(1, long[~people].sum())
-    )
+    each, others = real_share / max(1, long[people].sum()), (1 - real_share) / max(1, long[~people].sum())
+    chances = long * np.where(people, each, others)
     chances /= chances.sum()
     spread = torch.tensor(1 / (np.concatenate([h.labels[:, :8] for h in heard]).std(0) + 0.02), dtype=torch.float32)
     optimiser = torch.optim.AdamW(probe.parameters(), 1e-3, weight_decay=0.02)
@@ -191,7 +191,7 @@ def agreed(word: NDArray[np.float32], aligned: NDArray[np.float32] | None) -> ND
         out[:, :8] = (word[:, :8] + known[:, :8]) / 2
         out[:, 8] = (word[:, 8] + known[:, 11]) / 2
         out[:, 9] = known[:, 12]
-    return np.concatenate([out, weight], 1).astype(np.float16)
+    return np.asarray(np.concatenate([out, weight], 1), np.float16)
 
 
 def folds(voices: Sequence[str], count: int = 2) -> dict[str, int]:
