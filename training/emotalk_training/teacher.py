@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from emotalk_export.compact_rig import MOUTH
 from emotalk_training import augment
 from emotalk_training.articulation import VISEME_NAMES
-from emotalk_training.corpus import SAMPLE_RATE, Utterance, utterances
+from emotalk_training.corpus import SAMPLE_RATE, CorpusError, Utterance, utterances
 from emotalk_training.dataset import LABEL_FPS, label_utterance
 from emotalk_training.encoder import FEATURE_FPS, FEATURES, SpeechEncoder
 from emotalk_training.taught import FACTS, FOLDER, taught_path
@@ -39,7 +39,7 @@ AROUND_S = 0.05
 
 _CROP = 400
 _BATCH = 16
-_WARM_STEPS = 100
+_WARM_SHARE = 0.07
 
 
 class Probe(nn.Module):
@@ -113,19 +113,25 @@ def _at(curves: NDArray[np.float32], where: NDArray[np.float64]) -> NDArray[np.f
 
 
 def train(heard: Sequence[Heard], steps: int, seed: int, real_share: float = 0.5) -> Probe:
-    """Return a probe that was trained on ``heard``; ``real_share`` of the crops are of people."""
+    """Return a probe that was trained on ``heard``; ``real_share`` of the crops are of people.
+
+    Raises:
+        CorpusError: there is nothing to learn from.
+    """
+    if not heard:
+        raise CorpusError("no speech with phones is left for a teacher; accepted: --corpus with other voices")
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     probe = Probe()
     long = np.array([len(h.features) for h in heard], np.float64)
-    people = np.array([h.family == "people" for h in heard])
+    people = np.array([h.family == "people" for h in heard], bool)
     each, others = real_share / max(1, long[people].sum()), (1 - real_share) / max(1, long[~people].sum())
     chances = long * np.where(people, each, others)
     chances /= chances.sum()
     spread = torch.tensor(1 / (np.concatenate([h.labels[:, :8] for h in heard]).std(0) + 0.02), dtype=torch.float32)
     optimiser = torch.optim.AdamW(probe.parameters(), 1e-3, weight_decay=0.02)
     for step in range(steps):
-        rate = 2e-3 * min(1, (step + 1) / _WARM_STEPS) * (0.5 + 0.5 * np.cos(np.pi * step / steps)) + 1e-5
+        rate = 2e-3 * min(1, (step + 1) / (_WARM_SHARE * steps)) * (0.5 + 0.5 * np.cos(np.pi * step / steps)) + 1e-5
         for group in optimiser.param_groups:
             group["lr"] = rate
         features = np.zeros((_BATCH, _CROP, FEATURES), np.float32)
