@@ -37,6 +37,9 @@ CONTRADICTION = 0.5
 AROUND_S = 0.05
 """On either side of such a moment, too."""
 
+TEACHER = "teacher.pt"
+"""Beside the labels: one of the probes, which times the phones of speech that it has not heard."""
+
 _CROP = 400
 _BATCH = 16
 _WARM_SHARE = 0.07
@@ -249,6 +252,12 @@ def teach(
         np.save(taught_path(folder, utterance.name), label)
         seconds += count / LABEL_FPS
         left += float((label[:, -1] == 0).sum()) / LABEL_FPS
+    share = np.bincount(
+        np.concatenate([h.labels[:, 9].astype(int) for h in heard]), minlength=len(VISEME_NAMES)
+    ).astype(float)
+    torch.save(
+        {"probe": probes[0].state_dict(), "viseme_share": (share / share.sum()).tolist()}, folder / FOLDER / TEACHER
+    )
     facts = {"seconds": seconds, "left_out": left, "steps": steps, "seed": seed}
     (folder / FOLDER / FACTS).write_text(json.dumps(facts))
     return {"minutes": seconds / 60, "left_out": left / max(seconds, 1e-9)}
