@@ -68,8 +68,10 @@ class Aligner:
         return self._package.Decoder(lm=None, loglevel="FATAL")
 
     def __call__(self, audio: NDArray[np.float32], text: str) -> list[Phone] | None:
-        """Phones of ``text`` in ``audio``: ARPAbet, lower case; ``ax`` is an unstressed AH. None where a word is unknown
-        or nothing fits."""
+        """Phones of ``text`` in ``audio``: ARPAbet, lower case; ``ax`` is an unstressed AH.
+
+        None where a word is unknown or nothing fits.
+        """
         words = [w if self._knows(w) else w.strip("'") for w in re.findall(r"[a-z']+", text.lower())]
         if not words or not all(self._knows(w) for w in words):
             return None
