@@ -92,7 +92,7 @@ class Encoder:
 
 def test_speech_that_nobody_wrote_down_is_labelled(corpus: Path, tmp_path: Path) -> None:
     assert [u.name for u in utterances(corpus)] == ["12-5-0000"]
-    with pytest.raises(CorpusError, match="nothing|no speech"):
+    with pytest.raises(CorpusError, match="no speech"):
         teacher.teach(corpus, [], Encoder(), steps=2)
     said = teacher.teach(corpus, others(corpus), Encoder(), steps=2)
     assert said["minutes"] == pytest.approx(4 / 60)
