@@ -219,9 +219,15 @@ class Examples:
         self.chances = self._chances()
 
     def _chances(self) -> NDArray[np.float64]:
-        """Chance of each utterance: its family's share, spread over the family by duration."""
+        """Chance of each utterance: its family's share, spread over the family by duration (of people, by the root of
+        each voice's duration, for many speakers teach more than hours of one)."""
         family = [i.engine.split("-")[0] for i in self.items]
         seconds = np.array([i.samples for i in self.items], np.float64)
+        of_voice: dict[str, float] = {}
+        for item in self.items:
+            of_voice[item.voice] = of_voice.get(item.voice, 0.0) + item.samples
+        people = np.array([f == "people" for f in family], bool)
+        seconds[people] /= np.sqrt([of_voice[i.voice] for i in self.items if i.engine == "people"])
         total = {name: sum(s for s, f in zip(seconds, family, strict=True) if f == name) for name in set(family)}
         chance = np.array([ENGINE_SHARE.get(f, 0.1) * s / total[f] for s, f in zip(seconds, family, strict=True)])
         return np.asarray(chance / chance.sum())
