@@ -195,15 +195,21 @@ def evaluate(
     ),
     headaudio: Annotated[Path | None, typer.Option(help="Unpacked npm package @met4citizen/headaudio.")] = None,
     wawa: Annotated[Path | None, typer.Option(help="Unpacked npm package wawa-lipsync.")] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="taught/teacher.pt of a corpus: says how sure each truth is.")
+    ] = None,
+    cache: CacheOption = DEFAULT_CACHE,
 ) -> None:
     """Score a checkpoint on test corpora: tables, JSON, plots."""
     import torch
 
     from emotalk_training import evaluate as evaluation
+    from emotalk_training.ceilings import SecondAligner
 
     torch.set_num_threads(1)
     peers = {name: path for name, path in (("headaudio", headaudio), ("wawa", wawa)) if path}
-    report = evaluation.evaluate(checkpoint, corpora, peers)
+    aligner = SecondAligner(teacher, cache) if teacher else None
+    report = evaluation.evaluate(checkpoint, corpora, peers, aligner)
     out.mkdir(parents=True, exist_ok=True)
     (out / "figures.json").write_text(report.to_json(), encoding="utf-8")
     (out / "figures.md").write_text(evaluation.table(report), encoding="utf-8")
