@@ -17,7 +17,7 @@ CLIENTS := tests/clients
 THREE   := client/emotalk_gateway/page/static/vendor/three
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint deploy-check configs protos docs figures bench gpu chaos hostile queue head faces screenshot vendor parity clean
+.PHONY: help demo check test lint deploy-check configs protos docs figures bench gpu chaos hostile uploads locks queue capacity soak head faces screenshot vendor parity clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -139,10 +139,22 @@ chaos: $(VENV)/.test  ## Kill every process under load, and renew that table of 
 hostile: $(VENV)/.test  ## Send what has killed it before, and renew that table of docs/reliability.md
 	$(BIN)/emotalk-perf hostile $(SAMPLE) --page docs/reliability.md
 
+uploads: $(VENV)/.test  ## Damage 5000 pictures and clips, have them decoded, and renew that table of docs/avatars.md (half an hour)
+	$(BIN)/emotalk-perf uploads --page docs/avatars.md
+
+locks: $(VENV)/.test  ## Ask with ten thousand wrong tokens, and renew that table of docs/security.md (a minute)
+	$(BIN)/emotalk-perf locks --page docs/security.md
+
 queue: $(VENV)/.test  ## Kill the workers of a queue under load, judge every answer, and renew the tables of docs/kafka.md (an hour)
 	$(BIN)/emotalk-perf queue $(SAMPLE) --page docs/kafka.md
 	$(BIN)/emotalk-perf queue $(SAMPLE) --throughput --no-transactions --clips 200 --page docs/kafka.md
 	$(BIN)/emotalk-perf queue $(SAMPLE) --memory --page docs/kafka.md
+
+capacity: $(VENV)/.test  ## Measure what this machine holds, and renew that table of docs/performance.md (8 minutes, with nothing else running)
+	$(BIN)/emotalk-perf capacity $(SAMPLE) --page docs/performance.md
+
+soak: $(VENV)/.test  ## Load it with everything for an hour, and renew that part of docs/performance.md (with nothing else running)
+	$(BIN)/emotalk-perf soak $(SAMPLE) --page docs/performance.md --plot docs/figures/soak.png
 
 head: $(VENV)/.demo  ## Build the client's head again from MakeHuman's CC0 data (fetches 48 MB)
 	PYTHONPATH=tools $(BIN)/python -m head_builder

@@ -11,7 +11,23 @@ from typing import Annotated
 
 import typer
 
-from emotalk_cli import animate, collect, enqueue, gateway, health, live, plot, replay, say, token, view, worker
+from emotalk_cli import (
+    animate,
+    avatar,
+    avatar_render,
+    avatar_strip,
+    collect,
+    enqueue,
+    gateway,
+    health,
+    live,
+    plot,
+    replay,
+    say,
+    token,
+    view,
+    worker,
+)
 from emotalk_client.errors import EmoTalkError
 from emotalk_contract.errors import InvalidRequest
 
@@ -32,6 +48,9 @@ app.command("replay")(replay.replay)
 app.command("health")(health.health)
 app.command("plot")(plot.plot)
 app.command("view")(view.view)
+app.add_typer(avatar.avatar, name="avatar")
+avatar.avatar.command("render")(avatar_render.render_avatar)
+avatar.avatar.command("strip")(avatar_strip.strip_avatar)
 app.add_typer(token.token, name="token")
 
 

@@ -14,6 +14,7 @@ from typing import get_args
 
 from emotalk_contract.configs import Profile
 from emotalk_contract.recipe import Manifest, ManifestError
+from emotalk_contract.renderers import VARIABLE
 from emotalk_contract.repository import bundled
 from emotalk_server import tracing
 from emotalk_server.embedded import EmbeddedServer
@@ -70,6 +71,13 @@ def parser() -> argparse.ArgumentParser:
         help="a voice for speech, such as amir=piper:/voices/fa_IR-amir-medium.onnx; repeatable",
     )
     parser.add_argument(
+        "--renderers",
+        type=Path,
+        default=os.environ.get(VARIABLE) or None,
+        metavar="DIR",
+        help=f"neural renderers to serve too, as `emotalk-export renderer` wrote them (default: ${VARIABLE}, or none)",
+    )
+    parser.add_argument(
         "--trace",
         default=tracing.endpoint(),
         metavar="URL",
@@ -106,6 +114,7 @@ def _serve(arguments: argparse.Namespace, asked: int) -> None:
         cache_bytes=arguments.cache * 2**20,
         groups=arguments.models,
         voices=";".join(arguments.voice),
+        renderers=arguments.renderers,
         trace_url=arguments.trace,
     )
     with _health(server, arguments.address, arguments.health_port) as health, server:

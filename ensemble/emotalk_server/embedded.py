@@ -20,6 +20,7 @@ from emotalk_server.groups import DEFAULT_GROUPS, Group
 from emotalk_server.installation import find_triton
 from emotalk_server.ports import LOOPBACK, Ports, check_ports, free_ports, reachable
 from emotalk_server.process import ServerSettings, TritonProcess, check_repository
+from emotalk_server.renderers import check_renderers
 from emotalk_server.supervisor import Supervisor
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class EmbeddedServer:
         groups: of models to serve: ``core`` (the ensemble), ``live`` (steps of live streams), ``speech`` (text in).
         voices: more voices for ``speech``: ``NAME=ENGINE:WHERE``, separated by ``;``.
         supervised: a thread watches all its processes, and starts Triton again when one of them dies or hangs.
+        renderers: a folder of neural renderers to serve beside them (``emotalk-export renderer``); None: none.
         trace_url: where Triton sends its spans (``http://host:4318/v1/traces``); None: nowhere.
 
     Raises (on entering):
@@ -63,6 +65,7 @@ class EmbeddedServer:
         groups: Sequence[Group] = DEFAULT_GROUPS,
         voices: str = "",
         supervised: bool = True,
+        renderers: str | Path | None = None,
         trace_url: str | None = None,
     ) -> None:
         self._repository = Path(repository).resolve() if repository is not None else repositories.bundled()
@@ -73,6 +76,7 @@ class EmbeddedServer:
         self._cache_bytes = cache_bytes
         self._groups = tuple(groups)
         self._voices = voices
+        self._renderers = Path(renderers).resolve() if renderers is not None else None
         self._trace_url = trace_url
         self._supervised = supervised
         self._lock = threading.RLock()
@@ -108,6 +112,7 @@ class EmbeddedServer:
     def _start(self) -> None:
         find_triton()
         check_repository(self._repository, self._profile)
+        check_renderers(self._renderers)
         if self._ports is not None:
             _await_ports(self._ports, self._address)
         self._folder = ServerFolder.create()
@@ -122,6 +127,7 @@ class EmbeddedServer:
                 self._cache_bytes,
                 self._groups,
                 self._voices,
+                self._renderers,
                 self._trace_url,
             )
             try:
@@ -165,6 +171,7 @@ class EmbeddedServer:
             process.kill()
             folder.watch_over()
             check_repository(self._repository, self._profile)
+            check_renderers(self._renderers)
             _await_ports(process.settings.ports, self._address)
             self._process = TritonProcess.start(process.settings, folder, self._cancelled, proven=True)
 

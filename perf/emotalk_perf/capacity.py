@@ -1,12 +1,17 @@
-"""The most live streams that a server holds, found by doubling and bisection; and tables of what was measured."""
+"""Capacity of a machine: live streams, and files, uploads and texts a minute, by themselves.
+
+Requests are asked in a closed loop: each of so many callers asks again as soon as it has its answer. Their number is
+doubled until that brings little; what went through then is the capacity. Whoever comes beyond it waits, or is refused.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
-from itertools import groupby
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,196 +20,212 @@ from numpy.typing import NDArray
 from emotalk_client import AsyncEmoTalkClient
 from emotalk_contract.recipe import Recipe
 from emotalk_contract.timing import FPS
-from emotalk_perf import socket_door
+from emotalk_perf import most_streams
+from emotalk_perf.attacked.answers import RIGHT
+from emotalk_perf.attacked.interrupts import interrupts
+from emotalk_perf.attacked.processes import GATEWAY, STUB, SUPERVISOR
+from emotalk_perf.attacked.service import Service
+from emotalk_perf.attacked.usage import cpu_s
+from emotalk_perf.process_tree import cpu_s as own_cpu_s
 from emotalk_perf.report import table
-from emotalk_perf.streams import CALLER, HOLDS_S, WARM_S, Asked, ClientDoor, Door, Load, load
+from emotalk_perf.socket_door import MOST_STREAMS, SocketDoor
+from emotalk_perf.streams import CALLER, HOLDS_S, WARM_S, Asked, Load, load
+from emotalk_perf.traffic.arrivals import Ask
+from emotalk_perf.traffic.histogram import Histogram
+from emotalk_perf.traffic.mix import STREAMS, UPLOADS, Mix, mix
 
-LEAST_STEP = 1 / 16
-"""Of a number of streams: the search goes no finer."""
-TRIES = 2
-"""Runs of a number that must fail for it to count as too many: a machine hiccups."""
-
-Told = Callable[[Load], None]
+SETTINGS: Mapping[str, object] = {"MAX_STREAMS": MOST_STREAMS, "MAX_CONNECTIONS": 4 * MOST_STREAMS, "MAX_STARTING": 256}
+"""Of the gateway that is measured: the machine is to be the limit."""
+GAIN = 1.05
+"""Times as much as with half the callers must go through, else there are enough of them."""
+MOST_CALLERS = 16
+WARM_ASKS = 3
+ADVISED = 0.7
+"""Share of the capacity that an operator is advised to admit."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """Measurements to make: each hop on each path."""
+class Throughput:
+    """Requests of one kind, asked by so many callers at once."""
 
-    hops: Sequence[int]
-    """Frames between two requests."""
-    paths: Sequence[str]
-    counts: Sequence[int]
-    """Numbers of streams; none: the most that hold are looked for."""
+    name: str
+    callers: int
     seconds: float
-    """Of each stream."""
-    over_gateway: bool = False
-    """Over a gateway's WebSocket, not with the client in this process."""
+    columns: Mapping[str, int]
+    waits: Histogram
+    cpu: Mapping[str, float]
+    """Cores in use, by kind of process."""
+
+    @property
+    def per_minute(self) -> float:
+        """Right answers."""
+        return 60 * self.columns.get(RIGHT, 0) / self.seconds
 
 
-async def search(run: Callable[[int], Awaitable[Load]], most: int) -> list[Load]:
-    """Return the loads of the numbers of streams that were tried, rising: doubled, then bisected.
+@dataclass(slots=True)
+class Capacity:
+    """The capacity of each kind, measured by itself."""
+
+    streams: dict[int, Load | None] = field(default_factory=dict)
+    """By hop in frames: the most that hold; None: not even one."""
+    requests: dict[str, Throughput] = field(default_factory=dict)
+
+    def most(self, name: str) -> float:
+        """Return the requests of that name a minute, or the streams at once with the shortest hop."""
+        if name != STREAMS:
+            return self.requests[name].per_minute
+        held = self.streams[min(self.streams)]
+        return float(held.asked.streams) if held is not None else 0.0
+
+
+async def saturated(name: str, ask: Ask, callers: int, seconds: float, mark: str) -> Throughput:
+    """Let ``callers`` ask again and again for ``seconds``; the run's processes carry ``mark``."""
+    for _ in range(WARM_ASKS):
+        await ask()
+    columns: Counter[str] = Counter()
+    waits = Histogram()
+    began, before = time.monotonic(), _cpu(mark)
+
+    async def one() -> None:
+        while (asked := time.monotonic()) < began + seconds:
+            columns[(await ask()).column] += 1
+            waits.add(time.monotonic() - asked)
+
+    await asyncio.gather(*(one() for _ in range(callers)))
+    taken = time.monotonic() - began
+    used = {kind: (s - before.get(kind, 0.0)) / taken for kind, s in _cpu(mark).items()}
+    return Throughput(name, callers, taken, columns, waits, used)
+
+
+async def most_requests(name: str, ask: Ask, seconds: float, mark: str) -> Throughput:
+    """Return the throughput of as many callers as bring something."""
+    best = await saturated(name, ask, 1, seconds, mark)
+    while best.callers < MOST_CALLERS:
+        more = await saturated(name, ask, 2 * best.callers, seconds, mark)
+        if more.per_minute < GAIN * best.per_minute:
+            return max(best, more, key=lambda one: one.per_minute)
+        best = more
+    return best
+
+
+async def streams(service: Service, clip: NDArray[np.float32], hop: int, seconds: float, most: int) -> Load | None:
+    """Return the load of the most live streams with hops of ``hop`` frames that hold, each of ``seconds``."""
+    async with AsyncEmoTalkClient(service.url) as client:
+        recipe = Recipe.from_strings(await client.describe())
+    door = SocketDoor(service.gateway, service.kept[GATEWAY].pid or 0, recipe)
+    asked = Asked(1, hop, seconds=seconds)
+    await load(door, clip, replace(asked, seconds=WARM_S))
+
+    async def measured(count: int) -> Load:
+        return await load(door, clip, replace(asked, streams=count), service.kept[SUPERVISOR].pid)
+
+    held = [one for one in await most_streams.search(measured, most) if one.holds]
+    return max(held, key=lambda one: one.asked.streams, default=None)
+
+
+async def measure(
+    service: Service,
+    clip: NDArray[np.float32],
+    found: Mix,
+    *,
+    hops: Sequence[int],
+    seconds: float,
+    most: int,
+    tell: Callable[[str], None],
+) -> Capacity:
+    """Measure every kind by itself.
 
     Args:
-        run: measures a number of streams.
+        hops: of live streams, in frames.
+        seconds: of each measurement.
         most: streams that are tried at most.
     """
-
-    loads: dict[int, Load] = {}
-
-    async def holds(streams: int) -> bool:
-        one = await run(streams)
-        for _ in range(TRIES - 1):
-            if not one.holds:
-                one = min(one, await run(streams), key=lambda each: (each.missing, each.quantile(0.95)))
-        loads[streams] = one
-        return one.holds
-
-    low, high = 0, 1
-    while await holds(high):
-        if high == most:
-            return [loads[streams] for streams in sorted(loads)]
-        low, high = high, min(most, 2 * high)
-    while high - low > max(1, low * LEAST_STEP):
-        middle = (low + high) // 2
-        if await holds(middle):
-            low = middle
-        else:
-            high = middle
-    return [loads[streams] for streams in sorted(loads)]
+    capacity = Capacity()
+    for hop in hops:
+        capacity.streams[hop] = held = await streams(service, clip, hop, seconds, most)
+        count = held.asked.streams if held is not None else 0
+        tell(f"live streams with hops of {1000 * hop / FPS:.0f} ms: {count}")
+    for name, ask in found.asks.items():
+        capacity.requests[name] = one = await most_requests(name, ask, seconds, service.mark)
+        tell(f"{name}: {one.per_minute:.0f} a minute, {one.callers} at once")
+    return capacity
 
 
-def run(url: str, clip: NDArray[np.float32], plan: Plan, most: int, server: int | None, told: Told) -> list[Load]:
-    """Measure ``plan`` at the Triton at ``url``, whose process is ``server`` where it is on this machine.
+def run(
+    clip: NDArray[np.float32],
+    repository: Path | None,
+    models: str,
+    *,
+    hops: Sequence[int],
+    seconds: float,
+    most: int,
+    tell: Callable[[str], None],
+) -> Capacity:
+    """Start a server with the groups ``models`` and a gateway, and measure them; the rest is as of :func:`measure`.
 
-    Args:
-        url: ``host:port``.
-        clip: speech [samples, 16 kHz].
-        plan: see :class:`Plan`.
-        most: streams that are tried at most.
-        server: process.
-        told: hears of each measurement.
+    Raises:
+        ServiceNotStarted: they do not serve in time.
     """
+    with interrupts(), Service(repository, models=models, settings=SETTINGS) as service:
 
-    async def main(door_of: Callable[[AsyncEmoTalkClient, Recipe], Door]) -> list[Load]:
-        loads: list[Load] = []
-        async with AsyncExitStack() as stack:
-            client = await stack.enter_async_context(AsyncEmoTalkClient(url))
-            door = door_of(client, Recipe.from_strings(await client.describe()))
-            for path in plan.paths:
-                for hop in plan.hops:
-                    asked = Asked(1, hop, path, plan.seconds)  # type: ignore[arg-type]  # the command checks it
-                    await load(door, clip, replace(asked, seconds=WARM_S))
+        async def main() -> Capacity:
+            async with mix(service, clip) as found:
+                return await measure(service, clip, found, hops=hops, seconds=seconds, most=most, tell=tell)
 
-                    async def measured(streams: int, asked: Asked = asked) -> Load:
-                        one = await load(door, clip, replace(asked, streams=streams), server)
-                        told(one)
-                        return one
-
-                    if plan.counts:
-                        loads += [await measured(streams) for streams in plan.counts]
-                    else:
-                        loads += await search(measured, most)
-        return loads
-
-    if not plan.over_gateway:
-        return asyncio.run(main(ClientDoor))
-    with socket_door.gateway(url) as (port, pid):
-        return asyncio.run(main(lambda _, recipe: socket_door.SocketDoor(port, pid, recipe)))
+        return asyncio.run(main())
 
 
-def line(one: Load) -> str:
-    """Return a measurement in a line."""
-    asked = one.asked
+def markdown(found: Capacity) -> str:
+    """Return what the machine holds, what was busy then, and the settings that follow."""
+    head = ["alone on this machine", "the most", "at once", "p50", "p95", "cores in use, the busiest"]
+    rows = [
+        [
+            f"live streams, hops of {1000 * hop / FPS:.0f} ms",
+            f"{held.asked.streams if held is not None else 0} at once",
+            f"{held.asked.streams if held is not None else 0}",
+            *((_ms(held.quantile(0.5)), _ms(held.quantile(0.95))) if held is not None else ("", "")),
+            _busy({kind: s / held.asked.seconds for kind, s in held.cpu.items()}) if held is not None else "",
+        ]
+        for hop, held in found.streams.items()
+    ]
+    rows += [
+        [
+            one.name,
+            f"{one.per_minute:.0f} a minute",
+            f"{one.callers}",
+            _ms(one.waits.quantile(0.5)),
+            _ms(one.waits.quantile(0.95)),
+            _busy(one.cpu),
+        ]
+        for one in found.requests.values()
+    ]
+    return f"{table(head, rows)}\n\n{_advice(found)}"
+
+
+def _advice(found: Capacity) -> str:
+    uploads = [one for one in found.requests.values() if one.name.startswith(UPLOADS)]
+    callers = max(one.callers for one in uploads)
+    advised = int(ADVISED * found.most(STREAMS))
     return (
-        f"{asked.path}, hop {_hop(asked.hop)}, {asked.streams} streams: p50 {_ms(one.quantile(0.5))}, "
-        f"p95 {_ms(one.quantile(0.95))}, first frame {_ms(float(one.first_frames.max()))}, "
-        f"{one.missing} missing, {one.cpu_ms():.1f} ms of CPU a hop"
+        f"A number of streams holds while 95 % of their frames come within {1000 * HOLDS_S:g} ms and none is missing; "
+        f"requests are asked by twice as many callers until that brings less than {100 * (GAIN - 1):.0f} %. The "
+        f"callers run on the same {len(os.sched_getaffinity(0))} cores (`{CALLER}`). For kinds together, the shares of "
+        f"each one's capacity add up: at {ADVISED:g} of this machine, `EMOTALK_GATEWAY_MAX_STREAMS={advised}` where "
+        f"there are streams only, half of that beside half of the uploads; "
+        f"`EMOTALK_GATEWAY_MAX_COMPUTING={callers}` computes as many uploads at once as bring something."
     )
 
 
-def markdown(loads: Sequence[Load]) -> str:
-    """The most that hold, by path and hop; latencies; processor time by process."""
-    return "\n\n".join((_most(loads), _latencies(loads), _costs(loads)))
+def _busy(cores: Mapping[str, float]) -> str:
+    """Return the cores in use, and the two processes that use the most."""
+    first = sorted(cores.items(), key=lambda item: -item[1])[:2]
+    parts = ", ".join(f"{kind.removeprefix(STUB)} {used:.2f}" for kind, used in first)
+    return f"{sum(cores.values()):.2f}: {parts}"
 
 
-def _most(loads: Sequence[Load]) -> str:
-    head = ["path", "hop", f"most streams with p95 within {1000 * HOLDS_S:g} ms", "first frame", "CPU a hop, then"]
-    rows = []
-    for (path, hop), group in groupby(loads, key=lambda one: (one.asked.path, one.asked.hop)):
-        held = [one for one in group if one.holds]
-        best = max(held, key=lambda one: one.asked.streams, default=None)
-        cells = ["none", "", ""]
-        if best is not None:
-            cells = [str(best.asked.streams), _ms(float(best.first_frames.max())), f"{best.cpu_ms():.1f} ms"]
-        rows.append([path, _hop(hop), *cells])
-    return table(head, rows)
-
-
-def _latencies(loads: Sequence[Load]) -> str:
-    shares = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "largest": 1.0}
-    head = ["path", "hop", "streams", *shares, f"later than {1000 * HOLDS_S:g} ms", "first frame", "requests a hop"]
-    rows = [
-        [
-            one.asked.path,
-            _hop(one.asked.hop),
-            str(one.asked.streams),
-            *(_ms(one.quantile(share)) for share in shares.values()),
-            f"{100 * float((one.latencies > HOLDS_S).mean()):.1f} %",
-            _ms(float(one.first_frames.max())),
-            f"{one.requests / one.hops:.2f}",
-        ]
-        for one in loads
-    ]
-    return table(head, rows)
-
-
-def _costs(loads: Sequence[Load]) -> str:
-    kinds = sorted({kind for one in loads for kind in one.cpu if one.cpu_ms(kind) >= 0.005}, key=_order)
-    head = ["milliseconds of CPU a hop", "hop", "streams", "all", *(kind.removeprefix("stub ") for kind in kinds)]
-    rows = [
-        [
-            one.asked.path,
-            _hop(one.asked.hop),
-            str(one.asked.streams),
-            f"{one.cpu_ms():.2f}",
-            *(f"{one.cpu_ms(kind):.2f}" if kind in one.cpu else "" for kind in kinds),
-        ]
-        for one in loads
-    ]
-    return table(head, rows)
-
-
-def _order(kind: str) -> tuple[bool, str]:
-    return kind != CALLER, kind
-
-
-def _hop(frames: int) -> str:
-    return f"{1000 * frames / FPS:.0f} ms"
+def _cpu(mark: str) -> dict[str, float]:
+    return cpu_s(mark) | {CALLER: own_cpu_s(os.getpid())}
 
 
 def _ms(seconds: float) -> str:
     return f"{1000 * seconds:.0f} ms"
-
-
-def plot(loads: Sequence[Load], path: Path) -> None:
-    """Latency against the number of streams, a curve for each path and hop: an image."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
-    axis = figure.add_subplot()
-    for (way, hop), group in groupby(loads, key=lambda one: (one.asked.path, one.asked.hop)):
-        shown = list(group)
-        counts = [one.asked.streams for one in shown]
-        late = [1000 * one.quantile(0.95) for one in shown]
-        style = "-" if way == "steps" else "--"
-        axis.plot(counts, late, style, marker="o", label=f"{way}, {_hop(hop)} hops")
-    axis.axhline(1000 * HOLDS_S, color="grey", linestyle=":", linewidth=1)
-    axis.set_xlabel("live streams at once")
-    axis.set_ylabel("95 % of frames come within, ms")
-    axis.set_ylim(0, 3 * 1000 * HOLDS_S)
-    axis.set_xscale("log", base=2)
-    axis.legend(frameon=False)
-    figure.savefig(path)

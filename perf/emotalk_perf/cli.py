@@ -20,21 +20,22 @@ from emotalk_client import EmoTalkError, InvalidRequest
 from emotalk_client.audio.loading import load
 from emotalk_client.faces.formats import make_folder_of
 from emotalk_contract.timing import SAMPLE_RATE
-from emotalk_perf import audio2face, capacity, install, load_report, saying
+from emotalk_perf import audio2face, capacity, install, load_report, most_streams, saying
 from emotalk_perf import barge_in as barging_in
 from emotalk_perf import compare as comparison
 from emotalk_perf import equivalence as equal
 from emotalk_perf import gateway as overhead
 from emotalk_perf import lengths as cost
 from emotalk_perf import load as loads
+from emotalk_perf import locks as lock_tries
 from emotalk_perf import memory as memories
 from emotalk_perf import settings as session_settings
-from emotalk_perf import soak as soaking
 from emotalk_perf.clips import excerpt
 from emotalk_perf.endpoint import Endpoint, Protocol
 from emotalk_perf.gpu import command as on_gpu
 from emotalk_perf.gpu.errors import GpuError
 from emotalk_perf.report import check, renew
+from emotalk_perf.traffic.mix import KINDS
 from emotalk_server import EmbeddedServer, ServerStartError
 
 app = typer.Typer(help="Measure a server.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -47,6 +48,7 @@ class StreamPath(str, Enum):
     windows = "windows"
 
 
+MODELS = "core,live,speech"
 OVERLAPS_S = (0.5, 3.0)
 LIVES = ("default,default", "1,default", "0.5,default")
 """Context and look-ahead of the live streams that are compared."""
@@ -56,6 +58,7 @@ Url = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="A running se
 Repository = Annotated[Path | None, typer.Option(help="What the started server serves. Default: the bundled model.")]
 Page = Annotated[Path | None, typer.Option(help="Renew a block of this Markdown page instead of printing.")]
 Block = Annotated[str, typer.Option(help="Name of that block.")]
+Models = Annotated[str, typer.Option(metavar="GROUPS", help="That the server loads; texts are said by speech.")]
 Image = Annotated[Path | None, typer.Option("--plot", help="Also draw an image.")]
 
 
@@ -115,12 +118,12 @@ def streams(
     _check(page, block)
     clip = _speech(audio)
     paths = [one.value for one in path or [StreamPath.steps]]
-    plan = capacity.Plan(hop or (2, 4), paths, count or (), seconds, over_gateway)
+    plan = most_streams.Plan(hop or (2, 4), paths, count or (), seconds, over_gateway)
     with _process(url, repository) as (address, process):
-        loads = capacity.run(address, clip, plan, most, process, lambda one: _tell(capacity.line(one)))
-    _put(capacity.markdown(loads), page, block)
+        loads = most_streams.run(address, clip, plan, most, process, lambda one: _tell(most_streams.line(one)))
+    _put(most_streams.markdown(loads), page, block)
     if image is not None:
-        capacity.plot(loads, image)
+        most_streams.plot(loads, image)
 
 
 @app.command()
@@ -140,23 +143,72 @@ def barge_in(
     _put(barging_in.markdown(measured), page, block)
 
 
+@app.command("capacity")
+def how_much(
+    audio: Audio,
+    repository: Repository = None,
+    models: Models = MODELS,
+    seconds: Annotated[float, typer.Option(min=2.0, help="Of each measurement.")] = 10.0,
+    hop: Annotated[
+        list[int] | None, typer.Option(min=1, max=30, help="Frames between two requests; several times. Default: 2, 4.")
+    ] = None,
+    most: Annotated[int, typer.Option(min=1, help="Streams that are tried at most.")] = 256,
+    page: Page = None,
+    block: Block = "capacity",
+) -> None:
+    """Find how many live streams this machine holds, and how many uploads, files and texts a minute."""
+    _check(page, block)
+    found = capacity.run(
+        _speech(audio), repository, models, hops=hop or (2, 4), seconds=seconds, most=most, tell=_tell
+    )  # fmt: skip
+    _put(capacity.markdown(found), page, block)
+
+
 @app.command()
 def soak(
     audio: Audio,
     repository: Repository = None,
-    hours: Annotated[float, typer.Option(min=0.01, help="Of speech, in each stream.")] = 1.0,
-    count: Annotated[int, typer.Option(min=1, help="Streams at once.")] = 8,
-    hop: Annotated[int, typer.Option(min=1, max=30, help="Frames between two requests.")] = 2,
-    speed: Annotated[float, typer.Option(min=0.1, max=20, help="Times real time.")] = 1.0,
+    models: Models = MODELS,
+    minutes: Annotated[float, typer.Option(min=0.1, help="Of load, once the capacity is known.")] = 60.0,
+    share: Annotated[
+        float, typer.Option(min=0.01, max=2.0, help="Of the capacity; every kind of caller has an equal part.")
+    ] = 0.7,
+    rate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND=N",
+            help="Instead of a share: streams at once; files, uploads, texts a minute. Several times, others are not.",
+        ),
+    ] = None,
+    hostile: Annotated[float, typer.Option(min=0.0, help="Strangers a minute.")] = 6.0,
+    seed: Annotated[int, typer.Option(help="Of the moments at which requests come.")] = 0,
+    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Takes the report while the run goes.")] = Path(
+        "out/soak"
+    ),
     page: Page = None,
     block: Block = "soak",
+    image: Image = None,
 ) -> None:
-    """Run live streams for long: memory of every process, and latencies, at the beginning and at the end."""
+    """Load a service with files, streams, uploads, texts and strangers for an hour; judge every answer, and its memory.
+
+    Exit status 1 where a limit is broken. A run that is ended early has its report all the same.
+    """
+    from emotalk_perf.soak import report
+    from emotalk_perf.soak import run as mixed
+
     _check(page, block)
-    clip = _speech(audio)
-    with _process(None, repository) as (address, process):
-        found = soaking.run(address, clip, soaking.Plan(hours, count, hop, speed), process or 0, _tell)
-    _put(soaking.markdown(found), page, block)
+    load_report.check_plot(image or folder / report.PICTURE)
+    plan = mixed.Plan(minutes, share, _rates(rate or []), hostile, models, seed)
+    seen = mixed.run(_speech(audio), plan, repository, folder, _tell)
+    _put(report.markdown(seen), page, block)
+    if image is not None:
+        make_folder_of(image)
+        image.write_bytes((folder / report.PICTURE).read_bytes())
+    broken = [line for line in seen.lines() if not line.held]
+    for line in broken:
+        typer.echo(f"not held: {line.limit}: {line.seen}", err=True)
+    if broken:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -177,6 +229,23 @@ def gateway(
         soundfile.write(file, clip, SAMPLE_RATE)
         measured = overhead.run(address, file, seconds, runs)
     _put(overhead.markdown(measured), page, block)
+
+
+@app.command()
+def locks(
+    count: Annotated[int, typer.Option(min=1000, help="Wrong tokens.")] = 10_000,
+    page: Page = None,
+    block: Block = "locks",
+) -> None:
+    """Ask a gateway with wrong tokens: none is let in, and the time tells nothing of how they are wrong.
+
+    Exit status 1 where one is let in, or a difference is seen.
+    """
+    _check(page, block)
+    found = lock_tries.run(count)
+    _put(lock_tries.markdown(found), page, block)
+    if found.let_in or found.tells:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -448,6 +517,30 @@ def hostile(
 
 
 @app.command()
+def uploads(
+    count: Annotated[int, typer.Option(min=1, help="Damaged uploads.")] = 5000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the damage.")] = 0,
+    gateway: Annotated[
+        str | None, typer.Option(metavar="URL", help="A gateway with avatars that takes them. Default: decoded here.")
+    ] = None,
+    page: Page = None,
+    block: Block = "uploads",
+) -> None:
+    """Have damaged pictures and clips decoded; exit status 1 where one is not read or refused in words."""
+    from emotalk_perf.uploads import report
+    from emotalk_perf.uploads import run as damage
+
+    _check(page, block)
+    outcome = damage.run(count, seed, gateway, _tell)
+    _put(report.markdown(outcome), page, block)
+    broken = report.broken(outcome)
+    for line in broken:
+        typer.echo(line, err=True)
+    if broken:
+        raise typer.Exit(1)
+
+
+@app.command()
 def queue(
     audio: Audio,
     repository: Repository = None,
@@ -570,6 +663,19 @@ def _list(text: str, kind: Callable[[str], Item], option: str) -> list[Item]:
         return [kind(part) for part in text.split(",")]
     except ValueError:
         raise typer.BadParameter(f"{text!r}; accepted: numbers with commas, such as 1,2,4", param_hint=option) from None
+
+
+def _rates(given: Sequence[str]) -> dict[str, float]:
+    """``["uploads=60"]`` as its numbers."""
+    rates: dict[str, float] = {}
+    for text in given:
+        kind, equals, number = text.partition("=")
+        if kind not in KINDS or not equals or not number.isdecimal():
+            raise typer.BadParameter(
+                f"{text!r}; accepted: KIND=N, of {', '.join(KINDS)}, such as uploads=60", param_hint="--rate"
+            )
+        rates[kind] = float(number)
+    return rates
 
 
 def _count(text: str) -> int:

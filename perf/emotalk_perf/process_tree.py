@@ -63,6 +63,12 @@ def process_bytes(pid: int) -> int:
     return 1024 * int(kilobytes[1]) if kilobytes else 0
 
 
+def own_bytes(pid: int) -> int:
+    """Return :func:`process_bytes` without the pages of files, which come and go with whoever else maps them."""
+    parts = re.findall(r"^Pss_(?:Anon|Shmem):\s+(\d+) kB", _text(Path(f"/proc/{pid}/smaps_rollup")), re.MULTILINE)
+    return 1024 * sum(map(int, parts))
+
+
 def _text(path: Path) -> str:
     try:
         return path.read_text()

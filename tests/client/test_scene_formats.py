@@ -55,6 +55,14 @@ def test_the_head_is_valid_small_and_has_the_52_by_name():
     assert "CC0" in file.asset.copyright
 
 
+def test_parts_have_the_colours_of_the_file():
+    parts = {part.name: part for part in head.parts()}
+    assert parts["skin"].colours.shape == (len(parts["skin"].points), 4)
+    assert np.allclose(parts["skin"].colours[:, 3], 1)
+    assert parts["sclera"].colours[:, :3].max() > 0.8
+    assert 0.7 < parts["hair"].colours[:, 3].max() <= 1
+
+
 def test_each_blendshape_moves_its_own_side_of_the_head():
     parts = {part.name: part for part in head.parts()}
     skin = parts["skin"]

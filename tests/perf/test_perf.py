@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from emotalk_perf import audio2face, barge_in, capacity, equivalence, soak
+from emotalk_perf import audio2face, barge_in, equivalence, most_streams
 from emotalk_perf import streams as perf_streams
 from emotalk_perf.report import NoSuchBlock, renew
 
@@ -69,9 +69,9 @@ def test_audio_that_cannot_go_through_whole_is_refused(server, speech):
 
 @pytest.mark.parametrize("over_gateway", [False, True])
 def test_paced_streams_lose_nothing_and_come_after_what_they_wait_for(bundled_server, speech, over_gateway):
-    plan = capacity.Plan((2,), ("windows",), (2,), 3.0, over_gateway)
+    plan = most_streams.Plan((2,), ("windows",), (2,), 3.0, over_gateway)
     told = []
-    (one,) = capacity.run(bundled_server.grpc_url, speech, plan, 2, bundled_server.process.pid, told.append)
+    (one,) = most_streams.run(bundled_server.grpc_url, speech, plan, 2, bundled_server.process.pid, told.append)
     assert told == [one]
     assert one.missing == 0
     assert len(one.latencies) == 2 * 90
@@ -79,7 +79,7 @@ def test_paced_streams_lose_nothing_and_come_after_what_they_wait_for(bundled_se
     assert (one.first_frames > 0.126).all()
     assert {"caller", "triton", "stub wav2vec_content"} | ({"gateway"} if over_gateway else set()) <= set(one.cpu)
     assert 0.1 < one.cpu_ms("stub wav2vec_content") < one.cpu_ms() < 200
-    most, latencies, costs = capacity.markdown([one]).split("\n\n")
+    most, latencies, costs = most_streams.markdown([one]).split("\n\n")
     assert most.splitlines()[2].startswith("| windows | 67 ms | 2 | " if one.holds else "| windows | 67 ms | none | ")
     assert latencies.splitlines()[2].startswith("| windows | 67 ms | 2 | ")
     assert "| wav2vec_content |" in costs
@@ -111,7 +111,7 @@ def test_the_most_streams_that_hold_are_found(holds, most, found):
         tried.append(streams)
         return loaded(streams, 0.1 if streams <= holds else 0.5)
 
-    loads = asyncio.run(capacity.search(run, most))
+    loads = asyncio.run(most_streams.search(run, most))
     counts = [one.asked.streams for one in loads]
     assert counts == sorted(set(tried))
     assert max(tried) <= most
@@ -126,20 +126,9 @@ def test_one_bad_run_does_not_make_a_number_too_many():
         tried.append(streams)
         return loaded(streams, 0.5 if len(tried) == 2 else 0.1)
 
-    loads = asyncio.run(capacity.search(run, 8))
+    loads = asyncio.run(most_streams.search(run, 8))
     assert tried == [1, 2, 2, 4, 8]
     assert all(one.holds for one in loads)
-
-
-def test_a_short_soak_says_memory_by_process(bundled_server, speech):
-    plan = soak.Plan(hours=1 / 360, streams=2, hop=2, speed=4.0)
-    found = soak.run(bundled_server.grpc_url, speech, plan, bundled_server.process.pid, lambda _: None)
-    assert found.load.missing == 0
-    assert len(found.memory) > 5
-    assert all(look["triton"] > 2**20 for look in found.memory)
-    text = soak.markdown(found)
-    assert "| triton |" in text
-    assert "600 frames, 0 missing" in text
 
 
 def test_a_block_of_a_page_is_renewed_and_nothing_else(tmp_path):

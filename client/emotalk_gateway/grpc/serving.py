@@ -18,9 +18,11 @@ from emotalk_gateway.grpc import health
 from emotalk_gateway.grpc.access import shown_token
 from emotalk_gateway.grpc.calls import STOPPING, Call, never
 from emotalk_gateway.grpc.messages import service as methods_of
-from emotalk_gateway.grpc.tls import DoorTls
+from emotalk_gateway.grpc.tls import credentials
 from emotalk_gateway.grpc.tracing import call_span, ended
 from emotalk_gateway.listening import listen
+from emotalk_gateway.listening.tls import FILES, DoorTls
+from emotalk_gateway.service.auditing import REQUEST_ID, begun, entry
 from emotalk_gateway.service.callers import Scope
 from emotalk_gateway.service.errors import CannotListen, GatewayStopping
 from emotalk_gateway.service.service import Service
@@ -96,7 +98,7 @@ class GrpcDoor:
             CannotListen: the address cannot be listened on.
             InvalidSettings: a certificate cannot be used.
         """
-        credentials = self._tls.credentials() if self._tls is not None else None
+        files = None if self._tls is None else self._tls.followed()
         listen(self._host, self.port, self._option).close()  # says why it cannot be, which gRPC does not
         settings = self._service.settings
         server = grpc.aio.server(
@@ -118,14 +120,16 @@ class GrpcDoor:
         host = f"[{self._host}]" if ":" in self._host else self._host
         address = f"{host}:{self.port}"
         try:
-            if credentials is None:
+            if self._tls is None or files is None:
                 self.port = server.add_insecure_port(address)
             else:
-                self.port = server.add_secure_port(address, credentials)
+                asks = self._tls.client_authorities is not None
+                self.port = server.add_secure_port(address, credentials(files, ask_callers=asks))
+                self._service.metrics.follow(f"{FILES} of {self._name}", lambda: files.stale)
         except RuntimeError as error:
             raise CannotListen(
-                f"cannot serve {self._name} on {address}; accepted: an address of this machine, a free port "
-                f"({self._option}), and, with TLS, a certificate and a key that belong together"
+                f"cannot serve {self._name} on {address}; accepted: an address of this machine, and a free port "
+                f"({self._option})"
             ) from error
         self._server = server
         await server.start()
@@ -159,7 +163,12 @@ class GrpcDoor:
             call = Call(service, context, served.over)
             if served.scope is None:  # machines ask these all the time
                 return await handled(request, context, call, Span())
-            with call_span(route, call.metadata) as going:
+            named = call.metadata.get(REQUEST_ID)
+            with (
+                begun("grpc", named if isinstance(named, str) else None, call.address) as noted,
+                call_span(route, call.metadata) as going,
+            ):
+                noted.operation = route
                 return await handled(request, context, call, going)
 
         async def handled(request: Any, context: Any, call: Call, going: Span) -> Any:
@@ -167,7 +176,10 @@ class GrpcDoor:
             try:
                 if served.scope is not None:
                     self._check(call, served.scope)
-                return await (handler(call) if takes_stream else handler(request, call))
+                if takes_stream:
+                    return await handler(call)
+                entry().bytes_in += request.ByteSize()
+                return await handler(request, call)
             except grpc.aio.AbortError:
                 code = _code(context)
                 raise
@@ -185,6 +197,7 @@ class GrpcDoor:
                 if served.scope is not None:
                     service.metrics.answered(route, code.name, time.monotonic() - began)
                 ended(going, code)
+                entry().outcome = code.name
 
         return answer
 

@@ -15,6 +15,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -40,6 +41,16 @@ OVERRUN_S = 5.0
 UPLOAD_PATH = "/api/v1/process-audio-stream"
 
 
+class Judged(NamedTuple):
+    """One answer, beside the right one."""
+
+    column: str
+    why: str = ""
+    """Class of a refusal's error, or what was seen."""
+    off: float = 0.0
+    """Largest difference of a weight."""
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """A clip and its face."""
@@ -48,17 +59,25 @@ class Known:
     """[samples], 16 kHz."""
     weights: NDArray[np.float32]
     """[F, 52] of a quiet server."""
+    tolerance: float = TOLERANCE
+    """Difference of a weight up to which a face is the same."""
 
     @classmethod
     def of(cls, client: EmoTalkClient, clip: NDArray[np.float32]) -> Known:
         """Ask a quiet server."""
         return cls(clip, client.animate(clip, sample_rate=SAMPLE_RATE).weights)
 
+    def judge(self, weights: NDArray[np.float32]) -> Judged:
+        """Return how the answer ``weights`` [F, 52] compares."""
+        why = f"{len(weights)} of {len(self.weights)} frames"
+        if len(weights) != len(self.weights):
+            return Judged(LOST if len(weights) < len(self.weights) else DOUBLED, why)
+        off = float(np.abs(weights - self.weights).max(initial=0.0))
+        return Judged(RIGHT, why, off) if off <= self.tolerance else Judged(WRONG, f"off by {off:.1e}", off)
+
     def column(self, weights: NDArray[np.float32]) -> str:
         """Return the column in which the answer ``weights`` stands."""
-        if len(weights) != len(self.weights):
-            return LOST if len(weights) < len(self.weights) else DOUBLED
-        return RIGHT if np.allclose(weights, self.weights, rtol=0, atol=TOLERANCE) else WRONG
+        return self.judge(weights).column
 
 
 @dataclass
@@ -188,13 +207,13 @@ def _judge_order(tally: Tally, frames: Sequence[Frame], expected: int, seconds: 
 
 def uploads(host: str, port: int, known: Sequence[Known]) -> Callable[[Tally, threading.Event], None]:
     """Return a caller of the gateway that uploads ``known`` clips in turn."""
-    bodies = [(one, *_form(one.clip)) for one in known]
+    bodies = [(one, *form_of(one.clip)) for one in known]
 
     def ask(tally: Tally, stopping: threading.Event) -> None:
         while not stopping.is_set():
             for one, body, kind in bodies:
                 began = time.monotonic()
-                column, why = _uploaded(host, port, one, body, kind)
+                column, why, _ = uploaded(host, port, one, body, kind)
                 tally.note(column, time.monotonic() - began, why)
                 if column != RIGHT and stopping.wait(0.1):  # as people do who were refused
                     return
@@ -204,24 +223,25 @@ def uploads(host: str, port: int, known: Sequence[Known]) -> Callable[[Tally, th
     return ask
 
 
-def _uploaded(host: str, port: int, known: Known, body: bytes, kind: str) -> tuple[str, str]:
+def uploaded(host: str, port: int, known: Known, body: bytes, kind: str) -> Judged:
+    """Upload ``body`` of the content type ``kind``, and judge the answer."""
     connection = http.client.HTTPConnection(host, port, timeout=CALL_S + OVERRUN_S)
     try:
         connection.request("POST", UPLOAD_PATH, body, {"Content-Type": kind})
         answer = connection.getresponse()
         said = answer.read().decode()
         if answer.status != http.client.OK:
-            return REFUSED, json.loads(said)["error"]
+            return Judged(REFUSED, json.loads(said)["error"])
         return _read_events(known, said)
     except ConnectionRefusedError as error:
-        return UNHEARD, type(error).__name__
+        return Judged(UNHEARD, type(error).__name__)
     except (OSError, http.client.HTTPException) as error:
-        return CUT_OFF, type(error).__name__
+        return Judged(CUT_OFF, type(error).__name__)
     finally:
         connection.close()
 
 
-def _read_events(known: Known, said: str) -> tuple[str, str]:
+def _read_events(known: Known, said: str) -> Judged:
     """Judge a stream of events: frames, then ``end``; or ``error``, whatever came before."""
     frames: list[list[float]] = []
     ended = False
@@ -230,18 +250,17 @@ def _read_events(known: Known, said: str) -> tuple[str, str]:
         name = next((line[7:] for line in lines if line.startswith("event: ")), "")
         data = next((line[6:] for line in lines if line.startswith("data: ")), "")
         if name == "error":
-            return REFUSED, json.loads(data)["error"]
+            return Judged(REFUSED, json.loads(data)["error"])
         if name == "end":
             ended = True
         elif data:
             frames += [frame["blendshapes"] for frame in json.loads(data)]
     if not ended:
-        return CUT_OFF, "a stream without an end"
-    weights = np.array(frames, np.float32).reshape(len(frames), known.weights.shape[1])
-    return known.column(weights), f"{len(frames)} of {len(known.weights)} frames"
+        return Judged(CUT_OFF, "a stream without an end")
+    return known.judge(np.array(frames, np.float32).reshape(len(frames), known.weights.shape[1]))
 
 
-def _form(clip: NDArray[np.float32]) -> tuple[bytes, str]:
+def form_of(clip: NDArray[np.float32]) -> tuple[bytes, str]:
     """Return a multipart form with ``clip`` as a WAV file in float, and its content type."""
     file = io.BytesIO()
     soundfile.write(file, clip, SAMPLE_RATE, format="WAV", subtype="FLOAT")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -26,27 +26,33 @@ class Service(Watched):
 
     Args:
         repository: served; None: the bundled one.
+        models: groups of models that are loaded, as ``--models`` has them; None: those by default.
+        settings: of the gateway, by their names: ``{"MAX_STREAMS": 64}``.
 
     Raises (on entering):
         ServiceNotStarted: they do not serve in time.
     """
 
-    def __init__(self, repository: Path | None) -> None:
+    def __init__(
+        self, repository: Path | None, *, models: str | None = None, settings: Mapping[str, object] | None = None
+    ) -> None:
         super().__init__()
         self.http, self.grpc, self.gateway, self.health, metrics = _free_ports(5)
         self.url = f"{HOST}:{self.grpc}"
         server = [sys.executable, "-m", "emotalk_server.cli", "--http-port", f"{self.http}"]
         server += ["--grpc-port", f"{self.grpc}", "--metrics-port", f"{metrics}", "--health-port", f"{self.health}"]
         server += ["--repository", str(repository)] if repository is not None else []
+        server += ["--models", models] if models is not None else []
         gateway = [sys.executable, "-m", "emotalk_cli", "gateway", "--url", self.url, "--host", HOST]
         gateway += ["--port", f"{self.gateway}"]
+        self._settings = {f"EMOTALK_GATEWAY_{name}": f"{value}" for name, value in (settings or {}).items()}
         self._commands = {SUPERVISOR: server, GATEWAY: gateway}
         self._stack = ExitStack()
         self.kept: dict[str, Kept] = {}
 
     def __enter__(self) -> Service:
         with ExitStack() as stack:
-            environment = self.watch(stack)
+            environment = self.watch(stack) | self._settings
             for name, command in self._commands.items():
                 self.kept[name] = stack.enter_context(Kept(command, environment, self.logs / f"{name}.log"))
             self.await_(ready_of(HOST, self.gateway), "the gateway was not ready")

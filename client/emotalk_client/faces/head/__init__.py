@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from emotalk_client.faces.head.container import Container
 
+NECK = (0.0, -0.1, -0.02)
+"""Metres: the point that the head turns about."""
+
 
 def path() -> Path:
     """The file's path."""
@@ -83,7 +86,7 @@ def _part(container: Container, primitive: dict[str, Any], names: list[str]) -> 
         container.array(attributes["POSITION"]),
         container.array(attributes["NORMAL"]),
         container.array(primitive["indices"]).reshape(-1, 3),
-        container.array(attributes["COLOR_0"]) / np.float32(255) * np.array(surface["baseColorFactor"], np.float32),
+        np.array(surface["baseColorFactor"], np.float32) * container.array(attributes["COLOR_0"]),
         surface["roughnessFactor"],
         moves,
     )

@@ -122,6 +122,18 @@ class Container:
             return values / np.float32(np.iinfo(values.dtype).max)
         return values
 
+    def view(self, number: object) -> bytes:
+        """The bytes of a buffer view, such as a picture's.
+
+        Raises:
+            BrokenContainer: it is missing, or lies outside of the buffer.
+        """
+        found = member(self.document, "bufferViews", number)
+        place, size = found.get("byteOffset", 0), found.get("byteLength")
+        if not (_is_size(place) and _is_size(size) and place + size <= len(self._buffer)):
+            raise BrokenContainer(f"buffer view {str(number)[:20]} ends beyond the buffer")
+        return bytes(self._buffer[place : place + size])
+
     def sparse(self, number: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """The rows [S] that a sparse accessor names, and their values [S, width]; both may be empty."""
         accessor = self.document["accessors"][number]

@@ -1,0 +1,66 @@
+"""The head fitted to faces that are made of the head itself: what must come out is known."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pygltflib
+import pytest
+from avatar_faces import SIZE, face, picture, weights
+
+from emotalk_avatar.fitting import fit
+from emotalk_avatar.fitting.base import base
+from emotalk_avatar.fitting.posing import eye_distance, pose_of
+from emotalk_contract.arkit import BLENDSHAPES
+
+pytestmark = pytest.mark.unit
+
+VALIDATOR = Path(__file__).parents[1] / "gltf"
+
+
+@pytest.mark.parametrize("roll", [0.0, 0.4, -1.2])
+def test_the_pose_is_found(roll):
+    pose = pose_of(base(), face(scale=1700, roll=roll))
+    assert pose.scale == pytest.approx(1700, rel=1e-4)
+    assert np.arctan2(pose.turn[1, 0], pose.turn[0, 0]) == pytest.approx(roll, abs=1e-3)
+    assert pose.shift[:2] == pytest.approx([SIZE[0] / 2, SIZE[1] / 2], abs=0.1)
+
+
+@pytest.mark.parametrize("wider", [0.9, 1.0, 1.1])
+def test_landmarks_lie_where_the_picture_shows_them(wider):
+    shown = face(wider=wider)
+    fitted = fit(picture(), shown)
+    left = base().at_landmarks(fitted.surface.shown)[:, :2] - shown.landmarks[:468, :2]
+    assert np.linalg.norm(left, axis=1).mean() < 0.01 * eye_distance(shown)
+
+
+def test_a_closed_mouth_rests_as_it_is_and_an_open_one_is_closed():
+    closed = fit(picture(), face())
+    assert not closed.neutral.any()
+    assert np.array_equal(closed.surface.rest, closed.surface.shown)
+    spoken = weights(jawOpen=0.4, mouthUpperUp=0.3)
+    opened = fit(picture(), face(spoken))
+    assert opened.neutral == pytest.approx(spoken, abs=0.12)
+    gap = np.linalg.norm(np.subtract(*base().at_landmarks(opened.surface.rest)[[13, 14], :2]))
+    assert gap < 0.03 * eye_distance(face())
+
+
+def test_the_file_is_valid_has_the_52_and_is_small(tmp_path):
+    content = fit(picture(), face(weights(jawOpen=0.3))).glb()
+    assert len(content) <= 1.2e6
+    file = pygltflib.GLTF2.load_from_bytes(content)
+    (mesh,) = file.meshes
+    assert mesh.extras["targetNames"][:52] == list(BLENDSHAPES)
+    assert {len(primitive.targets) for primitive in mesh.primitives} == {len(mesh.extras["targetNames"])}
+    assert [image.mimeType for image in file.images] == ["image/jpeg", "image/png", "image/png"]
+    node = shutil.which("node")
+    if node is None or not (VALIDATOR / "node_modules").is_dir():
+        pytest.skip("Khronos' glTF validator is not installed: `npm ci --prefix tests/gltf`")
+    (tmp_path / "avatar.glb").write_bytes(content)
+    done = subprocess.run(
+        [node, VALIDATOR / "validate.mjs", tmp_path / "avatar.glb"], check=True, capture_output=True, text=True
+    )
+    issues = json.loads(done.stdout)["issues"]
+    assert (issues["numErrors"], issues["numWarnings"]) == (0, 0), issues["messages"]
