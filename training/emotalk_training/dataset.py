@@ -26,6 +26,7 @@ from emotalk_training.articulation import (
     visemes,
 )
 from emotalk_training.corpus import SAMPLE_RATE, CorpusError, Utterance, utterances
+from emotalk_training.people import part
 from emotalk_training.pitch import semitones_over_median
 from emotalk_training.taught import taught_labels, taught_version
 
@@ -83,8 +84,8 @@ class Item:
 
 
 def is_validation(voice: str) -> bool:
-    """Tell whether a (blended) voice is held back for choices."""
-    return bool(VALIDATION_VOICES & set(voice.split("+")))
+    """Tell whether a (blended) voice, or a reader, is held back for choices."""
+    return bool(VALIDATION_VOICES & set(voice.split("+"))) or part(voice) == "choose"
 
 
 def prepare(corpora: Sequence[Path], cache: Path, progress: Callable[[int, int], None] | None = None) -> Path:
