@@ -68,7 +68,7 @@ class Validation:
 
     @classmethod
     def load(cls, folder: Path, limit: int = 40) -> Validation:
-        """From a folder that :func:`emotalk_training.dataset.prepare` made; ``limit`` of synthesisers, and of people."""
+        """``limit`` of synthesisers and of people, from a folder that :func:`emotalk_training.dataset.prepare` made."""
         raw = json.loads((folder / "items.json").read_text(encoding="utf-8"))
         flat = np.memmap(folder / "audio.i16", np.int16, "r")
         clips, truth = [], []
