@@ -481,7 +481,7 @@ class Conversation:
         self, utterance: Turn, frames: Sequence[Frame], stopped: Callable[[], bool] = lambda: False
     ) -> None:
         """Send ``frames``, or as pictures as many as are drawn before ``stopped``."""
-        self._service.metrics.frames(PATH, len(frames))
+        self._service.frames(PATH, len(frames))
         if self._pictures is not None:
             utterance.sent += await self._pictures.show(utterance.number, frames, stopped)
         else:
