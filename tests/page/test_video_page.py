@@ -1,6 +1,7 @@
 """The page of pictures, in a real browser: decoded by WebCodecs or as JPEG, moving with what is heard."""
 
 import pytest
+from browsing import served
 from drawn import drawing
 
 pytestmark = pytest.mark.browser
@@ -14,7 +15,15 @@ def drawable():
         pass
 
 
+@pytest.fixture(scope="module")
+def gateway(triton):
+    """One with room for the connections that pages of before have not let go of yet."""
+    with served(triton, max_video_streams=8) as url:
+        yield url
+
+
 def shown_at(page, gateway, size):
+    page.expected.append("willReadFrequently")  # what the tests do, not the page
     page.open(f"{gateway}/video?size={size}", 700, 800)
     page.origin = gateway
 
