@@ -159,7 +159,7 @@ POST_PROCESSING = (
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """How faces are written."""
+    """Rate, look and life of faces as they are written."""
 
     fps: float | None
     """Frames a second; None: the network's own."""

@@ -46,7 +46,7 @@ class ShownResult:
     title: str
     """Name of the result on the page."""
     head: OwnHead | None = None
-    """Who speaks instead of the packaged head."""
+    """The one that speaks instead of the packaged head."""
 
 
 def add_viewer(app: FastAPI, result: ShownResult | None = None, greeting: Mapping[str, Any] | None = None) -> None:
