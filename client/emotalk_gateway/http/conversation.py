@@ -46,6 +46,7 @@ from emotalk_gateway.http.messages import (
     rows,
     said,
 )
+from emotalk_gateway.http.pictured import Pictures
 from emotalk_gateway.http.spoken import SpokenText
 from emotalk_gateway.service.callers import ANYONE, Caller
 from emotalk_gateway.service.errors import InvalidMessage, NotRawAudio, StreamBehind, StreamIdle, StreamTooLong
@@ -259,8 +260,11 @@ class Conversation:
         InvalidAudio: the rate of ``start`` is out of range.
     """
 
-    def __init__(self, service: Service, line: Line, start: Start, caller: Caller = ANYONE) -> None:
+    def __init__(
+        self, service: Service, line: Line, start: Start, caller: Caller = ANYONE, pictures: Pictures | None = None
+    ) -> None:
         self._service = service
+        self._pictures = pictures
         self._caller = caller
         self._line = line
         self._start = start
@@ -289,6 +293,8 @@ class Conversation:
             EmoTalkError, InvalidRequest: the subclass says what was wrong, or failed.
         """
         tasks = [asyncio.create_task(self._speak()), asyncio.create_task(self._listen())]
+        if self._pictures is not None:
+            tasks.append(asyncio.create_task(self._pictures.rest()))
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             next(task for task in tasks if task.done()).result()
@@ -319,6 +325,8 @@ class Conversation:
                 await self._choose(SelectAvatar.of(message))
             elif message.get("type") in TEXTS:
                 self._say(message)
+            elif message.get("type") == "keyframe" and self._pictures is not None:
+                self._pictures.keyframe()
             else:
                 raise InvalidMessage(
                     f"a message of type {echo(message.get('type'))} came; accepted: binary blocks, avatar_selection, "
@@ -407,6 +415,8 @@ class Conversation:
     async def _chosen(self, chosen: SelectAvatar) -> None:
         told: dict[str, Any] = {"avatar_id": chosen.avatar_id}
         try:
+            if self._pictures is not None:
+                raise InvalidMessage("pictures keep the avatar of their start; accepted: another connection")
             self._caller.check("avatars")
             avatar = await self._service.avatars.get(self._caller, chosen.avatar_id)
         except (EmoTalkError, InvalidRequest) as error:
@@ -475,7 +485,7 @@ class Conversation:
         async def send() -> None:
             while frames := await utterance.frames():
                 self._latest = utterance
-                await self._send(utterance, frames)
+                await self._send(utterance, frames, lambda: utterance.cancelled)
 
         tasks = [asyncio.create_task(send()), asyncio.create_task(utterance.feed())]
         try:
@@ -501,11 +511,17 @@ class Conversation:
         sound = b64encode(sentence.audio.astype("<i2", copy=False).tobytes()).decode()
         await self._line.say({"type": "sentence", "utterance": number, **described(sentence), "audio": sound})
 
-    async def _send(self, utterance: Turn, frames: Sequence[Frame]) -> None:
-        self._service.metrics.frames(PATH, len(frames))
-        audio = self._start.audio
-        await self._line.send(rows(frames, audio) if self._start.binary else objects(frames, audio).decode())
-        utterance.sent += len(frames)
+    async def _send(
+        self, utterance: Turn, frames: Sequence[Frame], stopped: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Send ``frames``, or as pictures as many as are drawn before ``stopped``."""
+        self._service.frames(PATH, len(frames))
+        if self._pictures is not None:
+            utterance.sent += await self._pictures.show(utterance.number, frames, stopped)
+        else:
+            audio = self._start.audio
+            await self._line.send(rows(frames, audio) if self._start.binary else objects(frames, audio).decode())
+            utterance.sent += len(frames)
         if self._start.emotions and frames and (emotions := utterance.emotions) is not None:
             told = {"utterance": utterance.number, "frame": frames[-1].index, "emotions": emotions}
             await self._line.say({"type": "emotions", **told})

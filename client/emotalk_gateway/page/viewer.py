@@ -31,7 +31,7 @@ from emotalk_contract import limits
 
 STATIC = Path(__file__).parent / "static"
 
-_FRESH = {"Cache-Control": "no-cache"}
+FRESH = {"Cache-Control": "no-cache"}
 """A browser may keep it, but asks each time whether it is still so: no page of one version with scripts of another."""
 _IMPORT_MAP = re.compile(r'<script type="importmap">(.*?)</script>', re.DOTALL)
 
@@ -59,8 +59,8 @@ def add_viewer(app: FastAPI, result: ShownResult | None = None, greeting: Mappin
     head speaks, ``GET /result/head``.
     """
     page = _page(result)
-    headers = _FRESH | {
-        "Content-Security-Policy": _policy(page),
+    headers = FRESH | {
+        "Content-Security-Policy": policy(page),
         "Referrer-Policy": "no-referrer",
         "Vary": "Accept",
     }
@@ -73,11 +73,11 @@ def add_viewer(app: FastAPI, result: ShownResult | None = None, greeting: Mappin
 
     @app.get("/head.glb", include_in_schema=False)
     async def head_file() -> Response:
-        return FileResponse(head.path(), media_type="model/gltf-binary", headers=_FRESH)
+        return FileResponse(head.path(), media_type="model/gltf-binary", headers=FRESH)
 
     @app.get("/vocabularies.json", include_in_schema=False)
     async def vocabularies_file() -> Response:
-        return JSONResponse(vocabularies.table() | {"spoken": SPOKEN, "packed": PACKED}, headers=_FRESH)
+        return JSONResponse(vocabularies.table() | {"spoken": SPOKEN, "packed": PACKED}, headers=FRESH)
 
     app.mount("/static", _FreshFiles(directory=STATIC), name="static")
     if result is not None:
@@ -117,7 +117,7 @@ class _FreshFiles(StaticFiles):
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         response = super().file_response(*args, **kwargs)
-        response.headers.update(_FRESH)
+        response.headers.update(FRESH)
         return response
 
 
@@ -137,7 +137,7 @@ def _template() -> Template:
     return Template((STATIC / "index.html").read_text("utf-8"))
 
 
-def _policy(page: str) -> str:
+def policy(page: str) -> str:
     """The Content-Security-Policy (W3C, level 3); the one inline script, the import map, is named by its hash."""
     found = _IMPORT_MAP.search(page)
     digest = hashlib.sha256(found[1].encode() if found else b"").digest()
