@@ -34,6 +34,7 @@
         ├── TrackNotFound         not an audio file of the folder that was named
         ├── UnknownObject         a player, an instance or a solver that is not here
         ├── AvatarsOff            avatars, of a gateway that has none
+        ├── UnknownPicture        a frame of an avatar that is not there, or cannot be drawn
         ├── NoTrack               a face is asked for before a track was set
         ├── InvalidSettings       a setting that the gateway cannot run with
         └── CannotListen          an address that cannot be listened on
@@ -63,6 +64,7 @@ from emotalk_avatar.errors import (
     PictureRefused,
     UnknownAvatar,
 )
+from emotalk_avatar.video.errors import DrawingFailed, InvalidVideo, NoDisplay, UnwritableVideo
 from emotalk_client.errors import (
     AudioError,
     DeadlineExceeded,
@@ -219,6 +221,10 @@ class AvatarsOff(GatewayError):
     """Avatars, of a gateway that has none."""
 
 
+class UnknownPicture(GatewayError):
+    """A frame of an avatar that is not there, or that cannot be drawn."""
+
+
 class NoTrack(GatewayError):
     """A face is asked for before a track was set."""
 
@@ -299,6 +305,7 @@ TABLE: tuple[Row, ...] = (
     Row(TrackNotFound, _callers(HTTPStatus.NOT_FOUND, "NOT_FOUND")),
     Row(UnknownObject, _callers(HTTPStatus.NOT_FOUND, "NOT_FOUND")),
     Row(AvatarsOff, _callers(HTTPStatus.NOT_FOUND, "UNIMPLEMENTED")),
+    Row(UnknownPicture, _callers(HTTPStatus.NOT_FOUND, "NOT_FOUND")),
     Row(NoTrack, _callers(HTTPStatus.CONFLICT, "FAILED_PRECONDITION")),
     Row(GatewayError, _callers(HTTPStatus.BAD_REQUEST)),
     Row(SessionEnded, _callers(HTTPStatus.BAD_REQUEST, "FAILED_PRECONDITION")),
@@ -323,6 +330,18 @@ TABLE: tuple[Row, ...] = (
         _ours(HTTPStatus.INTERNAL_SERVER_ERROR, "DATA_LOSS"),
         "the avatar is damaged; delete it, and register it again",
     ),
+    Row(InvalidVideo, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
+    Row(NoDisplay, _ours(HTTPStatus.NOT_IMPLEMENTED, "UNIMPLEMENTED"), "this gateway cannot draw; its log says why"),
+    Row(
+        UnwritableVideo,
+        _ours(HTTPStatus.INSUFFICIENT_STORAGE, "RESOURCE_EXHAUSTED"),
+        "the gateway cannot write the video",
+    ),
+    Row(
+        DrawingFailed,
+        _ours(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+        "the process that draws failed; try again later",
+    ),
     Row(AvatarError, _ours(HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL"), "the avatar cannot be used"),
     Row(UnwritableFile, _ours(HTTPStatus.INSUFFICIENT_STORAGE, "RESOURCE_EXHAUSTED"), "the gateway cannot write files"),
     Row(FormatError, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
@@ -340,7 +359,7 @@ TABLE: tuple[Row, ...] = (
         ModelMissing,
         _ours(HTTPStatus.NOT_IMPLEMENTED, "UNIMPLEMENTED"),
         "the face server lacks a model that this needs; it has all of them when it is started with "
-        "--models core,live,speech,avatar",
+        "--models core,live,speech,avatar, and with --renderers DIR",
     ),
     Row(
         ModelUnavailable,
