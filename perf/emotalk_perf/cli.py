@@ -518,6 +518,9 @@ def hostile(
 
 @app.command()
 def uploads(
+    photographs: Annotated[
+        list[Path] | None, typer.Argument(help="Pictures with faces to begin from, beside drawn ones.")
+    ] = None,
     count: Annotated[int, typer.Option(min=1, help="Damaged uploads.")] = 5000,
     seed: Annotated[int, typer.Option(min=0, help="Of the damage.")] = 0,
     gateway: Annotated[
@@ -531,7 +534,7 @@ def uploads(
     from emotalk_perf.uploads import run as damage
 
     _check(page, block)
-    outcome = damage.run(count, seed, gateway, _tell)
+    outcome = damage.run(count, seed, gateway, _tell, photographs or [])
     _put(report.markdown(outcome), page, block)
     broken = report.broken(outcome)
     for line in broken:
