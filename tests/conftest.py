@@ -27,7 +27,7 @@ SEED = 7
 
 MARKS = {"unit", "torch", "server", "browser", "network", "full"}
 """Exactly one of them at the top of each test module: what it needs, so that the quick ones can be asked for."""
-NEED_A_SERVER = {"server", "bundled_server", "grpc", "http", "broker"}
+NEED_A_SERVER = {"server", "bundled_server", "renderer_server", "grpc", "http", "broker"}
 """Fixtures that no quick test may ask for."""
 
 
@@ -106,6 +106,36 @@ def server(small_repository):
 def bundled_server():
     """Triton serving the bundled face model."""
     with EmbeddedServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def renderer_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seeded checkpoints of the neural renderers, laid out as released ones are: ``wav2lip.pth`` and so on."""
+    import seeded_renderers
+
+    folder = tmp_path_factory.mktemp("renderer_checkpoints")
+    for name in ("wav2lip", "unet328", "ave"):
+        seeded_renderers.write(name, folder / f"{name}.pth")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def renderers(renderer_checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is exported from them; not to be changed."""
+    import seeded_renderers
+    from emotalk_export.renderer import Given, export_renderers
+
+    out = tmp_path_factory.mktemp("renderers") / "out"
+    names = seeded_renderers.CONVENTIONS
+    export_renderers({name: Given(renderer_checkpoints / f"{name}.pth", names[name]) for name in names}, out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def renderer_server(renderers: Path):
+    """Triton serving the bundled face model and the seeded neural renderers."""
+    with EmbeddedServer(renderers=renderers) as running:
         yield running
 
 

@@ -55,9 +55,15 @@ class Command:
 def of_typer(name: str, command: Any) -> Iterator[Command]:
     """Yield ``command``, as typer made it, and those below it."""
     if hasattr(command, "commands"):
+        if command.invoke_without_command:
+            yield _of_click(name, command)
         for below, one in sorted(command.commands.items()):
             yield from of_typer(f"{name} {below}", one)
         return
+    yield _of_click(name, command)
+
+
+def _of_click(name: str, command: Any) -> Command:
     options = []
     for parameter in command.params:
         named = parameter.param_type_name == "option"
@@ -67,7 +73,7 @@ def of_typer(name: str, command: Any) -> Iterator[Command]:
             )
             joined = ", ".join(f"`{name}`" for name in names)
             options.append(Option(joined, _default(parameter.default), str(getattr(parameter, "help", "") or "")))
-    yield Command(name, (command.help or "").split("\n\n")[0].replace("\n", " "), tuple(options))
+    return Command(name, (command.help or "").split("\n\n")[0].replace("\n", " "), tuple(options))
 
 
 def of_argparse(parser: argparse.ArgumentParser) -> Iterator[Command]:

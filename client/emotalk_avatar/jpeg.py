@@ -24,7 +24,7 @@ def encoded(pixels: NDArray[np.uint8], quality: int = QUALITY) -> bytes:
     except ImportError as error:
         raise MissingExtra("avatars need Pillow; install `emotalk-triton[avatar]`") from error
     out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "JPEG", quality=quality, subsampling=0, optimize=True)
+    Image.fromarray(pixels).save(out, "JPEG", quality=quality, subsampling=0)  # optimize fails on noise
     return out.getvalue()
 
 

@@ -84,6 +84,16 @@ def letterboxed(pixels: Pixels, part: tuple[int, int, int, int], side: int) -> t
     return square, Region(x, y, side / scale)
 
 
+def filled(outline: NDArray[np.floating[Any]], side: int) -> NDArray[np.bool_]:
+    """Return [side, side], True where the polygon ``outline`` [n, 2] covers a square of ``side`` pixels."""
+    image = _images()
+    from PIL import ImageDraw
+
+    mask = image.new("1", (side, side))
+    ImageDraw.Draw(mask).polygon([(float(x) - 0.5, float(y) - 0.5) for x, y in outline], fill=1)
+    return np.asarray(mask)
+
+
 def _images() -> Any:
     try:
         from PIL import Image

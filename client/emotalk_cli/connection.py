@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
+import numpy as np
 import typer
 
-from emotalk_client.aio import DEFAULT_URL
+from emotalk_avatar.models import FaceModels
+from emotalk_client.aio import DEFAULT_URL, AsyncEmoTalkClient
 from emotalk_client.client import EmoTalkClient
 from emotalk_client.errors import MissingExtra, ServerError, ServerNotStarted
 from emotalk_client.wire.security import Tls
+from emotalk_contract.avatar import DETECTOR_SIDE
 from emotalk_contract.errors import InvalidRequest
 from emotalk_contract.speech import VOICES_VARIABLE
+
+if TYPE_CHECKING:
+    from emotalk_server.groups import Group
 
 VOICE = "hibari"
 """The library of the extra ``text``."""
@@ -67,7 +74,13 @@ def security(url: str | None) -> Security:
 
 @contextmanager
 def address(
-    url: str | None, *, supervised: bool = False, speech: bool = False, speech_if_any: bool = False
+    url: str | None,
+    *,
+    supervised: bool = False,
+    speech: bool = False,
+    speech_if_any: bool = False,
+    avatars: bool = False,
+    avatars_if_any: bool = False,
 ) -> Iterator[str]:
     """Yield the URL of the server that the user named, or that is there, or that is started now.
 
@@ -77,6 +90,8 @@ def address(
         speech: the command needs voices, so that a server that is started has them, and one of this machine that does
             not is left alone.
         speech_if_any: a server that is started has voices where they are installed.
+        avatars: the command needs the models that see a face, likewise.
+        avatars_if_any: a server that is started has those models.
 
     Raises:
         MissingExtra: a server would have to be started, and the extra for that is not installed.
@@ -85,12 +100,16 @@ def address(
     named = given_url(url)
     if named is not None:
         yield named
-    elif _is_there(DEFAULT_URL) and (not speech or _speaks(DEFAULT_URL)):
+    elif _is_there(DEFAULT_URL) and (not speech or _speaks(DEFAULT_URL)) and (not avatars or _sees_faces(DEFAULT_URL)):
         yield DEFAULT_URL
     else:
-        kind = "server with voices" if speech else "server"
-        voiced = speech or (speech_if_any and find_spec(VOICE) is not None)
-        with _embedded(kind, lasting=supervised, speech=voiced) as started:
+        kind = "server with voices" if speech else "server that sees faces" if avatars else "server"
+        groups: list[Group] = ["core", "live"]
+        if speech or (speech_if_any and find_spec(VOICE) is not None):
+            groups.append("speech")
+        if avatars or avatars_if_any:
+            groups.append("avatar")
+        with _embedded(kind, tuple(groups), lasting=supervised) as started:
             yield started
 
 
@@ -128,8 +147,22 @@ def _speaks(url: str) -> bool:
     return True
 
 
+def _sees_faces(url: str) -> bool:
+    """Return whether the server at ``url`` has the models that see a face."""
+
+    async def asked() -> None:
+        async with AsyncEmoTalkClient(url, timeout_s=2.0, retries=0) as client:
+            await FaceModels(client).detect(np.zeros((1, DETECTOR_SIDE, DETECTOR_SIDE, 3), np.float32))
+
+    try:
+        asyncio.run(asked())
+    except ServerError:
+        return False
+    return True
+
+
 @contextmanager
-def _embedded(missing: str, *, lasting: bool, speech: bool) -> Iterator[str]:
+def _embedded(missing: str, groups: tuple[Group, ...], *, lasting: bool) -> Iterator[str]:
     try:
         from emotalk_server import EmbeddedServer, ServerStartError, tracing
         from emotalk_server.errors import TritonNotFound
@@ -138,7 +171,7 @@ def _embedded(missing: str, *, lasting: bool, speech: bool) -> Iterator[str]:
     typer.echo(f"no {missing} at {DEFAULT_URL}; starting an embedded one for this command", err=True)
     server = EmbeddedServer(
         cache_bytes=CACHE_BYTES if lasting else 0,
-        groups=("core", "live", "speech") if speech else ("core", "live"),
+        groups=groups,
         trace_url=tracing.endpoint(),
         voices=os.environ.get(VOICES_VARIABLE, ""),
     )

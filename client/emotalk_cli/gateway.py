@@ -12,8 +12,12 @@ from emotalk_client.aio import AsyncEmoTalkClient
 from emotalk_client.errors import MissingExtra
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from emotalk_gateway.listening.doors import Door
+    from emotalk_gateway.listening.tls import DoorTls
     from emotalk_gateway.service.service import Service
+    from emotalk_gateway.service.settings import GatewaySettings
 
 
 def gateway(
@@ -37,11 +41,15 @@ def gateway(
         ),
     ] = None,
     tls_cert: Annotated[
-        Path | None, typer.Option(metavar="PEM", help="Certificate with its chain: HTTPS; read again when it changes.")
+        Path | None,
+        typer.Option(metavar="PEM", help="Certificate with its chain: TLS at every door; read again when it changes."),
     ] = None,
     tls_key: Annotated[Path | None, typer.Option(metavar="PEM", help="Its private key.")] = None,
     tls_client_ca: Annotated[
         Path | None, typer.Option(metavar="PEM", help="Callers must show a certificate by one of these.")
+    ] = None,
+    avatars: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Photographs become avatars, which are kept there.")
     ] = None,
     max_upload_bytes: Annotated[int | None, typer.Option(help="Of one upload.")] = None,
     max_audio_s: Annotated[float | None, typer.Option(help="Seconds of one clip.")] = None,
@@ -59,10 +67,12 @@ def gateway(
         typer.Option(min=0, max=65_535, help="Serve the clients of Audio2Face-3D too, over gRPC; theirs is 52000."),
     ] = None,
     a2f_host: Annotated[str | None, typer.Option(help="Address for them; default: that of --host.")] = None,
-    a2f_tls_cert: Annotated[Path | None, typer.Option(help="Certificate of that port, PEM: TLS.")] = None,
+    a2f_tls_cert: Annotated[
+        Path | None, typer.Option(help="That port's own certificate, PEM; default: that of --tls-cert.")
+    ] = None,
     a2f_tls_key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
     a2f_tls_client_ca: Annotated[
-        Path | None, typer.Option(help="Who signs the certificates that callers must show, PEM: mTLS.")
+        Path | None, typer.Option(help="Who signs the certificates that its callers must show, PEM: mTLS.")
     ] = None,
     emotalk_port: Annotated[
         int | None,
@@ -74,8 +84,10 @@ def gateway(
         from emotalk_gateway.app import create_app
         from emotalk_gateway.http.serving import Server
         from emotalk_gateway.listening import base_url, listen
+        from emotalk_gateway.listening.tls import tls_of
         from emotalk_gateway.service.errors import InvalidSettings
         from emotalk_gateway.service.settings import load_settings
+        from emotalk_gateway.service.tokens import load
         from emotalk_gateway.service.tracing import exported
     except ImportError as error:
         raise MissingExtra(f"the gateway needs {error.name}; install `emotalk-triton[gateway]`") from error
@@ -89,6 +101,7 @@ def gateway(
         "tls_cert": tls_cert,
         "tls_key": tls_key,
         "tls_client_ca": tls_client_ca,
+        "avatars": avatars,
         "max_upload_bytes": max_upload_bytes,
         "max_audio_s": max_audio_s,
         "max_requests": max_requests,
@@ -97,10 +110,24 @@ def gateway(
     if a2f_port is None and any((a2f_host, a2f_tls_cert, a2f_tls_key, a2f_tls_client_ca)):
         raise InvalidSettings("an option of --a2f-… is given without --a2f-port; accepted: both, or neither")
     settings = load_settings(**{name: value for name, value in given.items() if value is not None})
+    tls = tls_of(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+    a2f_tls = tls_of(a2f_tls_cert, a2f_tls_key, a2f_tls_client_ca) or tls
+    makers: list[Callable[[Service], Door]] = []
+    if omniverse_folder is not None:
+        makers += [_omniverse(settings, one, omniverse_folder, tls) for one in omniverse_port or []]
+    if a2f_port is not None:
+        makers.append(_audio2face(a2f_host or host, a2f_port, a2f_tls))
+    if emotalk_port is not None:
+        makers.append(_emotalk(host, emotalk_port, tls))
+    # What cannot be is said before a server is started.
+    for files in filter(None, (tls, a2f_tls)):
+        files.read()
+    if settings.tokens is not None:
+        load(settings.tokens)
     with (
         exported("emotalk-gateway"),
         listen(host, port) as listening,
-        address(url, supervised=True, speech_if_any=True) as triton,
+        address(url, supervised=True, speech_if_any=True, avatars_if_any=settings.avatars is not None) as triton,
     ):
         client = AsyncEmoTalkClient(triton, timeout_s=settings.request_timeout_s, **security(url))
 
@@ -110,39 +137,38 @@ def gateway(
             typer.echo(f"emotalk gateway is ready: {here}{doors}, faces from {triton}")
 
         app = create_app(settings, client)
-        doors = _omniverse(app.state.service, omniverse_port or [], omniverse_folder)
-        if a2f_port is not None:
-            tls = (a2f_tls_cert, a2f_tls_key, a2f_tls_client_ca)
-            doors.append(_audio2face(app.state.service, a2f_host or host, a2f_port, *tls))
-        if emotalk_port is not None:
-            doors.append(_emotalk(app.state.service, host, emotalk_port))
-        server = Server(app, ready, doors)
+        server = Server(app, ready, [maker(app.state.service) for maker in makers])
         server.run(sockets=[listening])
 
 
-def _omniverse(service: Service, ports: list[int], folder: Path | None) -> list[Door]:
-    """Return a door for the clients of Omniverse Audio2Face on each of ``ports``."""
+def _omniverse(settings: GatewaySettings, port: int, folder: Path, tls: DoorTls | None) -> Callable[[Service], Door]:
+    """Return what makes a door for the clients of Omniverse Audio2Face, on a port that is free now."""
+    from emotalk_gateway.listening import listen
     from emotalk_gateway.omniverse.door import OmniverseDoor
 
-    return [] if folder is None else [OmniverseDoor(service, port, folder) for port in ports]
+    listen(settings.omniverse_host, port, "--omniverse-port").close()
+    return lambda service: OmniverseDoor(service, port, folder, tls)
 
 
-def _audio2face(
-    service: Service, host: str, port: int, certificate: Path | None, key: Path | None, client_ca: Path | None
-) -> Door:
-    """Return the door for the clients of Audio2Face-3D."""
+def _audio2face(host: str, port: int, tls: DoorTls | None) -> Callable[[Service], Door]:
+    """Return what makes the door for the clients of Audio2Face-3D, on a port that is free now."""
     try:
         from emotalk_gateway.grpc.audio2face.door import audio2face_door
-        from emotalk_gateway.grpc.tls import tls_of
     except ImportError as error:
         raise MissingExtra(f"--a2f-port needs {error.name}; install `emotalk-triton[a2f]`") from error
-    return audio2face_door(service, host, port, tls_of(certificate, key, client_ca))
+    from emotalk_gateway.listening import listen
+
+    listen(host, port, "--a2f-port").close()
+    return lambda service: audio2face_door(service, host, port, tls)
 
 
-def _emotalk(service: Service, host: str, port: int) -> Door:
-    """Return the door for the clients of the EmoTalk service."""
+def _emotalk(host: str, port: int, tls: DoorTls | None) -> Callable[[Service], Door]:
+    """Return what makes the door for the clients of the EmoTalk service, on a port that is free now."""
     try:
         from emotalk_gateway.grpc.emotalk.door import emotalk_door
     except ImportError as error:
         raise MissingExtra(f"--emotalk-port needs {error.name}; install `emotalk-triton[a2f]`") from error
-    return emotalk_door(service, host, port)
+    from emotalk_gateway.listening import listen
+
+    listen(host, port, "--emotalk-port").close()
+    return lambda service: emotalk_door(service, host, port, tls)

@@ -79,6 +79,12 @@ def parser() -> argparse.ArgumentParser:
         help="a voice for speech, such as amir=piper:/voices/fa_IR-amir-medium.onnx; repeatable",
     )
     parser.add_argument(
+        "--renderers",
+        type=Path,
+        metavar="DIR",
+        help="neural renderers to serve too, as `emotalk-export renderer` wrote them (default: none)",
+    )
+    parser.add_argument(
         "--trace",
         default=tracing.endpoint(),
         metavar="URL",
@@ -117,6 +123,7 @@ def _serve(arguments: argparse.Namespace, asked: int) -> None:
         cache_bytes=arguments.cache * 2**20,
         groups=arguments.models,
         voices=";".join(arguments.voice),
+        renderers=arguments.renderers,
         trace_url=arguments.trace,
         plans=arguments.plans,
     )

@@ -21,6 +21,7 @@ from emotalk_server.installation import find_triton
 from emotalk_server.plans import prepare
 from emotalk_server.ports import LOOPBACK, Ports, check_ports, free_ports, reachable
 from emotalk_server.process import ServerSettings, TritonProcess, check_repository
+from emotalk_server.renderers import check_renderers
 from emotalk_server.supervisor import Supervisor
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class EmbeddedServer:
         groups: of models to serve: ``core`` (the ensemble), ``live`` (steps of live streams), ``speech`` (text in).
         voices: more voices for ``speech``: ``NAME=ENGINE:WHERE``, separated by ``;``.
         supervised: a thread watches all its processes, and starts Triton again when one of them dies or hangs.
+        renderers: a folder of neural renderers to serve beside them (``emotalk-export renderer``); None: none.
         trace_url: where Triton sends its spans (``http://host:4318/v1/traces``); None: nowhere.
         plans: for the profile ``tensorrt``, a folder that outlives servers: plans that the repository lacks are built
             into it for this machine's GPU, and found there the next time. None: the repository has them.
@@ -66,6 +68,7 @@ class EmbeddedServer:
         groups: Sequence[Group] = DEFAULT_GROUPS,
         voices: str = "",
         supervised: bool = True,
+        renderers: str | Path | None = None,
         trace_url: str | None = None,
         plans: str | Path | None = None,
     ) -> None:
@@ -77,6 +80,7 @@ class EmbeddedServer:
         self._cache_bytes = cache_bytes
         self._groups = tuple(groups)
         self._voices = voices
+        self._renderers = Path(renderers).resolve() if renderers is not None else None
         self._trace_url = trace_url
         self._plans = Path(plans).resolve() if plans is not None and profile == "tensorrt" else None
         self._served = self._repository
@@ -115,6 +119,7 @@ class EmbeddedServer:
     def _start(self) -> None:
         find_triton()
         check_repository(self._repository, self._profile, with_plans=self._plans is None)
+        check_renderers(self._renderers)
         if self._ports is not None:
             _await_ports(self._ports, self._address)
         self._folder = ServerFolder.create()
@@ -130,6 +135,7 @@ class EmbeddedServer:
                 self._cache_bytes,
                 self._groups,
                 self._voices,
+                self._renderers,
                 self._trace_url,
             )
             try:
@@ -184,6 +190,7 @@ class EmbeddedServer:
                 if self._plans is None:
                     raise
                 self._prepare_plans(folder)  # builds again what was damaged
+            check_renderers(self._renderers)
             _await_ports(process.settings.ports, self._address)
             self._process = TritonProcess.start(process.settings, folder, self._cancelled, proven=True)
 

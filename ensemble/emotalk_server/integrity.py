@@ -35,6 +35,8 @@ class DescribedFile:
     path: Path
     sha256: str
     bytes: int
+    manifest: str = MANIFEST_NAME
+    """Name of the file that says so."""
 
 
 _checked: dict[Path, tuple[str, int, int, int]] = {}
@@ -94,11 +96,11 @@ def check_file(described: DescribedFile) -> None:
         status = path.stat()
     except OSError as error:
         raise CorruptRepository(
-            f"{path}, which its {MANIFEST_NAME} names, cannot be read ({error.strerror})"
+            f"{path}, which its {described.manifest} names, cannot be read ({error.strerror})"
         ) from error
     if status.st_size != size:
         raise CorruptRepository(
-            f"{path} has {status.st_size} bytes; its {MANIFEST_NAME} says {size}. Export or copy it again"
+            f"{path} has {status.st_size} bytes; its {described.manifest} says {size}. Export or copy it again"
         )
     seen = (digest, status.st_ino, status.st_size, status.st_mtime_ns)
     if _checked.get(path) == seen:
@@ -106,7 +108,7 @@ def check_file(described: DescribedFile) -> None:
     found = sha256_of(path)
     if found != digest:
         raise CorruptRepository(
-            f"{path} is damaged: its SHA-256 is {found[:16]}…, its {MANIFEST_NAME} says {digest[:16]}…. "
+            f"{path} is damaged: its SHA-256 is {found[:16]}…, its {described.manifest} says {digest[:16]}…. "
             "Export or copy it again"
         )
     _checked[path] = seen

@@ -40,6 +40,7 @@ from emotalk_server.leavings import OWNER_VARIABLE
 from emotalk_server.log import LogReader
 from emotalk_server.ports import LOOPBACK, Ports, reachable
 from emotalk_server.probe import ProbeFailed, get, probe, probe_step
+from emotalk_server.renderers import served_renderers
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,8 @@ class ServerSettings:
     """Of models to serve."""
     voices: str = ""
     """As :data:`emotalk_contract.speech.VOICES_VARIABLE` has them."""
+    renderers: Path | None = None
+    """A folder of neural renderers to serve beside them."""
     trace_url: str | None = None
     """The address to which Triton sends its spans, in OTLP over HTTP; None: to none."""
 
@@ -115,6 +118,7 @@ class TritonProcess:
             backends = self._folder.backends(triton)
             models = self._folder.for_models()
             served = serve(settings.repository, settings.groups, self._folder.for_groups())
+            served += served_renderers(settings.renderers)
         except OSError as error:
             raise unusable(self._folder.path.parent, error) from error
         http_address, grpc_address = settings.address, settings.address

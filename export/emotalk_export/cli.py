@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, get_args
@@ -38,9 +39,27 @@ def _precision(value: str) -> str:
     return value
 
 
-@application.command()
+def _one_of(*accepted: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if value not in accepted:
+            raise typer.BadParameter(f"{value!r}; accepted: {', '.join(accepted)}")
+        return value
+
+    return check
+
+
+_channels = _one_of("masked-first", "crop-first")
+_colours = _one_of("bgr", "rgb")
+_audio = _one_of("window", "tiled")
+
+
+@application.callback(invoke_without_command=True)
 def run(
-    repository: Annotated[Path, typer.Option(help="Folder of the model repository; replaced in one step.")],
+    context: typer.Context,
+    repository: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the model repository; replaced in one step. Required.", show_default=False),
+    ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="EmoTalk.pth, or a compact face of this project.", show_default=False)
     ] = None,
@@ -77,6 +96,14 @@ def run(
     ] = False,
 ) -> None:
     """Write the model repository of a checkpoint, and prove that its graphs give what torch gives."""
+    if context.invoked_subcommand is not None:
+        if repository or checkpoint or lam:
+            raise typer.BadParameter(
+                f"options of a checkpoint stand before {context.invoked_subcommand}; accepted: one or the other"
+            )
+        return
+    if repository is None:
+        raise typer.BadParameter("it is missing; accepted: a folder", param_hint="--repository")
     if (checkpoint is None) == (lam is None):
         given = "neither" if lam is None else "both"
         raise typer.BadParameter(f"{given} of --checkpoint and --lam are given; accepted: one of them")
@@ -105,8 +132,7 @@ def run(
                 progress=progress,
             )
     except ExportError as error:
-        _console.print(f"emotalk-export: {type(error).__name__}: {error}", style="red", markup=False, soft_wrap=True)
-        raise typer.Exit(1) from None
+        raise _refused(error) from None
     _console.print(_summary(manifest))
     _report_speech(manifest)
     _console.print(
@@ -115,6 +141,79 @@ def run(
         markup=False,
         soft_wrap=True,
     )
+
+
+@application.command()
+def renderer(
+    output: Annotated[Path, typer.Option(help="Folder of the renderers; those that it has, and are not named, stay.")],
+    wav2lip: Annotated[
+        Path | None, typer.Option(help="Wav2Lip's generator: .pth, or .onnx.", show_default=False)
+    ] = None,
+    unet328: Annotated[
+        Path | None, typer.Option(help="A UNet of 328-pixel crops: .pth, or .onnx.", show_default=False)
+    ] = None,
+    ave: Annotated[
+        Path | None, typer.Option(help="The audio encoder that such a UNet listens through.", show_default=False)
+    ] = None,
+    wav2lip_channels: Annotated[
+        str, typer.Option(help="What its six channels begin with: masked-first or crop-first.", callback=_channels)
+    ] = "masked-first",
+    unet328_channels: Annotated[
+        str, typer.Option(help="Likewise; the networks of some servers have masked-first.", callback=_channels)
+    ] = "crop-first",
+    unet328_audio: Annotated[
+        str,
+        typer.Option(
+            help="window: it hears 16 features side by side; tiled: the picture's own, sixteen times.", callback=_audio
+        ),
+    ] = "window",
+    colours: Annotated[str, typer.Option(help="Of the networks' pictures: bgr or rgb.", callback=_colours)] = "bgr",
+    licence: Annotated[
+        str, typer.Option(help="The weights' licence in your words; it is kept beside the graphs.")
+    ] = "",
+) -> None:
+    """Write your own neural renderers as models for `emotalk-server --renderers`, and prove them."""
+    paths = {"wav2lip": wav2lip, "unet328": unet328, "ave": ave}
+    if not any(paths.values()):
+        raise typer.BadParameter("none of --wav2lip, --unet328 and --ave is given; accepted: at least one")
+    from emotalk_export.errors import ExportError
+    from emotalk_export.renderer import Given, export_renderers
+    from emotalk_export.renderer_graphs import Conventions
+
+    channels = {"wav2lip": wav2lip_channels, "unet328": unet328_channels, "ave": "masked-first"}
+    given = {
+        name: Given(path, Conventions(channels[name], colours, unet328_audio), licence)  # type: ignore[arg-type]  # checked
+        for name, path in paths.items()
+        if path is not None
+    }
+    try:
+        with _bar() as bar:
+            task = bar.add_task("starting", total=None)
+            done = export_renderers(given, output, lambda what: bar.update(task, description=what))
+    except ExportError as error:
+        raise _refused(error) from None
+    for name, one in done.items():
+        batch = f"up to {one.served.batch} at once" if one.served.batch > 1 else "one at a time"
+        _console.print(
+            f"{name}, {one.served.bytes / 1e6:.1f} MB, {batch}: off by {one.difference:.1e} at most from {paths[name]}",
+            markup=False,
+            soft_wrap=True,
+        )
+    if "unet328" in done and not (output / "ave").is_dir():
+        _console.print(
+            "emotalk-export: warning: unet328 hears through the audio encoder, which is not in the folder; give it too "
+            "(--ave)",
+            style="yellow",
+            markup=False,
+            soft_wrap=True,
+        )
+    _console.print(f"Serve them with: emotalk-server --renderers {output}", markup=False, soft_wrap=True)
+
+
+def _refused(error: Exception) -> typer.Exit:
+    """Say ``error``, and return what ends the command."""
+    _console.print(f"emotalk-export: {type(error).__name__}: {error}", style="red", markup=False, soft_wrap=True)
+    return typer.Exit(1)
 
 
 def _bar() -> Progress:

@@ -14,6 +14,9 @@
     │   ├── CheckpointMismatch       missing, unexpected or misshapen keys, every one of them named
     │   ├── CheckpointNotFinite      weights that are NaN or infinite
     │   └── InvalidAttentionHeads    a number of heads that does not divide the hidden size
+    ├── RendererError
+    │   ├── RendererMismatch         weights of another network than the named renderer
+    │   └── RendererRefused          a graph that cannot be served as the named renderer
     ├── RepositoryError
     │   ├── NotARepository           a folder with other things in it, which an export must not replace
     │   └── RepositoryNotWritable    a place where nothing can be written
@@ -95,6 +98,18 @@ class CheckpointNotFinite(CheckpointError):
 
 class InvalidAttentionHeads(CheckpointError):
     """A number of attention heads that does not divide the hidden size."""
+
+
+class RendererError(ExportError):
+    """A neural renderer that cannot be used."""
+
+
+class RendererMismatch(RendererError):
+    """A checkpoint with the weights of another network than the named renderer."""
+
+
+class RendererRefused(RendererError):
+    """A graph whose inputs and outputs are not those of the named renderer, or which does not run."""
 
 
 class RepositoryError(ExportError):

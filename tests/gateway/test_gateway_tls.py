@@ -19,7 +19,7 @@ from websockets.sync.client import connect
 from emotalk_client import AsyncEmoTalkClient
 from emotalk_gateway.app import create_app
 from emotalk_gateway.http.serving import Server
-from emotalk_gateway.listening.tls import FreshContext
+from emotalk_gateway.listening.tls import DoorTls
 from emotalk_gateway.service.errors import InvalidSettings
 from emotalk_gateway.service.settings import GatewaySettings, load_settings
 
@@ -128,7 +128,7 @@ def test_a_new_certificate_is_used_and_a_broken_one_is_not(gateway_to, files, ca
         assert second != first
         files.cert.write_text("broken")
         assert serial(gateway.port, context) == second
-        assert "connections go on with what was used before" in caplog.text
+        assert "the certificates of before go on" in caplog.text
         files.renew()
         assert serial(gateway.port, context) not in (first, second)
         kept.request("GET", "/health/live")  # a connection that was there before is not cut
@@ -138,12 +138,12 @@ def test_a_new_certificate_is_used_and_a_broken_one_is_not(gateway_to, files, ca
 
 def test_files_that_cannot_be_used_are_refused_in_words(files, tmp_path):
     for cert in (tmp_path / "missing.pem", files.key):
-        with pytest.raises(InvalidSettings, match=r"TLS cannot be had from .*accepted: PEM"):
-            FreshContext(cert, files.key)
+        with pytest.raises(InvalidSettings, match=r"TLS cannot be had from .*accepted: files in PEM"):
+            DoorTls(cert, files.key).read()
     other = trustme.CA().issue_cert("x").private_key_pem
     other.write_to_path(tmp_path / "other.key")
     with pytest.raises(InvalidSettings, match="belonging"):
-        FreshContext(files.cert, tmp_path / "other.key")
+        DoorTls(files.cert, tmp_path / "other.key").read()
     with pytest.raises(InvalidSettings, match="belong together"):
         load_settings(tls_cert=files.cert)
     with pytest.raises(InvalidSettings, match="without tls_cert"):

@@ -19,7 +19,7 @@ LID_SHARE = 0.72
 """Of the rows that are lid; the rest is lashes."""
 LASHES = 34
 """Of one lid."""
-SKIN_LIGHT = (0.72, 1.08)
+SKIN_LIGHT = (0.72, 1.0)
 """Luminance that a lid may have, in shares of the skin's under the eye: what is outside is brow, glasses or glare."""
 
 
@@ -29,13 +29,13 @@ def texture(picture: Picture, face: Face, side: str, crease: Points) -> NDArray[
     lid_rows = round(rows * LID_SHARE)
     skin, top = _skin(picture, face, side, crease)
     row = (np.arange(lid_rows) + 0.5)[:, None] / lid_rows
-    colour = top + (skin - top) * smoothstep(row, 0.0, 0.35)[..., None]
+    colour = top + (skin - top) * smoothstep(row, -0.05, 0.60)[..., None]
     shade = 1 - 0.13 * np.exp(-(((row - 0.13) / 0.05) ** 2)) + 0.05 * np.exp(-(((row - 0.55) / 0.25) ** 2))
-    shade *= 1 - 0.16 * smoothstep(row, 0.70, 1.0)
+    shade = shade * (1 - 0.16 * smoothstep(row, 0.70, 1.0)) * _rounded(columns)
     lid = colour * shade[..., None] * (1 + _grain(picture, face, side, lid_rows))[..., None]
     out = np.zeros((rows, columns, 4))
     out[:lid_rows, :, :3] = lid
-    out[:lid_rows, :, 3] = smoothstep(row, 0.0, 0.14)
+    out[:lid_rows, :, 3] = smoothstep(row, 0.0, 0.18) * smoothstep(_from_corner(columns), 0.0, 0.10)
     dark = _lash_colour(picture, face, side)
     out[lid_rows:, :, :3] = dark
     hair = _lashes(rows - lid_rows, columns)
@@ -45,6 +45,17 @@ def texture(picture: Picture, face: Face, side: str, crease: Points) -> NDArray[
     out[:lid_rows, :, :3] += root[..., None] * (dark - out[:lid_rows, :, :3])
     pixels: NDArray[np.uint8] = np.round(255 * np.clip(out, 0, 1)).astype(np.uint8)
     return pixels
+
+
+def _from_corner(columns: int) -> NDArray[np.float64]:
+    """[columns]: distance from the nearer corner, in shares of the eye's width."""
+    along = (np.arange(columns) + 0.5) / columns
+    return np.minimum(along, 1 - along)
+
+
+def _rounded(columns: int) -> NDArray[np.float64]:
+    """[columns]: light on a ball, which turns away towards the corners."""
+    return 0.80 + 0.20 * smoothstep(_from_corner(columns), 0.0, 0.35)
 
 
 def _toward_middle(columns: int) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_avatar.fitting.plane import Points
+from emotalk_avatar.fitting.plane import Points, smoothstep
 
 SIZE = (512, 128)
 """Width and height, pixels."""
@@ -30,13 +30,15 @@ def texture() -> NDArray[np.uint8]:
     half = height // 2
     for upper, widths in ((True, UPPER_MM), (False, LOWER_MM)):
         row = slice(0, half) if upper else slice(half, height)
+        to_edge = np.linspace(0, 1, half) if upper else np.linspace(1, 0, half)
+        biting = smoothstep(to_edge, 0.55, 1.0)[:, None]
         for edge in np.concatenate([[0.0], np.cumsum(widths)]):
             for side in (1, -1):
                 distance = np.abs(column - width * (0.5 + side * edge / ARCH_MM))
-                light[row] *= 1 - 0.38 * np.exp(-((distance / 1.6) ** 2)) - 0.12 * np.exp(-((distance / 5) ** 2))
-        to_edge = np.linspace(0, 1, half)
-        biting = np.clip(((to_edge if upper else 1 - to_edge) - 0.85) / 0.15, 0, 1)
-        light[row] *= (1 - 0.18 * biting)[:, None]
+                # Crowns part towards their biting edges.
+                gap = np.exp(-((distance / (1.1 + 2.2 * biting**3)) ** 2))
+                light[row] *= 1 - (0.20 + 0.35 * biting**2) * gap - 0.10 * np.exp(-((distance / 6) ** 2))
+        light[row] *= 1 - 0.12 * smoothstep(to_edge, 0.8, 1.0)[:, None]
     return np.repeat((255 * np.clip(light, 0, 1)).astype(np.uint8)[..., None], 3, axis=2)
 
 

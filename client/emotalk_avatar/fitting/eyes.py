@@ -21,10 +21,12 @@ MARGIN = 1.25
 """The eye behind the lids is this much larger than their opening."""
 BEHIND, BEFORE = 0.12, 0.02
 """Of the eyes' distance: the eye lies behind the lids' border, and a closed lid before it."""
+AROUND = 0.62
+"""Of the eye's width: skin this near to the eye's middle counts as its surroundings."""
 COLUMNS, ROWS, LASH_ROWS = 24, 10, 4
 FOLD = 0.06
 """Of the eye's width: the fold lies this much above the border, over the lashes' roots."""
-SAG = 0.015
+SAG = 0.03
 """Of the eye's width: a closed lid's border lies this much below that of the lower lid."""
 LASH = 0.13
 """Of the eye's width: length of a lash."""
@@ -65,6 +67,14 @@ def _fold(face: Face, side: str) -> Points:
     return fold
 
 
+def _depths(surface: Surface, upper: Points, lower: Points, wide: float) -> tuple[float, float]:
+    """Return the least and the greatest depth of the skin around an eye, pixels."""
+    middle = np.concatenate([upper, lower]).mean(axis=0)
+    around = np.linalg.norm(surface.shown[:, :2] - middle, axis=1) < AROUND * wide
+    front = around & (surface.shown[:, 2] < np.median(surface.shown[around, 2]) + 0.5 * wide)
+    return float(surface.shown[front, 2].min()), float(surface.shown[front, 2].max())
+
+
 def _eyes(picture: Picture, face: Face, surface: Surface) -> Layer:
     """Rings around each iris: what is looked at moves the iris, and not the rim."""
     points: list[NDArray[np.float64]] = []
@@ -77,7 +87,7 @@ def _eyes(picture: Picture, face: Face, surface: Surface) -> Layer:
         rim = np.concatenate([upper, lower[-2:0:-1]])
         middle = face.landmarks[mesh478.IRIS[side][0], :2].astype(np.float64)
         rim = rim.mean(axis=0) + (rim - rim.mean(axis=0)) * MARGIN
-        depth = float(np.median(face.landmarks[list(mesh478.EYE_UPPER[side]), 2])) + BEHIND * surface.eyes
+        depth = _depths(surface, upper, lower, wide)[1] + BEHIND * surface.eyes
         rings = [0.35, 0.7, 1.0]
         place = np.concatenate([middle[None], *[middle + (rim - middle) * ring for ring in rings]])
         count = len(rim)
@@ -122,7 +132,7 @@ def _lids(face: Face, surface: Surface) -> Layer:
     each = (ROWS + LASH_ROWS + 1) * (COLUMNS + 1)
     along = np.linspace(0, 1, COLUMNS + 1)
     for number, side in enumerate(SIDES):
-        _, lower, wide = _curves(face, side)
+        upper, lower, wide = _curves(face, side)
         fold, up = _fold(face, side), _up(face)
         taper = np.sin(np.pi * along)[:, None] ** 0.5
         border = resampled(lower, COLUMNS + 1) - up * SAG * wide * taper
@@ -132,7 +142,7 @@ def _lids(face: Face, surface: Surface) -> Layer:
             -1, 2
         )
         rest = np.broadcast_to(fold, (ROWS + LASH_ROWS + 1, *fold.shape)).reshape(-1, 2)
-        depth = float(face.landmarks[list(mesh478.EYE_UPPER[side]), 2].min()) - BEFORE * surface.eyes
+        depth = _depths(surface, upper, lower, wide)[0] - BEFORE * surface.eyes
         points.append(np.c_[rest, np.full(each, depth)])
         move = np.zeros((2 * each, 3))
         move[number * each : (number + 1) * each, :2] = closed - rest

@@ -29,23 +29,26 @@ class Layer:
     """By blendshape, or by turn of the head: [V, 3] pixels at weight 1."""
     blended: bool = False
     """True where opacity counts."""
+    numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """[V]: of the vertices in what it is a part of; none where it is whole."""
 
     def __post_init__(self) -> None:
         if not len(self.colours):
             self.colours = np.ones((len(self.points), 4))
 
-    def part(self, triangles: NDArray[np.int64], name: str, *, blended: bool) -> Layer:
-        """Return the layer of some of the triangles, with their vertices only."""
+    def part(self, triangles: NDArray[np.int64]) -> Layer:
+        """Return the layer of some of its triangles, with their vertices only."""
         used, renumbered = np.unique(triangles, return_inverse=True)
         return Layer(
-            name,
+            self.name,
             self.points[used],
             renumbered.reshape(-1, 3),
             self.places[used],
             self.texture,
             self.colours[used],
             {move: offsets[used] for move, offsets in self.moves.items()},
-            blended,
+            self.blended,
+            used,
         )
 
 

@@ -11,19 +11,31 @@ Points = NDArray[np.float64]
 
 def inside_by(points: Points, polygon: Points) -> NDArray[np.float64]:
     """[N]: distance to the border of ``polygon`` [K, 2], positive inside."""
-    start, end = polygon, np.roll(polygon, -1, axis=0)
-    along = end - start
-    offset = points[:, None] - start
+    distance = np.linalg.norm(points - nearest_on(points, polygon), axis=1)
+    signed: NDArray[np.float64] = np.where(_contains(polygon, points), distance, -distance)
+    return signed
+
+
+def nearest_on(points: Points, polygon: Points) -> Points:
+    """[N, 2]: the points of the border of ``polygon`` [K, 2] that are nearest."""
+    along = np.roll(polygon, -1, axis=0) - polygon
+    offset = points[:, None] - polygon
     share = np.clip((offset * along).sum(axis=-1) / np.maximum((along**2).sum(axis=1), 1e-12), 0, 1)
-    distance = np.linalg.norm(offset - share[..., None] * along, axis=-1).min(axis=1)
-    # A ray to the right crosses the border an odd number of times from inside.
+    left = offset - share[..., None] * along
+    best = (left**2).sum(axis=-1).argmin(axis=1)
+    nearest: Points = points - left[np.arange(len(points)), best]
+    return nearest
+
+
+def _contains(polygon: Points, points: Points) -> NDArray[np.bool_]:
+    """[N]: a ray to the right crosses the border an odd number of times from inside."""
+    start, end = polygon, np.roll(polygon, -1, axis=0)
     y = points[:, 1, None]
     crosses = (start[:, 1] > y) != (end[:, 1] > y)
-    rise = np.where(along[:, 1] == 0, np.inf, along[:, 1])
-    right = points[:, 0, None] < start[:, 0] + (y - start[:, 1]) / rise * along[:, 0]
-    odd = (crosses & right).sum(axis=1) % 2 == 1
-    signed: NDArray[np.float64] = np.where(odd, distance, -distance)
-    return signed
+    rise = np.where(end[:, 1] == start[:, 1], np.inf, end[:, 1] - start[:, 1])
+    right = points[:, 0, None] < start[:, 0] + (y - start[:, 1]) / rise * (end[:, 0] - start[:, 0])
+    odd: NDArray[np.bool_] = (crosses & right).sum(axis=1) % 2 == 1
+    return odd
 
 
 def resampled(curve: Points, count: int) -> Points:

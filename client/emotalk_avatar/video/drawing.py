@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from emotalk_avatar.video.context import open_context
 from emotalk_avatar.video.errors import InvalidVideo
-from emotalk_avatar.video.picturing import DEFAULT_SIZE, check_size
+from emotalk_avatar.video.picturing import DEFAULT_SIZE, MIN_SIZE, check_size, filled
 from emotalk_avatar.video.scene import Scene, Surface, read_scene
-from emotalk_avatar.video.shading import FRAGMENT, VERTEX
+from emotalk_avatar.video.shading import LIT, UNLIT, VERTEX
 from emotalk_client.faces import head as bundled
 from emotalk_contract.arkit import BLENDSHAPE_COUNT, INDEX
 
@@ -43,6 +43,17 @@ ASIDE = 0.35
 """Cosine below which a triangle is seen from the side."""
 SWELL = 0.7
 """Pixels that a fading outline lies outside of what is whole."""
+MAX_OWN_SIDE = 1280
+"""Pixels of the longer side of a video that has its photograph's size."""
+BACKDROP = "avatar-backdrop"
+"""The photograph behind an avatar's face, which stays where it is."""
+SHIFT, ROLL = 0.35, 0.4
+"""Of an avatar: the share of the face's half width that a radian moves it by, and of a roll that is shown; a photograph
+has no other side. As on the page."""
+SWAYS = (1.0, 1.9)
+"""Of the face's half height: distances from its middle between which an avatar's sway fades."""
+FINER = 0.75
+"""Pixels of the video for one of a photograph, below which it is scaled."""
 ROOM_M = 0.02
 """About a head, for its turns."""
 
@@ -72,8 +83,9 @@ class Drawing:
 
     Args:
         content: an avatar's glTF; None: this project's head.
-        size: width and height in pixels; None: an avatar's own, 512 by 512 of a head.
-        background: RGB of one colour, or a picture [h, w, 3] as large as the video. An avatar has its photograph.
+        size: width and height in pixels; None: its photograph's of an avatar, 512 by 512 of a head. A photograph of
+            another shape fills it, and is cut at its sides.
+        background: RGB of one colour, or a picture [h, w, 3] as large as the video; of a head only.
 
     Raises:
         InvalidVideo: a size or a background that cannot be.
@@ -88,8 +100,12 @@ class Drawing:
         background: tuple[int, int, int] | NDArray[np.uint8] | None = None,
     ) -> None:
         scene = read_scene(bundled.read() if content is None else content)
-        self.size = check_size(size or scene.size or DEFAULT_SIZE)
-        self._canvas = _canvas(self.size, background)
+        self.size = check_size(size or _own_size(scene))
+        if scene.photograph is not None and background is not None:
+            raise InvalidVideo("an avatar has its photograph behind it; accepted: a background with the head alone")
+        self._canvas = _canvas(
+            self.size, background if scene.photograph is None else filled(scene.photograph, self.size)
+        )
         self._mesh = _Mesh(scene)
         self._view = _View.of(scene, self.size, self._mesh)
         self._screen = _Screen(scene, self._mesh, self._view, self._canvas)
@@ -102,13 +118,22 @@ class Drawing:
             head: [3] yaw, pitch and roll in radians, as :mod:`emotalk_client.faces.rotations` has them; None: straight.
         """
         x, y, width, height = self._view.box
-        face = self._screen.drawn(self._mesh.posed(weights), _turned(head))
+        face = self._screen.drawn(self._mesh.posed(weights), self._view.turned(head))
         self._canvas[y : y + height, x : x + width] = face
         return self._canvas
 
     def close(self) -> None:
         """Let go of the context."""
         self._screen.close()
+
+
+def _own_size(scene: Scene) -> tuple[int, int]:
+    """Return the size of a photograph, or as much of it as may be."""
+    if scene.size is None:
+        return DEFAULT_SIZE
+    share = min(1.0, MAX_OWN_SIDE / max(scene.size))
+    width, height = (max(MIN_SIZE, round(side * share)) for side in scene.size)
+    return width, height
 
 
 def _canvas(size: tuple[int, int], background: tuple[int, int, int] | NDArray[np.uint8] | None) -> NDArray[np.uint8]:
@@ -146,17 +171,18 @@ class _Mesh:
         self._posed += self._rest
         return self._posed
 
-    def bounds(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the lowest and the highest corner [3] that single blendshapes reach."""
+    def bounds(self, scene: Scene) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the lowest and the highest corner [3] that single blendshapes reach; a backdrop does not count."""
         rest = self._rest.reshape(-1, 6)[:, :3]
         moves = self._moves.reshape(BLENDSHAPE_COUNT, -1, 6)[..., :3]
         low, high = rest + moves.min(axis=0).clip(max=0), rest + moves.max(axis=0).clip(min=0)
-        return low.min(axis=0), high.max(axis=0)
+        counts = np.concatenate([np.full(len(s.points), s.name != BACKDROP) for s in scene.surfaces])
+        return low[counts].min(axis=0), high[counts].max(axis=0)
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """A camera, and the box of the picture that it looks at."""
+    """A camera, the box of the picture that it looks at, and how the head turns."""
 
     camera: NDArray[np.float32]
     """[4, 4]: from the scene to the box, whose first row is drawn first."""
@@ -164,21 +190,48 @@ class _View:
     box: tuple[int, int, int, int]
     """Left, top, width, height in pixels."""
     pixel: float
-    """The size of one in the scene."""
+    """Metres."""
+    flat: bool
+    """True of an avatar."""
+    half: tuple[float, float]
+    """Of the face: width and height in metres."""
+    still: tuple[float, float, float, float]
+    """Of an avatar: its middle, and the distances between which its sway fades; zeros of a head."""
 
     @classmethod
     def of(cls, scene: Scene, size: tuple[int, int], mesh: _Mesh) -> _View:
-        low, high = mesh.bounds()
-        if scene.size is not None:
-            whole, eye = _straight(scene.size, low, high), (0.0, 0.0, 1e6)
-        else:
+        low, high = mesh.bounds(scene)
+        half = (high - low)[:2] / 2
+        middle = (high + low)[:2] / 2
+        if scene.frame is None:
             whole, eye = _perspective(size)
             low, high = low - ROOM_M, high + ROOM_M
+            pixel, still = max(TALL_M / size[1], WIDE_M / size[0]), (0.0, 0.0, 0.0, 0.0)
+        else:
+            whole, pixel = _straight(scene, size, low, high)
+            eye = (0.0, 0.0, 10.0)
+            begins, ends = (float(half[1] * share) for share in SWAYS)
+            still = (float(middle[0]), float(middle[1]), begins, ends)
+            low[:2], high[:2] = np.minimum(low[:2], middle - ends), np.maximum(high[:2], middle + ends)
         corners = np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1)
         clip = whole @ np.concatenate([corners, np.ones((1, 8))])
         box = _box(clip[:2] / clip[3], size)
-        pixel = 1.0 if scene.size is not None else max(TALL_M / size[1], WIDE_M / size[0])
-        return cls((_window(box, size) @ whole).astype(np.float32), eye, box, pixel)
+        camera = (_window(box, size) @ whole).astype(np.float32)
+        return cls(camera, eye, box, pixel, scene.frame is not None, (float(half[0]), float(half[1])), still)
+
+    def turned(self, head: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        """Return what [4, 4] moves a head that is turned by ``head``, [3] yaw, pitch and roll."""
+        if head is None:
+            return np.eye(4, dtype=np.float32)
+        if not self.flat:
+            return _turned(head)
+        yaw, pitch, roll = (float(angle) for angle in head)
+        chin = np.array([self.still[0], self.still[1] - self.half[1]])
+        cos, sin = math.cos(ROLL * roll), math.sin(ROLL * roll)
+        out = np.eye(4)
+        out[:2, :2] = [[cos, -sin], [sin, cos]]
+        out[:2, 3] = chin - out[:2, :2] @ chin + np.array([yaw, -pitch]) * SHIFT * self.half[0]
+        return out.astype(np.float32)
 
 
 def _perspective(size: tuple[int, int]) -> tuple[NDArray[np.float64], tuple[float, float, float]]:
@@ -197,13 +250,19 @@ def _perspective(size: tuple[int, int]) -> tuple[NDArray[np.float64], tuple[floa
     return lens @ moved, eye
 
 
-def _straight(size: tuple[int, int], low: NDArray[np.float32], high: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the camera of a photograph: x pixels to the right, y as many up, from its upper left corner."""
+def _straight(
+    scene: Scene, size: tuple[int, int], low: NDArray[np.float32], high: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], float]:
+    """Return the camera that looks at a photograph, which fills the picture, and the size of a pixel."""
+    assert scene.frame is not None  # noqa: S101  # who asks has looked
+    left, top, right, bottom = scene.frame
     width, height = size
-    depth = float(max(high[2] - low[2], 1e-3)) * 1.1
-    whole = np.diag([2 / width, 2 / height, -2 / depth, 1.0])
-    whole[:, 3] = -1, 1, float(high[2] + low[2]) / depth, 1
-    return whole
+    pixel = min((right - left) / width, (top - bottom) / height)
+    depths = np.concatenate([surface.points[:, 2] for surface in scene.surfaces] + [low[2:], high[2:]])
+    near, far = float(depths.max()) + ROOM_M, float(depths.min()) - ROOM_M
+    whole = np.diag([2 / (width * pixel), 2 / (height * pixel), -2 / (near - far), 1.0])
+    whole[:3, 3] = -whole[0, 0] * (left + right) / 2, -whole[1, 1] * (top + bottom) / 2, (near + far) / (near - far)
+    return whole, pixel
 
 
 def _box(seen: NDArray[np.float64], size: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -224,16 +283,15 @@ def _window(box: tuple[int, int, int, int], size: tuple[int, int]) -> NDArray[np
     return window
 
 
-def _turned(head: NDArray[np.float32] | None) -> NDArray[np.float32]:
+def _turned(head: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the turn [4, 4] about the neck: roll, then pitch, then yaw."""
+    (cy, sy), (cp, sp), (cr, sr) = ((math.cos(angle), math.sin(angle)) for angle in head)
+    yaw = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    pitch = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+    roll = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
     out = np.eye(4)
-    if head is not None:
-        (cy, sy), (cp, sp), (cr, sr) = ((math.cos(angle), math.sin(angle)) for angle in head)
-        yaw = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-        pitch = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
-        roll = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
-        out[:3, :3] = yaw @ pitch @ roll
-        out[:3, 3] = np.array(PIVOT) - out[:3, :3] @ PIVOT
+    out[:3, :3] = yaw @ pitch @ roll
+    out[:3, 3] = np.array(PIVOT) - out[:3, :3] @ PIVOT
     return out.astype(np.float32)
 
 
@@ -244,17 +302,21 @@ class _Screen:
         self._context: Any = open_context()
         x, y, self._width, self._height = view.box
         with self._context as gl:
-            self._program = gl.program(VERTEX, FRAGMENT)
-            self._program["camera"].write(view.camera.T.tobytes())
-            if "eye" in self._program:
-                self._program["eye"].value = view.eye
+            self._programs = {lit: gl.program(VERTEX, LIT if lit else UNLIT) for lit in {s.lit for s in scene.surfaces}}
+            for program in self._programs.values():
+                _set(program, camera=view.camera.T.tobytes(), still=np.array(view.still, np.float32).tobytes())
+                _set(program, edges=np.array(scene.frame or (0, 0, 0, 0), np.float32).tobytes())
+                _set(program, eye=np.array(view.eye, np.float32).tobytes())
             self._frame = gl.simple_framebuffer((self._width, self._height), 4)
             self._points = gl.buffer(reserve=mesh.count * 24, dynamic=True)
-            self._behind = _Backdrop(gl, canvas[y : y + self._height, x : x + self._width])
+            has_own = any(surface.name == BACKDROP for surface in scene.surfaces)
+            self._behind = None if has_own else _Wall(gl, canvas[y : y + self._height, x : x + self._width])
+            textures = _Textures(gl, scene, view.pixel)
             start = 0
             self._pieces = []
             for surface in scene.surfaces:
-                self._pieces.append(_Piece(gl, self._program, self._points, surface, start, view.pixel))
+                program = self._programs[surface.lit]
+                self._pieces.append(_Piece(gl, program, self._points, surface, start, view.pixel, textures))
                 start += len(surface.points)
 
     def drawn(self, posed: NDArray[np.float32], turned: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -263,11 +325,13 @@ class _Screen:
 
         with self._context as gl:
             self._points.write(posed)
-            self._program["turned"].write(turned.T.tobytes())
+            for program in self._programs.values():
+                _set(program, turned=turned.T.tobytes())
             self._frame.use()
             self._frame.clear(depth=1.0)
             gl.enable_only(0)
-            self._behind.draw()
+            if self._behind is not None:
+                self._behind.draw()
             gl.enable_only(moderngl.DEPTH_TEST)
             gl.blend_func = moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA
             gl.front_face = "cw"  # the picture is upside down
@@ -283,8 +347,15 @@ class _Screen:
         self._context.release()
 
 
-class _Backdrop:
-    """The background within the box."""
+def _set(program: Any, **values: bytes) -> None:
+    """Set those of the uniforms ``values`` that the compiler left in ``program``."""
+    for name, value in values.items():
+        if name in program:
+            program[name].write(value)
+
+
+class _Wall:
+    """The background of a head, within the box."""
 
     def __init__(self, gl: Any, canvas: NDArray[np.uint8]) -> None:
         height, width, _ = canvas.shape
@@ -310,7 +381,16 @@ class _Piece:
         pixel: the size of one in the scene.
     """
 
-    def __init__(self, gl: Any, program: Any, points: Any, surface: Surface, start: int, pixel: float) -> None:
+    def __init__(
+        self,
+        gl: Any,
+        program: Any,
+        points: Any,
+        surface: Surface,
+        start: int,
+        pixel: float,
+        textures: _Textures,
+    ) -> None:
         self._program = program
         self._surface = surface
         self._look = _LOOKS.get(surface.name, _Look())
@@ -321,13 +401,17 @@ class _Piece:
         self._partly = (colours[surface.triangles, 3] < WHOLE).any(axis=1)
         padded = np.zeros((start + len(colours), 6), np.float32)
         padded[start:] = np.concatenate([colours, surface.places], axis=1)
-        content = [(points, "3f 3f", "point", "normal"), (gl.buffer(padded.tobytes()), "4f 2f", "colour", "place")]
+        fixed = gl.buffer(padded.tobytes())
+        content = [
+            _attributes(program, points, point=3, normal=3),
+            _attributes(program, fixed, colour=4, place=2),
+        ]
         index = (surface.triangles + start).astype(np.int32)
         self._whole = gl.vertex_array(program, content, gl.buffer(index.tobytes()))
         self._index = index
         self._some = gl.buffer(reserve=index.nbytes, dynamic=True)
         self._outline = gl.vertex_array(program, content, self._some)
-        self._texture = _texture(gl, surface.texture) if surface.texture is not None else None
+        self._texture = None if surface.texture is None else textures.of(surface.texture)
 
     def draw(self, gl: Any) -> None:
         """Draw what is whole of it; of an unlit one, all."""
@@ -356,23 +440,50 @@ class _Piece:
         if surface.lit and not surface.two_sided:
             flags |= moderngl.CULL_FACE
         gl.enable_only(flags)
-        program["lit"].value, program["textured"].value = surface.lit, self._texture is not None
-        program["gloss"].value, program["sheen"].value = self._look.gloss, self._look.sheen
-        program["shade"].value = self._look.shade
-        program["fading"].value, program["swell"].value = fading, self._swell if fading else 0.0
+        if surface.lit:
+            program["gloss"].value, program["sheen"].value = self._look.gloss, self._look.sheen
+            program["shade"].value = self._look.shade
+            program["fading"].value, program["swell"].value = fading, self._swell if fading else 0.0
+            return
+        program["textured"].value = self._texture is not None
         if self._texture is not None:
             self._texture.use(0)
 
 
-def _texture(gl: Any, pixels: NDArray[np.uint8]) -> Any:
-    import moderngl
+def _attributes(program: Any, buffer: Any, **sizes: int) -> tuple[Any, ...]:
+    """Return ``buffer``, rows of floats, as the attributes ``sizes`` of which the compiler left some in ``program``."""
+    layout = " ".join(f"{size}f" if name in program else f"{4 * size}x" for name, size in sizes.items())
+    return (buffer, layout, *(name for name in sizes if name in program))
 
-    height, width, _ = pixels.shape
-    texture = gl.texture((width, height), 3, np.ascontiguousarray(pixels).tobytes(), alignment=1)
-    texture.filter = moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR
-    texture.build_mipmaps()
-    texture.repeat_x = texture.repeat_y = False
-    return texture
+
+class _Textures:
+    """Pictures on the graphics side, each there once, and none much finer than it is seen: that would flicker."""
+
+    def __init__(self, gl: Any, scene: Scene, pixel: float) -> None:
+        self._gl = gl
+        self._photograph = scene.photograph
+        self._share = 1.0
+        if scene.frame is not None and scene.size is not None:
+            self._share = (scene.frame[2] - scene.frame[0]) / scene.size[0] / pixel
+        self._made: dict[int, Any] = {}
+
+    def of(self, pixels: NDArray[np.uint8]) -> Any:
+        """Return the texture of ``pixels`` [h, w, 3 or 4], which live as long as the scene."""
+        if id(pixels) not in self._made:
+            self._made[id(pixels)] = self._texture(pixels)
+        return self._made[id(pixels)]
+
+    def _texture(self, pixels: NDArray[np.uint8]) -> Any:
+        import moderngl
+
+        height, width, channels = pixels.shape
+        if pixels is self._photograph and self._share < FINER:
+            width, height = (max(1, round(side * self._share)) for side in (width, height))
+            pixels = filled(pixels, (width, height))
+        texture = self._gl.texture((width, height), channels, np.ascontiguousarray(pixels).tobytes(), alignment=1)
+        texture.filter = moderngl.LINEAR, moderngl.LINEAR
+        texture.repeat_x = texture.repeat_y = False
+        return texture
 
 
 def _faded(skin: Surface) -> NDArray[np.float32]:

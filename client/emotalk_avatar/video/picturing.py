@@ -66,6 +66,21 @@ def read_background(text: str | None, size: tuple[int, int] | None) -> tuple[int
     return _picture(Path(text), size or DEFAULT_SIZE)
 
 
+def filled(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the RGB picture ``pixels`` scaled to fill ``size`` (width, height), cut evenly at its sides.
+
+    Raises:
+        MissingExtra: Pillow is not installed, and the size is another.
+    """
+    if pixels.shape[1::-1] == size:
+        return pixels
+    try:
+        from PIL import Image, ImageOps
+    except ImportError as error:
+        raise MissingExtra("a picture needs Pillow; install `emotalk-triton[video]`") from error
+    return np.asarray(ImageOps.fit(Image.fromarray(pixels), size), np.uint8)
+
+
 def _picture(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     try:
         from PIL import Image, ImageOps
@@ -74,7 +89,7 @@ def _picture(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     try:
         with Image.open(path, formats=["JPEG", "PNG", "WEBP"]) as picture:
             upright = ImageOps.exif_transpose(picture).convert("RGB")
-            return np.asarray(ImageOps.fit(upright, size), np.uint8)
+            return filled(np.asarray(upright, np.uint8), size)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise InvalidVideo(
             f"the background {path} cannot be read ({error}); accepted: #RRGGBB, or a JPEG, PNG or WebP"

@@ -1,7 +1,7 @@
 """A glTF as it is drawn: surfaces, and the moves that the 52 blendshapes give them.
 
-Two kinds of files are read: this project's head (metres, lit, seen in perspective) and an avatar (``extras.width`` and
-``extras.height`` of its document: pixels of the photograph, y up, unlit, seen straight on).
+Two kinds of files are read: this project's head (lit, seen in perspective) and an avatar (unlit, seen straight on):
+``extras.picture`` of its mesh says where its photograph lies. Both are in metres, y up, with the head at one place.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from emotalk_client.faces.head.container import BrokenContainer, Container, memb
 from emotalk_contract.arkit import BLENDSHAPE_COUNT, INDEX
 
 UNLIT = "KHR_materials_unlit"
+FAR_M = 100.0
+"""From the head, within which a photograph's corners lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Surface:
     places: NDArray[np.float32]
     """[V, 2] of the texture, from its upper left corner; zeros where there is none."""
     texture: NDArray[np.uint8] | None
-    """RGB [h, w, 3], sRGB."""
+    """RGB [h, w, 3] or RGBA [h, w, 4], sRGB."""
     moves: NDArray[np.float32]
     """[52, V, 3] at weight 1."""
     turns: NDArray[np.float32]
@@ -53,8 +55,15 @@ class Scene:
 
     surfaces: tuple[Surface, ...]
     """In the order in which they are drawn."""
-    size: tuple[int, int] | None
-    """Width and height in pixels of an avatar's photograph; None of a head."""
+    frame: tuple[float, float, float, float] | None = None
+    """Left, top, right and bottom of an avatar's photograph in metres; None of a head."""
+    photograph: NDArray[np.uint8] | None = None
+    """RGB [h, w, 3] of an avatar."""
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Width and height of the photograph in pixels; None of a head."""
+        return None if self.photograph is None else (self.photograph.shape[1], self.photograph.shape[0])
 
 
 def read_scene(content: bytes) -> Scene:
@@ -66,17 +75,19 @@ def read_scene(content: bytes) -> Scene:
     try:
         container = Container.unpacked(content)
         document = container.document
+        images = _Images(container)
         surfaces = [
-            _surface(container, mesh, primitive)
+            _surface(container, mesh, primitive, images)
             for mesh in _meshes(document)
             for primitive in _list(mesh, "primitives")
         ]
-        size = _size(document.get("extras"))
+        frame = _frame(document)
+        photograph = None if frame is None else images[0]
     except (BrokenContainer, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise DamagedAvatar(f"the glTF cannot be drawn: {error}; accepted: one that this project wrote") from error
     if not surfaces:
         raise DamagedAvatar("the glTF has no mesh; accepted: one that this project wrote")
-    return Scene(tuple(surfaces), size)
+    return Scene(tuple(surfaces), frame, photograph)
 
 
 def _meshes(document: dict[str, Any]) -> list[dict[str, Any]]:
@@ -91,16 +102,17 @@ def _list(parent: dict[str, Any], key: str) -> list[dict[str, Any]]:
     return found
 
 
-def _size(extras: Any) -> tuple[int, int] | None:
-    if not isinstance(extras, dict) or "width" not in extras:
+def _frame(document: dict[str, Any]) -> tuple[float, float, float, float] | None:
+    given = [mesh["extras"]["picture"] for mesh in _meshes(document) if "picture" in mesh.get("extras", {})]
+    if not given:
         return None
-    width, height = int(extras["width"]), int(extras["height"])
-    if not (0 < width <= 2**14 and 0 < height <= 2**14):
-        raise BrokenContainer(f"its picture is {width} by {height} pixels")
-    return width, height
+    left, top, right, bottom = (float(value) for value in given[0])
+    if not (left < right and bottom < top and all(abs(value) < FAR_M for value in given[0])):
+        raise BrokenContainer(f"its picture lies at {given[0]}")
+    return left, top, right, bottom
 
 
-def _surface(container: Container, mesh: dict[str, Any], primitive: dict[str, Any]) -> Surface:
+def _surface(container: Container, mesh: dict[str, Any], primitive: dict[str, Any], images: _Images) -> Surface:
     document = container.document
     attributes = primitive["attributes"]
     material = member(document, "materials", primitive["material"])
@@ -129,7 +141,7 @@ def _surface(container: Container, mesh: dict[str, Any], primitive: dict[str, An
         triangles,
         colours,
         places,
-        None if texture is None else _image(container, texture["index"]),
+        None if texture is None else images[texture["index"]],
         moves,
         turns if lit else turns * 0,
         lit,
@@ -180,10 +192,19 @@ def _offsets(container: Container, number: int, count: int) -> NDArray[np.float3
     return out
 
 
-def _image(container: Container, texture: int) -> NDArray[np.uint8]:
-    from PIL import Image
+class _Images(dict[int, NDArray[np.uint8]]):
+    """Textures by their numbers, each decoded once."""
 
-    document = container.document
-    image = member(document, "images", member(document, "textures", texture)["source"])
-    with Image.open(io.BytesIO(container.view(image["bufferView"])), formats=["JPEG", "PNG"]) as picture:
-        return np.asarray(picture.convert("RGB"))
+    def __init__(self, container: Container) -> None:
+        super().__init__()
+        self._container = container
+
+    def __missing__(self, texture: int) -> NDArray[np.uint8]:
+        from PIL import Image
+
+        document = self._container.document
+        image = member(document, "images", member(document, "textures", texture)["source"])
+        content = io.BytesIO(self._container.view(image["bufferView"]))
+        with Image.open(content, formats=["JPEG", "PNG"]) as picture:
+            self[texture] = np.asarray(picture.convert("RGBA" if "A" in picture.getbands() else "RGB"))
+        return self[texture]

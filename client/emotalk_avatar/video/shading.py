@@ -12,6 +12,8 @@ VERTEX = """
 #version 330
 uniform mat4 camera;
 uniform mat4 turned;
+uniform vec4 still;  // of an avatar: its middle, and where its sway begins and ends to fade; 0: all moves
+uniform vec4 edges;  // of an avatar's photograph, which stay too
 uniform vec3 eye;
 uniform float swell;  // of a pixel's size, along the normals
 in vec3 point;
@@ -26,6 +28,13 @@ out float depth;
 void main() {
     n = mat3(turned) * normal;
     vec4 world = turned * vec4(point, 1.0) + vec4(n * swell, 0.0);
+    if (still.w > 0.0) {
+        vec4 inside = vec4(point.x - edges.x, edges.y - point.y, edges.z - point.x, point.y - edges.w);
+        float nearest = min(min(inside.x, inside.y), min(inside.z, inside.w));
+        float sways = smoothstep(0.0, 0.25 * still.z, nearest);
+        sways *= 1.0 - smoothstep(still.z, still.w, distance(point.xy, still.xy));
+        world.xy = mix(point.xy, world.xy, sways);
+    }
     gl_Position = camera * world;
     v = eye - world.xyz;
     c = colour;
@@ -34,11 +43,35 @@ void main() {
 }
 """
 
-FRAGMENT = """
+_ENCODED = """
+vec3 encoded(vec3 x) {  // sRGB, by roots: within 0.003 (Ian Taylor, "sRGB approximations for HLSL", 2010)
+    vec3 a = sqrt(x), b = sqrt(a);
+    return clamp(0.662002687 * a + 0.68412206 * b - 0.323583601 * sqrt(b) - 0.022541147 * x, 0.0, 1.0);
+}
+"""
+
+UNLIT = (
+    """
 #version 330
 uniform sampler2D picture;
 uniform bool textured;
-uniform bool lit;
+in vec4 c;
+in vec2 uv;
+out vec4 colour;
+"""
+    + _ENCODED
+    + """
+void main() {
+    vec4 shown = vec4(encoded(c.rgb), c.a);
+    colour = textured ? shown * texture(picture, uv) : shown;
+}
+"""
+)
+"""A program of its own, for a branch that is not taken costs as much as one that is on a processor."""
+
+LIT = (
+    """
+#version 330
 uniform float gloss;
 uniform float sheen;
 uniform vec2 shade;
@@ -46,7 +79,6 @@ uniform bool fading;  // draw what fades; else what is whole
 in vec3 n;
 in vec3 v;
 in vec4 c;
-in vec2 uv;
 in float depth;
 out vec4 colour;
 
@@ -64,17 +96,10 @@ vec3 toned(vec3 x) {  // Khronos PBR Neutral
     return mix(x, vec3(squeezed), 1.0 - 1.0 / (0.15 * (peak - squeezed) + 1.0));
 }
 
-vec3 encoded(vec3 x) {  // sRGB, by roots: within 0.003 (Ian Taylor, "sRGB approximations for HLSL", 2010)
-    vec3 a = sqrt(x), b = sqrt(a);
-    return clamp(0.662002687 * a + 0.68412206 * b - 0.323583601 * sqrt(b) - 0.022541147 * x, 0.0, 1.0);
-}
-
+"""
+    + _ENCODED
+    + """
 void main() {
-    if (!lit) {
-        vec3 shown = encoded(c.rgb);
-        colour = vec4(textured ? shown * texture(picture, uv).rgb : shown, c.a);
-        return;
-    }
     vec3 normal = normalize(n), view = normalize(v);
     float facing = dot(normal, view);
     if (fading) {
@@ -99,3 +124,4 @@ void main() {
     colour.rgb = encoded(toned(seen));
 }
 """
+)

@@ -9,7 +9,9 @@ from typing import Any
 from emotalk_client.errors import InvalidTls
 from emotalk_contract.quoting import quoted
 
-_CERTIFICATE, _KEY = b"-----BEGIN CERTIFICATE-----", b"PRIVATE KEY-----"
+CERTIFICATE, PRIVATE_KEY = "certificate", "private key"
+"""Kinds of PEM."""
+_MARKS = {CERTIFICATE: b"-----BEGIN CERTIFICATE-----", PRIVATE_KEY: b"PRIVATE KEY-----"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,9 @@ class Tls:
         import grpc  # when needed: it is most of this package's import time
 
         return grpc.ssl_channel_credentials(
-            root_certificates=_pem(self.ca, "certificate", _CERTIFICATE),
-            private_key=_pem(self.key, "private key", _KEY),
-            certificate_chain=_pem(self.certificate, "certificate", _CERTIFICATE),
+            root_certificates=None if self.ca is None else read_pem(self.ca, CERTIFICATE),
+            private_key=None if self.key is None else read_pem(self.key, PRIVATE_KEY),
+            certificate_chain=None if self.certificate is None else read_pem(self.certificate, CERTIFICATE),
         )
 
 
@@ -60,13 +62,17 @@ def given_tls(tls: Tls | bool) -> Tls | None:
     raise InvalidTls(f"tls is {quoted(tls)}; accepted: True, False, or a Tls")
 
 
-def _pem(path: str | Path | None, kind: str, mark: bytes) -> bytes | None:
-    if path is None:
-        return None
+def read_pem(path: str | Path, kind: str) -> bytes:
+    """Return the file at ``path``, which has a ``kind`` in it: :data:`CERTIFICATE` or :data:`PRIVATE_KEY`.
+
+    Raises:
+        InvalidTls: it cannot be read, or has not.
+    """
     try:
         content = Path(path).read_bytes()
     except OSError as error:
         raise InvalidTls(f"{path} cannot be read ({error.strerror or error}); accepted: a {kind} in PEM") from error
+    mark = _MARKS[kind]
     if mark not in content:
         raise InvalidTls(f"{path} has no {kind} in it; accepted: PEM, which has a line {mark.decode()}")
     return content

@@ -18,9 +18,10 @@ from emotalk_gateway.grpc import health
 from emotalk_gateway.grpc.access import shown_token
 from emotalk_gateway.grpc.calls import STOPPING, Call, never
 from emotalk_gateway.grpc.messages import service as methods_of
-from emotalk_gateway.grpc.tls import DoorTls
+from emotalk_gateway.grpc.tls import credentials
 from emotalk_gateway.grpc.tracing import call_span, ended
 from emotalk_gateway.listening import listen
+from emotalk_gateway.listening.tls import FILES, DoorTls
 from emotalk_gateway.service.callers import Scope
 from emotalk_gateway.service.errors import CannotListen, GatewayStopping
 from emotalk_gateway.service.service import Service
@@ -96,7 +97,7 @@ class GrpcDoor:
             CannotListen: the address cannot be listened on.
             InvalidSettings: a certificate cannot be used.
         """
-        credentials = self._tls.credentials() if self._tls is not None else None
+        files = None if self._tls is None else self._tls.followed()
         listen(self._host, self.port, self._option).close()  # says why it cannot be, which gRPC does not
         settings = self._service.settings
         server = grpc.aio.server(
@@ -118,14 +119,16 @@ class GrpcDoor:
         host = f"[{self._host}]" if ":" in self._host else self._host
         address = f"{host}:{self.port}"
         try:
-            if credentials is None:
+            if self._tls is None or files is None:
                 self.port = server.add_insecure_port(address)
             else:
-                self.port = server.add_secure_port(address, credentials)
+                asks = self._tls.client_authorities is not None
+                self.port = server.add_secure_port(address, credentials(files, ask_callers=asks))
+                self._service.metrics.follow(f"{FILES} of {self._name}", lambda: files.stale)
         except RuntimeError as error:
             raise CannotListen(
-                f"cannot serve {self._name} on {address}; accepted: an address of this machine, a free port "
-                f"({self._option}), and, with TLS, a certificate and a key that belong together"
+                f"cannot serve {self._name} on {address}; accepted: an address of this machine, and a free port "
+                f"({self._option})"
             ) from error
         self._server = server
         await server.start()

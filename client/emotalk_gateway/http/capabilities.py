@@ -34,6 +34,7 @@ def add_capabilities(app: FastAPI, service: Service) -> None:
         "max_upload_bytes": settings.max_upload_bytes,
         "max_text_characters": settings.max_text_characters,
         "token": service.access.asked,
+        "avatars": service.avatars.on,
     }
 
     @app.get(PATH, tags=["faces"])

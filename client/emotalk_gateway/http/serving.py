@@ -13,7 +13,7 @@ from emotalk_gateway.http.sockets import SocketProtocol
 from emotalk_gateway.listening.doors import Door
 from emotalk_gateway.listening.protocol import Connections, Limits
 from emotalk_gateway.listening.server import WebServer
-from emotalk_gateway.listening.tls import FreshContext
+from emotalk_gateway.listening.tls import FILES, FreshContext, tls_of
 from emotalk_gateway.service.service import Service
 
 GOODBYE_S = 1.0
@@ -43,11 +43,24 @@ class Server(WebServer):
         limits = Limits(settings.max_connections, settings.max_header_bytes, settings.header_timeout_s)
         self.open = Connections(limits, self._service.told)
         """Its connections; those that became WebSockets are counted elsewhere."""
+        tls = tls_of(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+        context = None
+        if tls is not None:
+            files = tls.followed()
+            context = FreshContext(files)
+            self._service.metrics.follow(FILES, lambda: files.stale)
         http: Any = self.open.protocol
-        super().__init__(app, UNWIND_S, ready, http=http, ws=SocketProtocol, ws_max_size=settings.max_message_bytes)
-        if settings.tls_cert is not None and settings.tls_key is not None:
-            self.config.load()
-            self.config.ssl = FreshContext(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+        most = settings.max_message_bytes
+        super().__init__(
+            app,
+            UNWIND_S,
+            ready,
+            context,
+            settings.header_timeout_s,
+            http=http,
+            ws=SocketProtocol,
+            ws_max_size=most,
+        )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the doors, and then the web server's own."""

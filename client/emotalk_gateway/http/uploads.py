@@ -24,6 +24,7 @@ from emotalk_contract.limits import MAX_EMOTION_KEYS_CHARACTERS
 from emotalk_contract.timing import SAMPLE_RATE
 from emotalk_gateway.http.multipart import MultipartParser, Part, boundary_of
 from emotalk_gateway.listening.access import check_header
+from emotalk_gateway.service.callers import ANYONE, Caller
 from emotalk_gateway.service.durations import check_duration
 from emotalk_gateway.service.errors import InvalidUpload
 from emotalk_gateway.service.nesting import MAX_DEPTH, depth
@@ -49,6 +50,7 @@ class Upload:
     audio: BinaryIO
     """Seekable; its name says nothing of the caller's or the gateway's."""
     fields: dict[str, str]
+    caller: Caller = ANYONE
 
 
 @asynccontextmanager
@@ -69,7 +71,7 @@ async def received(service: Service, request: Request, part: str) -> AsyncIterat
                 raw = await in_thread(decoded, spool.file, lambda: held.enter_context(Spool(service.bodies)))
                 samples = await in_thread(check_duration, raw, service.settings.max_audio_s)
             service.access.clip(caller, samples / SAMPLE_RATE)
-            yield Upload(raw, fields)
+            yield Upload(raw, fields, caller)
 
 
 async def body(request: Request, spool: Spool) -> None:
@@ -147,7 +149,7 @@ class Fields:
         if self._part not in self._files:
             given = ", ".join(sorted({*self._values, *self._files})) or "none"
             raise InvalidUpload(
-                f"the form has no part {self._part!r}; it has {given}; accepted: an audio file in {self._part!r}"
+                f"the form has no part {self._part!r}; it has {given}; accepted: a file in {self._part!r}"
             )
         if len(self._files) > 1:
             raise InvalidUpload(
@@ -165,9 +167,9 @@ def _text(name: str, value: bytearray) -> str:
         raise InvalidUpload(f"the field {name!r} is {bytes(value)!r}; accepted: UTF-8") from error
 
 
-def form_schema(part: str, options: Mapping[str, str]) -> dict[str, Any]:
-    """The form in OpenAPI's words: a file in ``part``, and ``options`` with what they mean."""
-    properties: dict[str, Any] = {part: {"type": "string", "format": "binary", "description": KINDS}}
+def form_schema(part: str, options: Mapping[str, str], kinds: str = KINDS) -> dict[str, Any]:
+    """The form in OpenAPI's words: a file of ``kinds`` in ``part``, and ``options`` with what they mean."""
+    properties: dict[str, Any] = {part: {"type": "string", "format": "binary", "description": kinds}}
     properties |= {name: {"type": "string", "description": text} for name, text in options.items()}
     schema = {"type": "object", "required": [part], "properties": properties}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,11 +19,23 @@ class WebServer(uvicorn.Server):
     Args:
         unwind_s: seconds that a caller may keep it from ending.
         ready: called once, when requests are served.
+        tls: for TLS; None: it is not spoken.
+        handshake_s: seconds in which a caller must have begun TLS.
         settings: more of uvicorn's.
     """
 
-    def __init__(self, app: Any, unwind_s: int, ready: Callable[[], None], **settings: Any) -> None:
+    def __init__(
+        self,
+        app: Any,
+        unwind_s: int,
+        ready: Callable[[], None],
+        tls: ssl.SSLContext | None = None,
+        handshake_s: float = 10.0,
+        **settings: Any,
+    ) -> None:
         self._ready = ready
+        self._tls = tls
+        self._handshake_s = handshake_s
         quiet: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False}
         super().__init__(uvicorn.Config(app, lifespan="on", timeout_graceful_shutdown=unwind_s, **quiet, **settings))
 
@@ -30,9 +44,23 @@ class WebServer(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Uvicorn's, and then the news."""
-        await super().startup(sockets)
+        """Listen on ``sockets``, and then tell the news."""
+        await super().startup([])
+        loop = asyncio.get_running_loop()
+        # Not uvicorn's own, which waits for a minute for a caller to begin TLS.
+        more: Any = {} if self._tls is None else {"ssl_handshake_timeout": self._handshake_s}
+        for one in sockets or ():
+            self.servers.append(
+                await loop.create_server(self._protocol, sock=one, ssl=self._tls, backlog=self.config.backlog, **more)
+            )
         self._ready()
+
+    def _protocol(self) -> asyncio.Protocol:
+        http: Any = self.config.http_protocol_class
+        protocol: asyncio.Protocol = http(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

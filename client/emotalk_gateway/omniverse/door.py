@@ -13,6 +13,7 @@ from emotalk_contract.quoting import quoted
 from emotalk_gateway.listening import base_url, listen
 from emotalk_gateway.listening.protocol import Connections, Limits
 from emotalk_gateway.listening.server import WebServer
+from emotalk_gateway.listening.tls import FILES, DoorTls, FreshContext
 from emotalk_gateway.omniverse.folders import Folders
 from emotalk_gateway.omniverse.routes import omniverse_app
 from emotalk_gateway.service.errors import InvalidSettings
@@ -33,7 +34,8 @@ class OmniverseDoor:
         InvalidSettings: it, or a folder of sounds, is not a folder.
     """
 
-    def __init__(self, service: Service, port: int, folder: Path) -> None:
+    def __init__(self, service: Service, port: int, folder: Path, tls: DoorTls | None = None) -> None:
+        self._tls = tls
         self.port = port
         """It listens on; once it is open, never 0."""
         self._service = service
@@ -49,22 +51,30 @@ class OmniverseDoor:
 
         Raises:
             CannotListen: the address cannot be listened on.
+            InvalidSettings: a certificate cannot be used.
         """
         service = self._service
         settings = service.settings
+        files = None if self._tls is None else self._tls.followed()
         listening = listen(settings.omniverse_host, self.port, "--omniverse-port")
         self.port = listening.getsockname()[1]
         limits = Limits(settings.max_connections, settings.max_header_bytes, settings.header_timeout_s)
         http: Any = Connections(limits, service.told).protocol
         serves = asyncio.Event()
-        self._server = _OnALoop(omniverse_app(service, self._folders), UNWIND_S, serves.set, http=http, ws="none")
+        tls = None
+        if files is not None:
+            tls = FreshContext(files)
+            service.metrics.follow(f"{FILES} of omniverse {self.port}", lambda: files.stale)
+        app = omniverse_app(service, self._folders)
+        patience_s = settings.header_timeout_s
+        self._server = _OnALoop(app, UNWIND_S, serves.set, tls, patience_s, http=http, ws="none")
         self._serving = asyncio.create_task(self._server.serve(sockets=[listening]))
         waiting = asyncio.create_task(serves.wait())
         await asyncio.wait({waiting, self._serving}, return_when=asyncio.FIRST_COMPLETED)
         await cancelled(waiting)
         if self._serving.done():
             self._serving.result()
-        return f"omniverse {base_url(listening)}"
+        return f"omniverse {base_url(listening, tls=self._tls is not None)}"
 
     async def close(self) -> None:
         """See :class:`~emotalk_gateway.listening.doors.Door`."""

@@ -33,6 +33,7 @@
         ├── PathNotAllowed        a file or folder outside of those that a door may touch
         ├── TrackNotFound         not an audio file of the folder that was named
         ├── UnknownObject         a player, an instance or a solver that is not here
+        ├── AvatarsOff            avatars, of a gateway that has none
         ├── NoTrack               a face is asked for before a track was set
         ├── InvalidSettings       a setting that the gateway cannot run with
         └── CannotListen          an address that cannot be listened on
@@ -51,6 +52,18 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from emotalk_avatar.errors import (
+    AvatarError,
+    AvatarExists,
+    AvatarQuotaExceeded,
+    AvatarStoreFull,
+    DamagedAvatar,
+    InvalidAvatarName,
+    InvalidPackage,
+    PictureRefused,
+    UnknownAvatar,
+)
+from emotalk_avatar.video.errors import DrawingFailed, InvalidVideo, NoDisplay, UnwritableVideo
 from emotalk_client.errors import (
     AudioError,
     DeadlineExceeded,
@@ -203,6 +216,10 @@ class UnknownObject(GatewayError):
     """A player, an instance or a solver that is not here."""
 
 
+class AvatarsOff(GatewayError):
+    """Avatars, of a gateway that has none."""
+
+
 class NoTrack(GatewayError):
     """A face is asked for before a track was set."""
 
@@ -282,6 +299,7 @@ TABLE: tuple[Row, ...] = (
     Row(PathNotAllowed, _callers(HTTPStatus.FORBIDDEN, "PERMISSION_DENIED")),
     Row(TrackNotFound, _callers(HTTPStatus.NOT_FOUND, "NOT_FOUND")),
     Row(UnknownObject, _callers(HTTPStatus.NOT_FOUND, "NOT_FOUND")),
+    Row(AvatarsOff, _callers(HTTPStatus.NOT_FOUND, "UNIMPLEMENTED")),
     Row(NoTrack, _callers(HTTPStatus.CONFLICT, "FAILED_PRECONDITION")),
     Row(GatewayError, _callers(HTTPStatus.BAD_REQUEST)),
     Row(SessionEnded, _callers(HTTPStatus.BAD_REQUEST, "FAILED_PRECONDITION")),
@@ -290,6 +308,35 @@ TABLE: tuple[Row, ...] = (
     Row(VoiceNotInstalled, _ours(HTTPStatus.NOT_IMPLEMENTED, "UNIMPLEMENTED")),
     Row(TextTooLong, _callers(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)),
     Row(InvalidRequest, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
+    Row(PictureRefused, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
+    Row(InvalidAvatarName, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
+    Row(InvalidPackage, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
+    Row(UnknownAvatar, _callers(HTTPStatus.NOT_FOUND, "NOT_FOUND")),
+    Row(AvatarExists, _callers(HTTPStatus.CONFLICT, "ALREADY_EXISTS")),
+    Row(AvatarQuotaExceeded, _callers(HTTPStatus.CONFLICT, "RESOURCE_EXHAUSTED")),
+    Row(
+        AvatarStoreFull,
+        _ours(HTTPStatus.INSUFFICIENT_STORAGE, "RESOURCE_EXHAUSTED"),
+        "this gateway has as many avatars as it takes",
+    ),
+    Row(
+        DamagedAvatar,
+        _ours(HTTPStatus.INTERNAL_SERVER_ERROR, "DATA_LOSS"),
+        "the avatar is damaged; delete it, and register it again",
+    ),
+    Row(InvalidVideo, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
+    Row(NoDisplay, _ours(HTTPStatus.NOT_IMPLEMENTED, "UNIMPLEMENTED"), "this gateway cannot draw; its log says why"),
+    Row(
+        UnwritableVideo,
+        _ours(HTTPStatus.INSUFFICIENT_STORAGE, "RESOURCE_EXHAUSTED"),
+        "the gateway cannot write the video",
+    ),
+    Row(
+        DrawingFailed,
+        _ours(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+        "the process that draws failed; try again later",
+    ),
+    Row(AvatarError, _ours(HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL"), "the avatar cannot be used"),
     Row(UnwritableFile, _ours(HTTPStatus.INSUFFICIENT_STORAGE, "RESOURCE_EXHAUSTED"), "the gateway cannot write files"),
     Row(FormatError, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
     Row(
@@ -305,7 +352,8 @@ TABLE: tuple[Row, ...] = (
     Row(
         ModelMissing,
         _ours(HTTPStatus.NOT_IMPLEMENTED, "UNIMPLEMENTED"),
-        "the face server has no voices; it has them when it is started with --models core,live,speech",
+        "the face server lacks a model that this needs; it has all of them when it is started with "
+        "--models core,live,speech,avatar",
     ),
     Row(
         ModelUnavailable,

@@ -7,12 +7,14 @@ import logging
 
 from emotalk_client.aio import AsyncEmoTalkClient
 from emotalk_gateway.service.access import Access
+from emotalk_gateway.service.avatars import Avatars
 from emotalk_gateway.service.capacity import Capacity
 from emotalk_gateway.service.errors import Problem, problem_of
 from emotalk_gateway.service.metrics import Metrics
 from emotalk_gateway.service.rate import HeldRate
 from emotalk_gateway.service.settings import GatewaySettings
 from emotalk_gateway.service.spool import Budget
+from emotalk_gateway.service.videos import Videos
 
 READERS = 2
 """Bodies that are read at once."""
@@ -46,6 +48,8 @@ class Service:
         self.metrics = Metrics(self.uploads, self.streams, self.rate)
         self.access = Access(settings, self.metrics)
         """Callers and their limits."""
+        self.avatars = Avatars(settings, client, named=self.access.named)
+        self.videos = Videos(settings, self.avatars)
         self.metrics.follow("tokens", lambda: self.access.stale)
 
     def told(self, problem: Problem) -> None:

@@ -35,7 +35,7 @@ class GatewaySettings(BaseSettings):
     ``["faces.example.org", "*.local"]``; ``["*"]``: any."""
 
     tls_cert: Path | None = None
-    """PEM: the certificate of this gateway, with its chain; with it HTTPS is spoken. Read again when it changes."""
+    """PEM: the certificate of this gateway, with its chain; every door speaks TLS then. Read again when it changes."""
     tls_key: Path | None = None
     """PEM: its private key."""
     tls_client_ca: Path | None = None
@@ -100,6 +100,23 @@ class GatewaySettings(BaseSettings):
     omniverse_sounds: tuple[str, ...] = ()
     """Folders below which that door reads sound, such as ``["/srv/voices"]``, beside the one that it writes to. None:
     on the loopback any that the gateway can read, else none."""
+
+    avatars: Path | None = None
+    """Folder in which avatars are kept, made where it is not there; none: this gateway has no avatars."""
+    avatars_per_owner: int = Field(20, gt=0)
+    """Of one owner: a token's name, or without names a ``user_id``."""
+    avatar_bytes_per_owner: int = Field(512 * MIB, gt=0)
+    """Of one owner's avatars together."""
+    avatar_bytes: int = Field(8192 * MIB, gt=0)
+    """Of all avatars together."""
+    max_registrations: int = Field(8, gt=0)
+    """Of avatars at once, waiting or computed; one more is told to come again."""
+    max_videos: int = Field(8, gt=0)
+    """Files at once, waiting or drawn; one more is told to come again."""
+    max_video_s: float = Field(180.0, gt=0)
+    """Seconds of one of them."""
+    max_video_streams: int = Field(2, gt=0)
+    """Live streams at once whose pictures are drawn here."""
 
     health_timeout_s: float = Field(10.0, gt=0)
     """Seconds that ``/health`` waits for a face."""

@@ -13,7 +13,7 @@ from a2fcallers import answered, begun, channel, ended, nvidia, opened, pipecat,
 from emotalk_client import AsyncEmoTalkClient
 from emotalk_contract.arkit import APPLE_ORDER, columns
 from emotalk_gateway.grpc.audio2face.door import audio2face_door
-from emotalk_gateway.grpc.tls import DoorTls
+from emotalk_gateway.listening.tls import DoorTls
 from emotalk_server import EmbeddedServer
 
 pytestmark = pytest.mark.server

@@ -11,7 +11,7 @@ from emotalk_contract.errors import UnknownOption
 from emotalk_gateway.grpc import health
 from emotalk_gateway.grpc.messages import message, service
 from emotalk_gateway.grpc.serving import GrpcDoor, Served
-from emotalk_gateway.grpc.tls import DoorTls, tls_of
+from emotalk_gateway.listening.tls import DoorTls, tls_of
 from emotalk_gateway.service.errors import AddressInUse, CannotListen, InvalidSettings
 from emotalk_gateway.service.service import Service
 from emotalk_gateway.service.settings import GatewaySettings
@@ -229,7 +229,7 @@ async def test_a_certificate_that_is_none(tmp_path, text):
     if text:
         path.write_text(text)
     door = GrpcDoor(Service(GatewaySettings(), client), "faces", "127.0.0.1", 0, [], tls=DoorTls(path, path))
-    with pytest.raises(InvalidSettings, match=r"key\.pem.*accepted: a file in PEM"):
+    with pytest.raises(InvalidSettings, match=r"key\.pem.*accepted: files in PEM"):
         await door.open()
     await door.close()
     await client.close()

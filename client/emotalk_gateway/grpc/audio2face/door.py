@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emotalk_gateway.grpc.audio2face import configs, controller
 from emotalk_gateway.grpc.serving import GrpcDoor, Served
-from emotalk_gateway.grpc.tls import DoorTls
+from emotalk_gateway.listening.tls import DoorTls
 from emotalk_gateway.service.service import Service
 
 
