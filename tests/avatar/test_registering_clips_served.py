@@ -14,13 +14,17 @@ from emotalk_avatar.package import CLIP, FIT, GLB, POINTS
 from emotalk_avatar.registering import register
 from emotalk_avatar.store import AvatarStore
 from emotalk_avatar.video.scene import read_scene
+from emotalk_avatar.video.stored import drawing_of
 from emotalk_avatar.video.writing import Movie
+from emotalk_contract.arkit import INDEX
 
 pytestmark = pytest.mark.server
 
 FRAMES, FPS = 6, 20
 STEP = (4, 2)
 """Pixels from frame to frame."""
+SHUT = np.zeros(52, np.float32)
+OPEN = np.where(np.arange(52) == INDEX["jawOpen"], 0.6, SHUT).astype(np.float32)
 
 
 def carried(faces=FRAMES):
@@ -71,6 +75,17 @@ async def test_a_clip_becomes_an_avatar_that_moves(face_models, tmp_path, clip):
     moved = np.median(differences[:, rows, 0], axis=1) / (right - left) * facts.width
     assert moved[3] == pytest.approx(3 * STEP[0], abs=3)
     assert store.read(made.avatar, CLIP)[4:8] == b"ftyp"
+    drawing = drawing_of(store, made.avatar)
+    try:
+        for number, pixels in ((0, 0), (4, 4), (8, 2)):  # to and fro: the ninth frame is the third
+            shown = drawing.draw(np.zeros(52, np.float32), seconds=number / facts.fps).astype(float)
+            x, y, width, height = facts.fit["crop"]
+            wanted = list(carried())[pixels][y : y + height, x : x + width]
+            assert 10 * np.log10(255**2 / ((shown - wanted) ** 2).mean()) > (29 if clip is film else 25)
+        still, spoken = (drawing.draw(pose, seconds=0.2).copy().astype(int) for pose in (SHUT, OPEN))
+    finally:
+        drawing.close()
+    assert (np.abs(still - spoken).max(axis=2) > 24).mean() > 0.003
 
 
 async def test_a_face_that_leaves_is_told_by_its_frame(face_models, tmp_path):
