@@ -84,16 +84,17 @@ def smoothed(faces: Sequence[Face]) -> list[Face]:
     return [dataclasses.replace(face, landmarks=points) for face, points in zip(faces, calm, strict=True)]
 
 
-def fit_clip(first: Picture, faces: Sequence[Face], fps: float) -> FittedClip:
+def fit_clip(first: Picture, faces: Sequence[Face], fps: float, *, glasses: bool = False) -> FittedClip:
     """Fit the head to a clip.
 
     Args:
         first: its first frame.
         faces: of all frames, as :func:`followed` gives them; smoothed here.
         fps: frames a second.
+        glasses: as :func:`emotalk_avatar.fitting.fit` has it.
     """
     head, calm = base(), smoothed(faces)
-    fitted = fit(first, calm[0])
+    fitted = fit(first, calm[0], glasses=glasses)
     whole = fitted.picture
     scale = fitted.surface.pose.scale
     rest = np.concatenate([layer.points[:, :2] for layer in fitted.layers])

@@ -27,6 +27,7 @@ FIELDS = {
     "avatar_name": "for people: a line of text",
     "user_id": "a label to list by, where tokens do not name callers",
     "consent": "`true` where the person has agreed",
+    "glasses": "`true` where glasses are worn, which are then left alone",
 }
 PICTURES = "jpg, png, webp or gif: one person's face from the front, mouth closed"
 MEDIA_TYPES = {GLB: "model/gltf-binary", PREVIEW: "image/jpeg"}
@@ -141,7 +142,13 @@ def _asked(spool: Spool, given: dict[str, str]) -> Asked:
     """
     if "avatar_name" not in given:
         raise InvalidUpload("the form has no avatar_name; accepted: a line of text")
-    consent = given.get("consent", "false")
-    if consent not in ("true", "false"):
-        raise InvalidUpload(f"consent is {consent!r}; accepted: true, false")
-    return Asked(spool.file, given["avatar_name"], given.get("user_id") or None, consent == "true")
+    return Asked(
+        spool.file, given["avatar_name"], given.get("user_id") or None, _said(given, "consent"), _said(given, "glasses")
+    )
+
+
+def _said(given: dict[str, str], name: str) -> bool:
+    said = given.get(name, "false")
+    if said not in ("true", "false"):
+        raise InvalidUpload(f"{name} is {said!r}; accepted: true, false")
+    return said == "true"
