@@ -10,13 +10,17 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
+import json
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cache
+from pathlib import Path
+from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from emotalk_avatar.decoding import decode
+from emotalk_avatar.decoding import decode, is_clip
 from emotalk_avatar.detection import find_face
 from emotalk_avatar.face import Face, Picture
 from emotalk_avatar.fitting import fit
@@ -25,13 +29,17 @@ from emotalk_avatar.models import FaceModels
 from emotalk_avatar.naming import checked_name
 from emotalk_avatar.package import GLB, PICTURE, POINTS, PREVIEW, Avatar, Draft, Facts
 from emotalk_avatar.quality import Quality, judge
+from emotalk_avatar.registering_clips import drafted_clip
 from emotalk_avatar.store import AvatarStore
 from emotalk_client.faces import head
 from emotalk_client.threads import in_thread
+from emotalk_contract.recipe import MANIFEST_NAME
 
 PREVIEW_SIDE = 256
 PREVIEW_MARGIN = 1.8
 """Side of the preview, in those of the face's box."""
+DIGITS = 4
+"""Of weights, after the point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +63,10 @@ class Registered:
 async def register(
     data: bytes, name: str, owner: str, models: FaceModels, store: AvatarStore, *, consent: bool = False
 ) -> Registered:
-    """Make an avatar of the picture in ``data`` and store it.
+    """Make an avatar of the picture or clip in ``data`` and store it.
 
     Args:
-        data: the upload: JPEG, PNG, WEBP or GIF.
+        data: the upload: a picture (JPEG, PNG, WEBP, GIF), or a clip (mp4, mov, webm, GIF or WEBP that moves).
         name: for people.
         owner: whose it is.
         models: what sees the face.
@@ -70,33 +78,35 @@ async def register(
         AvatarQuotaExceeded, AvatarStoreFull: there are as many as are taken.
         PictureRefused: its subclass says why no avatar can be made of it.
         ServerError: its subclass says how the server of ``models`` failed.
-        UnwritableFile: it cannot be stored.
+        UnwritableFile, UnwritableVideo: it cannot be stored.
         MissingExtra: a library is not installed.
     """
     name, owner = checked_name(name), checked_name(owner, "owner")
     await in_thread(store.check_room, owner)
-    picture = await in_thread(decode, data)
-    face = await find_face(picture, models)
-    quality = await in_thread(judge, picture, face)
     facts = Facts(
         name=name,
         owner=owner,
         created=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         kind="image",
-        width=picture.width,
-        height=picture.height,
+        width=0,
+        height=0,
         source_sha256=hashlib.sha256(data).hexdigest(),
         head_sha256=_head_sha256(),
-        quality=dict(quality.measures),
-        warnings=quality.warnings,
-        box=face.box,
+        models=_models(),
         consent=consent,
     )
-    draft = await in_thread(_drafted, facts, picture, face)
-    return Registered(await _stored(store, draft), quality)
+    draft = await (_of_clip if is_clip(data) else _of_picture)(facts, data, models)
+    return Registered(await _stored(store, draft), Quality(draft.facts.warnings, draft.facts.quality))
 
 
-def _drafted(facts: Facts, picture: Picture, face: Face) -> Draft:
+async def _of_picture(facts: Facts, data: bytes, models: FaceModels) -> Draft:
+    picture = await in_thread(decode, data)
+    face = await find_face(picture, models)
+    quality = await in_thread(judge, picture, face)
+    return cast("Draft", await in_thread(_drafted, facts, picture, face, quality))
+
+
+def _drafted(facts: Facts, picture: Picture, face: Face, quality: Quality) -> Draft:
     """Fit the head to ``face``, and encode all that is stored."""
     fitted = fit(picture, face)
     files = {
@@ -105,8 +115,38 @@ def _drafted(facts: Facts, picture: Picture, face: Face) -> Draft:
         PICTURE: encoded(picture.pixels),
         POINTS: face.landmarks.astype("<f4")[None].tobytes(),
     }
-    neutral = tuple(np.asarray(fitted.neutral, np.float64).tolist())
-    return Draft(dataclasses.replace(facts, neutral=neutral), files)
+    known = dataclasses.replace(
+        facts,
+        width=picture.width,
+        height=picture.height,
+        quality=dict(quality.measures),
+        warnings=quality.warnings,
+        box=face.box,
+        neutral=_rounded(fitted.neutral),
+    )
+    return Draft(known, files)
+
+
+async def _of_clip(facts: Facts, data: bytes, models: FaceModels) -> Draft:
+    clip = await drafted_clip(data, models, PREVIEW_SIDE, PREVIEW_MARGIN)
+    width, height = clip.size
+    known = dataclasses.replace(
+        facts,
+        kind="video",
+        width=width,
+        height=height,
+        frames=clip.frames,
+        fps=clip.fps,
+        quality=dict(clip.quality.measures),
+        warnings=clip.quality.warnings,
+        box=clip.box,
+        neutral=_rounded(clip.neutral),
+    )
+    return Draft(known, clip.files)
+
+
+def _rounded(weights: NDArray[np.float32]) -> tuple[float, ...]:
+    return tuple(round(float(weight), DIGITS) for weight in weights)
 
 
 async def _stored(store: AvatarStore, draft: Draft) -> Avatar:
@@ -119,6 +159,15 @@ async def _stored(store: AvatarStore, draft: Draft) -> Avatar:
         if storing.exception() is None:
             await in_thread(store.delete, storing.result().id)
         raise
+
+
+@cache
+def _models() -> dict[str, str]:
+    """SHA-256 of the face models of this release, by name: what a server of the same release serves."""
+    graphs = json.loads((Path(__file__).parent / "repository" / MANIFEST_NAME).read_text("utf-8"))["provenance"][
+        "graphs"
+    ]
+    return {name: files["model.onnx"]["sha256"] for name, files in graphs.items()}
 
 
 @cache

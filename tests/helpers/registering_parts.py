@@ -55,13 +55,13 @@ class Parts:
         box = (0.3 * width, 0.3 * height, 0.7 * width, 0.7 * height)
         return Face(points.astype(np.float32), np.zeros(52, np.float32), 0.99, box)
 
+    neutral = np.zeros(52, np.float32)
+
     def judge(self, picture, face):  # noqa: ARG002  # likewise
         return Quality(self.warnings, {"presence": face.presence})
 
     def fit(self, picture, face):  # noqa: ARG002  # likewise
         return self
-
-    neutral = np.zeros(52, np.float32)
 
     def glb(self):
         """What is fitted here: the bundled head, as it is."""
