@@ -1,4 +1,4 @@
-"""How sure a truth is: its phones against the same phones, timed by an aligner that knows nothing of the first.
+"""Ceilings: phones against the same phones, timed by an aligner that knows nothing of the first.
 
 No model can be held to more than two alignments agree. An engine's own times are exact; of those the ceiling says how
 good the second aligner is.

@@ -1,7 +1,7 @@
 """Speech of people for training: what may be used, where it comes from, and who is kept back.
 
 Rule that this module guards: **who is tested on is never trained on.** LibriSpeech's readers are divided by their own
-numbers, once and for all; ``asterisk-core-sounds-en`` and ``-es`` (the voice of the test prompts) are no sources here.
+numbers, once and for all; ``asterisk-core-sounds-en`` and ``-es`` (the voice of the test prompts) are left out.
 
 ==============  ============================================  ===============================================
 name            what                                          licence

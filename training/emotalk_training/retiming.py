@@ -49,7 +49,7 @@ def retimed(phones: Sequence[Phone], scores: NDArray[np.float32]) -> list[Phone]
 
 
 def _best(states: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.int64] | None:
-    """Return the state of each step on the best path; it begins and ends with the first and last that are no pause."""
+    """Return the state of each step on the best path; pauses at its ends may be left out."""
     count, steps = len(states), len(scores)
     emitted = scores[:, states].astype(np.float64)
     skips = np.zeros(count, bool)

@@ -1,4 +1,4 @@
-"""What a teacher said of a corpus: a file for each utterance, beside the recordings."""
+"""Labels by a teacher: a file for each utterance of a corpus, beside the recordings."""
 
 from __future__ import annotations
 
