@@ -87,7 +87,7 @@ class Facts:
     fps: float = 0.0
     """Of a clip; 0 for a picture."""
     models: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 of the networks that looked at it, by name."""
+    """SHA-256 of the networks that look at pictures, of the release that registered it, by name."""
     head_sha256: str = ""
     """Of the head that was fitted to it."""
     quality: Mapping[str, float] = field(default_factory=dict)

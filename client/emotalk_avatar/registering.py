@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
+import json
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -29,6 +31,7 @@ from emotalk_avatar.registering_clips import drafted_clip, is_moving
 from emotalk_avatar.store import AvatarStore
 from emotalk_client.faces import head
 from emotalk_client.threads import in_thread
+from emotalk_contract.recipe import MANIFEST_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,7 @@ async def register(
         height=0,
         source_sha256=hashlib.sha256(data).hexdigest(),
         head_sha256=_head_sha256(),
+        models=_models(),
         consent=consent,
     )
     if await in_thread(is_moving, data):
@@ -132,6 +136,13 @@ async def _stored(store: AvatarStore, draft: Draft) -> Avatar:
         if storing.exception() is None:
             await in_thread(store.delete, storing.result().id)
         raise
+
+
+@cache
+def _models() -> dict[str, str]:
+    """SHA-256 of the face models of this release, by name: what a server of the same release serves."""
+    manifest = json.loads((Path(__file__).parent / "repository" / MANIFEST_NAME).read_text("utf-8"))
+    return {name: files["model.onnx"]["sha256"] for name, files in manifest["provenance"]["graphs"].items()}
 
 
 @cache

@@ -29,7 +29,7 @@ FIELDS = {
     "consent": "`true` where the person has agreed",
     "glasses": "`true` where glasses are worn, which are then left alone",
 }
-PICTURES = "jpg, png, webp or gif: one person's face from the front, mouth closed"
+PICTURES = "jpg, png, webp; or a clip, gif, mp4, mov, webm: one person's face from the front, mouth closed"
 MEDIA_TYPES = {GLB: "model/gltf-binary", PREVIEW: "image/jpeg"}
 
 
