@@ -58,12 +58,7 @@ def register_photo(
     photo: Annotated[
         Path,
         typer.Argument(
-<<<<<<< HEAD
-            metavar="PHOTO",
-            help="One face from the front, mouth closed: jpg, png or webp; a silent clip: mp4, webm, gif; -: a pipe.",
-=======
             metavar="PHOTO", help="One face from the front, mouth closed: jpg, png, webp; a clip: gif, mp4; -: a pipe."
->>>>>>> main
         ),
     ],
     url: Url = None,
