@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_avatar.clips import walked
 from emotalk_avatar.errors import DamagedAvatar
 from emotalk_avatar.video.writing import import_av
+from emotalk_avatar.walking import walked
 
 QUALITY = 90
 """Of the frames, which are kept as JPEG."""
