@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from emotalk_avatar.package import GLB
+from emotalk_avatar.video.avatars import drawn
 from emotalk_avatar.video.drawing import Drawing
 from emotalk_avatar.video.living import shown
 from emotalk_avatar.video.picturing import read_background, read_size
@@ -88,7 +88,8 @@ def render_avatar(
     else:
         refuse_given(context, ["background"], "an avatar has its photograph behind it; accepted: without --avatar")
         kept = opened_store(store)
-        drawing = Drawing(kept.read(kept.get(avatar), GLB), wanted_size)
+        files = drawn(kept.get(avatar), kept.read)
+        drawing = Drawing(files.glb, wanted_size, clip=files.clip_of)
     options: FaceOptions = {
         "level": level,
         "person": person,
