@@ -17,7 +17,7 @@ CLIENTS := tests/clients
 THREE   := client/emotalk_gateway/page/static/vendor/three
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint deploy-check configs protos docs figures bench gpu chaos hostile uploads queue capacity soak head faces screenshot vendor parity clean
+.PHONY: help demo check test lint deploy-check configs protos docs figures bench gpu chaos hostile uploads locks queue capacity soak head faces screenshot vendor parity clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
