@@ -517,6 +517,30 @@ def hostile(
 
 
 @app.command()
+def uploads(
+    count: Annotated[int, typer.Option(min=1, help="Damaged uploads.")] = 5000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the damage.")] = 0,
+    gateway: Annotated[
+        str | None, typer.Option(metavar="URL", help="A gateway with avatars that takes them. Default: decoded here.")
+    ] = None,
+    page: Page = None,
+    block: Block = "uploads",
+) -> None:
+    """Have damaged pictures and clips decoded; exit status 1 where one is not read or refused in words."""
+    from emotalk_perf.uploads import report
+    from emotalk_perf.uploads import run as damage
+
+    _check(page, block)
+    outcome = damage.run(count, seed, gateway, _tell)
+    _put(report.markdown(outcome), page, block)
+    broken = report.broken(outcome)
+    for line in broken:
+        typer.echo(line, err=True)
+    if broken:
+        raise typer.Exit(1)
+
+
+@app.command()
 def queue(
     audio: Audio,
     repository: Repository = None,

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from emotalk_client.errors import EmoTalkError, InvalidRequest
 from emotalk_gateway.http.audio2face import add_audio2face
+from emotalk_gateway.http.avatar_video import add_avatar_video
 from emotalk_gateway.http.avatars import add_avatars
 from emotalk_gateway.http.capabilities import add_capabilities
 from emotalk_gateway.http.convert import add_convert
@@ -71,6 +72,7 @@ def http_app(service: Service) -> Application:
     add_convert(app, service)
     add_saying(app, service)
     add_avatars(app, service)
+    add_avatar_video(app, service)
     add_health(app, service)
     add_metrics(app, service)
     return app

@@ -15,6 +15,7 @@ from emotalk_gateway.service.metrics import Metrics
 from emotalk_gateway.service.rate import HeldRate
 from emotalk_gateway.service.settings import GatewaySettings
 from emotalk_gateway.service.spool import Budget
+from emotalk_gateway.service.videos import Videos
 
 READERS = 2
 """Bodies that are read at once."""
@@ -49,6 +50,7 @@ class Service:
         self.access = Access(settings, self.metrics)
         """Callers and their limits."""
         self.avatars = Avatars(settings, client, named=self.access.named)
+        self.videos = Videos(settings, self.avatars)
         self.metrics.follow("tokens", lambda: self.access.stale)
 
     def told(self, problem: Problem) -> None:

@@ -113,6 +113,12 @@ class GatewaySettings(BaseSettings):
     """Of all avatars together."""
     max_registrations: int = Field(8, gt=0)
     """Of avatars at once, waiting or computed; one more is told to come again."""
+    max_videos: int = Field(8, gt=0)
+    """Files at once, waiting or drawn; one more is told to come again."""
+    max_video_s: float = Field(180.0, gt=0)
+    """Seconds of one of them."""
+    max_video_streams: int = Field(2, gt=0)
+    """Live streams at once whose pictures are drawn here."""
 
     health_timeout_s: float = Field(10.0, gt=0)
     """Seconds that ``/health`` waits for a face."""
