@@ -58,7 +58,8 @@ def _weights(pose: Mapping[str, float]) -> NDArray[np.float32]:
 
 def _face(scene: Scene) -> tuple[float, float, float]:
     """Left, top and side of the square around an avatar's face, in shares of the square that its photograph fills."""
-    points = np.concatenate([s.points[:, :2] for s in scene.surfaces if s.name == FACE] or [np.zeros((1, 2), np.float32)])
+    nowhere = np.zeros((1, 2), np.float32)
+    points = np.concatenate([s.points[:, :2] for s in scene.surfaces if s.name == FACE] or [nowhere])
     assert scene.frame is not None  # noqa: S101  # an avatar's has one
     left, top, right, bottom = scene.frame
     whole = min(right - left, top - bottom)

@@ -57,15 +57,17 @@ class Call:
         """True once the caller has written all."""
 
     async def first(self, allowed_s: float) -> Any:
-        """Return the caller's first message; None where there is not one.
+        """Return the caller's next message, and its first at first; None where there is not one.
 
         Raises:
             asyncio.TimeoutError: it has not come within ``allowed_s``.
             GatewayStopping: the gateway stops meanwhile.
         """
+        if self._is_read:
+            return None
         came: list[Any] = []
         self._handle = came.append
-        self._reading = asyncio.ensure_future(self._read(most=1))
+        self._reading = asyncio.ensure_future(self._read(most=self._came + 1))
         stopping = asyncio.ensure_future(self.service.stopping.wait())
         try:
             await asyncio.wait({self._reading, stopping}, timeout=allowed_s, return_when=asyncio.FIRST_COMPLETED)

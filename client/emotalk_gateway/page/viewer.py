@@ -74,7 +74,7 @@ def add_viewer(app: FastAPI, result: ShownResult | None = None, greeting: Mappin
 
     @app.get("/vocabularies.json", include_in_schema=False)
     async def vocabularies_file() -> Response:
-        return JSONResponse(vocabularies.table() | {"spoken": SPOKEN, "packed": PACKED}, headers=_FRESH)
+        return JSONResponse(vocabularies.table() | {"spoken": SPOKEN, "packed": PACKED}, headers=FRESH)
 
     app.mount("/static", _FreshFiles(directory=STATIC), name="static")
     if result is not None:
