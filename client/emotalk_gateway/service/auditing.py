@@ -39,7 +39,7 @@ class Entry:
     """One request, as the log has it."""
 
     door: str
-    """``http``, ``websocket``, ``grpc``, ``omniverse`` or ``kafka``."""
+    """``http``, ``websocket``, ``grpc``, ``omniverse``, ``lip-sync`` (its WebSocket) or ``kafka``."""
     operation: str = ""
     """The route's template or the method's name; never what the caller wrote."""
     request: str = ""
