@@ -19,6 +19,7 @@ COMMANDS = (PROJECT / "docs" / "commands.md").read_text("utf-8")
 COMPOSED = {
     "compose.yaml": ("compose.yaml",),
     "compose.observability.yaml": ("compose.yaml", "compose.observability.yaml"),
+    "compose.avatars.yaml": ("compose.yaml", "compose.avatars.yaml"),
     "compose.kafka.yaml": ("compose.kafka.yaml",),
 }
 KUSTOMIZED = sorted(str(path.parent.relative_to(DEPLOY)) for path in DEPLOY.rglob("kustomization.yaml"))
