@@ -112,10 +112,12 @@ class Videos:
         """Return the avatar that ``caller`` may see; None: no avatar is asked for.
 
         Raises:
+            NotPermitted: the caller may not ask for avatars.
             AvatarsOff, UnknownAvatar, DamagedAvatar: there is none, or not as it was.
         """
         if avatar_id is None:
             return None
+        caller.check("avatars")
         found = await self._avatars.get(caller, avatar_id)
         content: Drawn = await in_thread(drawn, found, self._avatars.store.read)
         return content
