@@ -36,6 +36,7 @@ FORMAT, VERSION = "emotalk-avatar", 1
 MIB = 2**20
 METADATA, GLB, PREVIEW, POINTS = "metadata.json", "avatar.glb", "preview.jpg", "landmarks.f32"
 PICTURE, CLIP = "source.jpg", "source.mp4"
+FIT = "fit.f16"
 MAX_METADATA_BYTES = MIB
 FILES: Mapping[str, int] = {
     GLB: 16 * MIB,
@@ -43,7 +44,7 @@ FILES: Mapping[str, int] = {
     PICTURE: 32 * MIB,
     CLIP: 64 * MIB,
     POINTS: 4 * MIB,
-    "fit.f16": 64 * MIB,
+    FIT: 64 * MIB,
     "crops.npz": 64 * MIB,
 }
 """Names of what may lie beside the metadata, and the most bytes of each."""

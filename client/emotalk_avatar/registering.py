@@ -15,31 +15,23 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
-from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from emotalk_avatar.decoding import decode, is_clip
+from emotalk_avatar.decoding import decode
 from emotalk_avatar.detection import find_face
 from emotalk_avatar.face import Face, Picture
 from emotalk_avatar.fitting import fit
-from emotalk_avatar.jpeg import encoded, square
+from emotalk_avatar.jpeg import PREVIEW_MARGIN, PREVIEW_SIDE, encoded, square
 from emotalk_avatar.models import FaceModels
 from emotalk_avatar.naming import checked_name
 from emotalk_avatar.package import GLB, PICTURE, POINTS, PREVIEW, Avatar, Draft, Facts
 from emotalk_avatar.quality import Quality, judge
-from emotalk_avatar.registering_clips import drafted_clip
+from emotalk_avatar.registering_clips import drafted_clip, is_moving
 from emotalk_avatar.store import AvatarStore
 from emotalk_client.faces import head
 from emotalk_client.threads import in_thread
 from emotalk_contract.recipe import MANIFEST_NAME
-
-PREVIEW_SIDE = 256
-PREVIEW_MARGIN = 1.8
-"""Side of the preview, in those of the face's box."""
-DIGITS = 4
-"""Of weights, after the point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +55,10 @@ class Registered:
 async def register(
     data: bytes, name: str, owner: str, models: FaceModels, store: AvatarStore, *, consent: bool = False
 ) -> Registered:
-    """Make an avatar of the picture or clip in ``data`` and store it.
+    """Make an avatar of the picture or the clip in ``data`` and store it.
 
     Args:
-        data: the upload: a picture (JPEG, PNG, WEBP, GIF), or a clip (mp4, mov, webm, GIF or WEBP that moves).
+        data: the upload: JPEG, PNG, WEBP or GIF; mp4, mov or webm.
         name: for people.
         owner: whose it is.
         models: what sees the face.
@@ -78,7 +70,7 @@ async def register(
         AvatarQuotaExceeded, AvatarStoreFull: there are as many as are taken.
         PictureRefused: its subclass says why no avatar can be made of it.
         ServerError: its subclass says how the server of ``models`` failed.
-        UnwritableFile, UnwritableVideo: it cannot be stored.
+        UnwritableFile: it cannot be stored.
         MissingExtra: a library is not installed.
     """
     name, owner = checked_name(name), checked_name(owner, "owner")
@@ -95,18 +87,25 @@ async def register(
         models=_models(),
         consent=consent,
     )
-    draft = await (_of_clip if is_clip(data) else _of_picture)(facts, data, models)
-    return Registered(await _stored(store, draft), Quality(draft.facts.warnings, draft.facts.quality))
-
-
-async def _of_picture(facts: Facts, data: bytes, models: FaceModels) -> Draft:
+    if await in_thread(is_moving, data):
+        draft, quality = await drafted_clip(data, facts, models)
+        return Registered(await _stored(store, draft), quality)
     picture = await in_thread(decode, data)
     face = await find_face(picture, models)
     quality = await in_thread(judge, picture, face)
-    return cast("Draft", await in_thread(_drafted, facts, picture, face, quality))
+    facts = dataclasses.replace(
+        facts,
+        width=picture.width,
+        height=picture.height,
+        quality=dict(quality.measures),
+        warnings=quality.warnings,
+        box=face.box,
+    )
+    draft = await in_thread(_drafted, facts, picture, face)
+    return Registered(await _stored(store, draft), quality)
 
 
-def _drafted(facts: Facts, picture: Picture, face: Face, quality: Quality) -> Draft:
+def _drafted(facts: Facts, picture: Picture, face: Face) -> Draft:
     """Fit the head to ``face``, and encode all that is stored."""
     fitted = fit(picture, face)
     files = {
@@ -115,38 +114,8 @@ def _drafted(facts: Facts, picture: Picture, face: Face, quality: Quality) -> Dr
         PICTURE: encoded(picture.pixels),
         POINTS: face.landmarks.astype("<f4")[None].tobytes(),
     }
-    known = dataclasses.replace(
-        facts,
-        width=picture.width,
-        height=picture.height,
-        quality=dict(quality.measures),
-        warnings=quality.warnings,
-        box=face.box,
-        neutral=_rounded(fitted.neutral),
-    )
-    return Draft(known, files)
-
-
-async def _of_clip(facts: Facts, data: bytes, models: FaceModels) -> Draft:
-    clip = await drafted_clip(data, models, PREVIEW_SIDE, PREVIEW_MARGIN)
-    width, height = clip.size
-    known = dataclasses.replace(
-        facts,
-        kind="video",
-        width=width,
-        height=height,
-        frames=clip.frames,
-        fps=clip.fps,
-        quality=dict(clip.quality.measures),
-        warnings=clip.quality.warnings,
-        box=clip.box,
-        neutral=_rounded(clip.neutral),
-    )
-    return Draft(known, clip.files)
-
-
-def _rounded(weights: NDArray[np.float32]) -> tuple[float, ...]:
-    return tuple(round(float(weight), DIGITS) for weight in weights)
+    neutral = tuple(np.asarray(fitted.neutral, np.float64).tolist())
+    return Draft(dataclasses.replace(facts, neutral=neutral, fit=fitted.facts), files)
 
 
 async def _stored(store: AvatarStore, draft: Draft) -> Avatar:
@@ -164,10 +133,8 @@ async def _stored(store: AvatarStore, draft: Draft) -> Avatar:
 @cache
 def _models() -> dict[str, str]:
     """SHA-256 of the face models of this release, by name: what a server of the same release serves."""
-    graphs = json.loads((Path(__file__).parent / "repository" / MANIFEST_NAME).read_text("utf-8"))["provenance"][
-        "graphs"
-    ]
-    return {name: files["model.onnx"]["sha256"] for name, files in graphs.items()}
+    manifest = json.loads((Path(__file__).parent / "repository" / MANIFEST_NAME).read_text("utf-8"))
+    return {name: files["model.onnx"]["sha256"] for name, files in manifest["provenance"]["graphs"].items()}
 
 
 @cache

@@ -1,138 +1,107 @@
-"""A clip that is registered: its face is followed, fitted once a frame, and its pictures are encoded anew.
+"""From a clip to the package of an avatar that moves by itself: followed, fitted and encoded anew, frame by frame.
 
-Theory of operation. A clip's pixels are gigabytes, so that no more than one frame is held: the clip is decoded twice,
-once to follow the face and once to encode the part around it, which is known only when all landmarks are.
+Rule that this module guards: **one frame is held at a time.** A clip has up to 600, of a megabyte or more each.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.util
 import tempfile
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from emotalk_avatar.clips import FittedClip, fit_clip, smoothed
-from emotalk_avatar.decoding import Clip, decode_clip
-from emotalk_avatar.detection import find_face, follow_face
+from emotalk_avatar.clips import fit_clip
+from emotalk_avatar.decoding import decode_clip, is_clip
+from emotalk_avatar.decoding_structure import kind_of
+from emotalk_avatar.detection import follow_face
+from emotalk_avatar.errors import PictureRefused, UnreadablePicture
 from emotalk_avatar.face import Face, Picture
-from emotalk_avatar.jpeg import encoded, square
+from emotalk_avatar.fitting.framing import Frame
+from emotalk_avatar.jpeg import PREVIEW_MARGIN, PREVIEW_SIDE, encoded, square
 from emotalk_avatar.models import FaceModels
-from emotalk_avatar.package import CLIP, GLB, POINTS, PREVIEW
+from emotalk_avatar.package import CLIP, FIT, GLB, POINTS, PREVIEW, Draft, Facts
 from emotalk_avatar.quality import Quality, judge
-from emotalk_avatar.video.writing import Movie, import_av
+from emotalk_avatar.video.writing import Movie
 from emotalk_client.threads import in_thread
 
-FIT = "fit.f16"
-"""Of the package: what its frames need beside the landmarks."""
+_PICTURES = ("gif", "webp")
 
 
-@dataclass(frozen=True, slots=True)
-class DraftedClip:
-    """The parts of a package."""
-
-    files: Mapping[str, bytes]
-    size: tuple[int, int]
-    """Width and height of the stored clip."""
-    frames: int
-    fps: float
-    box: tuple[float, float, float, float]
-    """The face in its first frame, pixels."""
-    neutral: NDArray[np.float32]
-    quality: Quality
-    """Of its first frame."""
+def is_moving(data: bytes) -> bool:
+    """Return whether ``data`` is taken as a clip: a video, or an animated picture where videos can be written."""
+    return is_clip(data) and (kind_of(data) not in _PICTURES or importlib.util.find_spec("av") is not None)
 
 
-async def drafted_clip(data: bytes, models: FaceModels, side: int, margin: float) -> DraftedClip:
-    """Make the parts of a package of the clip in ``data``.
+async def drafted_clip(data: bytes, facts: Facts, models: FaceModels) -> tuple[Draft, Quality]:
+    """Return the package of the clip in ``data``, and the quality of its first frame.
 
     Args:
-        data: the upload.
+        data: the upload: mp4, mov, webm, GIF or animated WEBP.
+        facts: what is known beforehand.
         models: what sees the face.
-        side: pixels of the preview.
-        margin: its side, in those of the face's box.
 
     Raises:
-        PictureRefused: its subclass says why no avatar can be made of it.
-        ServerError: its subclass says how the server of ``models`` failed.
-        UnwritableVideo: there is no room for it.
-        MissingExtra: a library is not installed.
+        PictureRefused: its subclass says why no avatar can be made of it, and of which frame.
+        ServerError, MissingExtra: as :func:`emotalk_avatar.registering.register`.
     """
-    import_av()
-    first: Picture | None = None
-    quality: Quality | None = None
-    faces: list[Face] = []
-    with closing(await in_thread(decode_clip, data)) as clip:
-        fps = clip.fps
-        async with aclosing(_frames(clip)) as frames:
-            async for picture in frames:
-                if first is None:
-                    first = picture
-                    faces.append(await find_face(picture, models))
-                    quality = await in_thread(judge, picture, faces[0])
-                else:
-                    faces.append(await follow_face(picture, models, faces[-1]))
-    assert first is not None  # noqa: S101  # decode_clip refuses what has no frames
-    assert quality is not None  # noqa: S101  # likewise
-    fitted = await in_thread(fit_clip, first, faces, fps)
-    shown = Shown(fitted)
-    preview = await in_thread(lambda: encoded(square(first.pixels, faces[0].box, side, margin)))
-    with closing(await in_thread(decode_clip, data)) as clip:
-        movie = await _encoded(clip, shown, fps)
-    calm = [shown.face(face) for face in await in_thread(smoothed, faces)]
-    files = {
-        GLB: await in_thread(fitted.glb),
-        PREVIEW: preview,
-        CLIP: movie,
-        POINTS: np.stack([face.landmarks for face in calm]).astype("<f4").tobytes(),
-        FIT: await in_thread(fitted.packed),
-    }
-    neutral = fitted.first.neutral
-    return DraftedClip(files, shown.size, len(faces), fps, calm[0].box, neutral, quality)
-
-
-class Shown:
-    """The part of each frame that is stored: what the fit shows, with sides that video codecs take: even."""
-
-    def __init__(self, fitted: FittedClip) -> None:
-        self._frame = fitted.frame
-        width, height = self._frame.size
-        self.size = (max(2, width - width % 2), max(2, height - height % 2))
-
-    def picture(self, picture: Picture) -> NDArray[np.uint8]:
-        """Return RGB [height, width, 3] of that part of ``picture``."""
-        part = self._frame.picture(picture).pixels
-        if part.shape[1::-1] == self.size:
-            return part
-        from PIL import Image
-
-        return np.asarray(Image.fromarray(part).resize(self.size, Image.Resampling.LANCZOS))
-
-    def face(self, face: Face) -> Face:
-        """Return ``face`` in pixels of that part."""
-        there = self._frame.face(face)
-        share = np.array(self.size) / self._frame.size
-        landmarks = there.landmarks * np.array([*share, share.mean()], np.float32)
-        left, top, right, bottom = (np.array(there.box).reshape(2, 2) * share).ravel().tolist()
-        return Face(landmarks, there.weights, there.presence, (left, top, right, bottom))
-
-
-async def _frames(clip: Clip) -> AsyncGenerator[Picture, None]:
-    """Yield the pictures of ``clip``, each decoded off the event loop."""
-    pictures = iter(clip)
-    while (picture := await in_thread(next, pictures, None)) is not None:
-        yield picture
-
-
-async def _encoded(clip: Clip, shown: Shown, fps: float) -> bytes:
-    """Return the stored clip: an mp4 without sound."""
-    with tempfile.TemporaryDirectory(prefix="emotalk-") as folder:
+    with tempfile.TemporaryDirectory(prefix="emotalk-clip-") as folder:
         path = Path(folder) / CLIP
-        with Movie(path, shown.size, fps, 0, threads=1) as movie:
-            async with aclosing(_frames(clip)) as frames:
-                async for picture in frames:
-                    await in_thread(lambda picture=picture: movie.picture(shown.picture(picture)))
-        return path.read_bytes()
+        clip = await in_thread(decode_clip, data)
+        try:
+            frames = iter(clip)
+            first = await in_thread(next, frames, None)
+            if first is None:
+                raise UnreadablePicture("the clip has no frames; accepted: some")
+            faces = [await follow_face(first, models, None)]
+            quality = await in_thread(judge, first, faces[0])
+            frame = Frame.of(first, faces[0])
+            with Movie(path, frame.size, clip.fps, 0) as movie:
+                await in_thread(_append, movie, frame, first)
+                while (picture := await in_thread(next, frames, None)) is not None:
+                    faces.append(await _followed(picture, models, faces))
+                    await in_thread(_append, movie, frame, picture)
+        finally:
+            clip.close()
+        source = await in_thread(path.read_bytes)
+    return await in_thread(_packed, facts, first, faces, clip.fps, quality, source), quality
+
+
+async def _followed(picture: Picture, models: FaceModels, faces: list[Face]) -> Face:
+    try:
+        return await follow_face(picture, models, faces[-1])
+    except PictureRefused as error:
+        raise type(error)(f"frame {len(faces)}: {error}") from error
+
+
+def _append(movie: Movie, frame: Frame, picture: Picture) -> None:
+    movie.picture(frame.picture(picture).pixels)
+
+
+def _packed(facts: Facts, first: Picture, faces: list[Face], fps: float, quality: Quality, source: bytes) -> Draft:
+    fitted = fit_clip(first, faces, fps)
+    frame = fitted.frame
+    points = np.stack([frame.face(face).landmarks for face in faces])
+    files = {
+        GLB: fitted.glb(),
+        PREVIEW: encoded(square(first.pixels, faces[0].box, PREVIEW_SIDE, PREVIEW_MARGIN)),
+        CLIP: source,
+        POINTS: points.astype("<f4").tobytes(),
+        FIT: fitted.packed(),
+    }
+    width, height = frame.size
+    facts = dataclasses.replace(
+        facts,
+        kind="video",
+        width=width,
+        height=height,
+        frames=len(faces),
+        fps=fps,
+        quality=dict(quality.measures),
+        warnings=quality.warnings,
+        box=frame.face(faces[0]).box,
+        neutral=tuple(np.asarray(fitted.first.neutral, np.float64).tolist()),
+        fit=fitted.first.facts,
+    )
+    return Draft(facts, files)

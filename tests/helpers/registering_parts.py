@@ -3,6 +3,7 @@
 import asyncio
 import io
 import threading
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image
@@ -55,13 +56,14 @@ class Parts:
         box = (0.3 * width, 0.3 * height, 0.7 * width, 0.7 * height)
         return Face(points.astype(np.float32), np.zeros(52, np.float32), 0.99, box)
 
-    neutral = np.zeros(52, np.float32)
-
     def judge(self, picture, face):  # noqa: ARG002  # likewise
         return Quality(self.warnings, {"presence": face.presence})
 
     def fit(self, picture, face):  # noqa: ARG002  # likewise
         return self
+
+    neutral = np.zeros(52, np.float32)
+    facts: ClassVar = {"open_mouth": False}
 
     def glb(self):
         """What is fitted here: the bundled head, as it is."""
