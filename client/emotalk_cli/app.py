@@ -15,6 +15,7 @@ from emotalk_cli import (
     animate,
     avatar,
     avatar_render,
+    avatar_strip,
     collect,
     enqueue,
     gateway,
@@ -49,6 +50,7 @@ app.command("plot")(plot.plot)
 app.command("view")(view.view)
 app.add_typer(avatar.avatar, name="avatar")
 avatar.avatar.command("render")(avatar_render.render_avatar)
+avatar.avatar.command("strip")(avatar_strip.strip_avatar)
 app.add_typer(token.token, name="token")
 
 

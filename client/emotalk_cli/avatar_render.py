@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from emotalk_avatar.package import GLB
 from emotalk_avatar.video.drawing import Drawing
+from emotalk_avatar.video.living import shown
 from emotalk_avatar.video.picturing import read_background, read_size
-from emotalk_avatar.video.rendering import Sound, render
+from emotalk_avatar.video.rendering import Sound, opened_sound, write
 from emotalk_avatar.video.writing import MAX_FPS, SUFFIXES, check_fps, check_suffix, import_av
 from emotalk_cli.avatar import Store
 from emotalk_cli.avatar import opened as opened_store
@@ -25,8 +24,6 @@ from emotalk_cli.connection import Url, connect
 from emotalk_cli.face_options import Emotion, Region, by_name
 from emotalk_cli.given import refuse_given
 from emotalk_cli.inputs import opened
-from emotalk_client.audio.files import opened as opened_sound
-from emotalk_client.audio.notices import Notices
 from emotalk_client.faces.animation import Animation
 from emotalk_client.faces.formats import FORMATS, make_folder_of
 from emotalk_client.faces.life import SMALL, Life
@@ -34,9 +31,6 @@ from emotalk_client.saying import Wanted
 from emotalk_client.settings import FaceOptions
 from emotalk_contract import limits, speech
 from emotalk_contract.timing import FPS
-
-SOUND_PIECE = 1 << 18
-"""Samples that are read at once."""
 
 
 def render_avatar(
@@ -114,13 +108,12 @@ def render_avatar(
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
         with Progress(*columns, console=said, transient=True, disable=not said.is_terminal) as bar:
             task = bar.add_task(output.name, total=None)
-            render(
-                face,
+            write(
+                shown(face, fps, life),
                 sound,
                 drawing,
                 output,
                 fps=fps,
-                life=life,
                 mark=mark,
                 progress=lambda done, of: bar.update(task, completed=done, total=of),
             )
@@ -145,23 +138,10 @@ def _heard(
 ) -> tuple[Animation, Sound | None]:
     if source.suffix.lower() in FORMATS:
         face = Animation.load(source)
-        return face, None if audio is None else held.enter_context(_sound(held.enter_context(opened(audio))))
+        return face, None if audio is None else held.enter_context(opened_sound(held.enter_context(opened(audio))))
     file = held.enter_context(opened(source))
     with connect(url) as client:
         face = client.animate(file, **options)
     if not isinstance(file, Path):
         file.seek(0)
-    return face, held.enter_context(_sound(file))
-
-
-@contextmanager
-def _sound(file: object) -> Iterator[Sound]:
-    with opened_sound(file, Notices()) as sound:  # type: ignore[arg-type]  # a path or a file, as opened() gives
-        pieces: Iterator[NDArray[np.float32]] = sound.pieces(SOUND_PIECE)
-        first = next(pieces, np.zeros((0, 1), np.float32))
-        yield Sound(_chained(first, pieces), sound.samplerate, 2 if first.shape[1] == 2 else 1)
-
-
-def _chained(first: NDArray[np.float32], rest: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-    yield first
-    yield from rest
+    return face, held.enter_context(opened_sound(file))

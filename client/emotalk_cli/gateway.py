@@ -32,6 +32,9 @@ def gateway(
         Path | None,
         typer.Option(metavar="JSON", help="File of tokens (emotalk token); read again when it changes."),
     ] = None,
+    audit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Log of requests: who, what, how much; a line of JSON each.")
+    ] = None,
     cors_origin: Annotated[
         list[str] | None, typer.Option(metavar="URL", help="Origin whose pages may ask; * for all; repeatable.")
     ] = None,
@@ -93,6 +96,7 @@ def gateway(
         from emotalk_gateway.http.serving import Server
         from emotalk_gateway.listening import base_url, listen
         from emotalk_gateway.listening.tls import tls_of
+        from emotalk_gateway.service.auditing import audited
         from emotalk_gateway.service.errors import InvalidSettings
         from emotalk_gateway.service.settings import load_settings
         from emotalk_gateway.service.tokens import load
@@ -104,6 +108,7 @@ def gateway(
     given: dict[str, Any] = {
         "token": token,
         "tokens": tokens,
+        "audit": audit,
         "cors_origins": cors_origin,
         "allowed_hosts": allowed_host,
         "tls_cert": tls_cert,
@@ -138,6 +143,7 @@ def gateway(
         load(settings.tokens)
     with (
         exported("emotalk-gateway"),
+        audited(settings.audit),
         listen(host, port) as listening,
         address(url, supervised=True, speech_if_any=True, avatars_if_any=settings.avatars is not None) as triton,
     ):

@@ -23,6 +23,8 @@
     │   ├── UnknownFormat            a file suffix that is not one of ours
     │   ├── UnreadableAnimation      a file that is not an animation
     │   ├── UnwritableFile           a file that cannot be written
+    │   ├── UnreadableHead           a file that is not a head whose face can be moved
+    │   ├── InvalidMap               a vocabulary of a rig that is not one
     │   └── InvalidRate              a frame rate that no file can have
     ├── NoSoundDevice                no microphone to listen to, or one that stopped
     ├── InvalidAddress               a URL that is not host:port of a gRPC endpoint
@@ -116,6 +118,14 @@ class UnreadableAnimation(FormatError):
 
 class UnwritableFile(FormatError):
     """A file that cannot be written: no such folder, no permission, no space."""
+
+
+class UnreadableHead(FormatError):
+    """A file that is not a head whose face can be moved."""
+
+
+class InvalidMap(FormatError):
+    """A vocabulary of a rig that is not one."""
 
 
 class InvalidRate(FormatError):

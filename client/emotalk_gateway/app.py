@@ -5,6 +5,7 @@ from __future__ import annotations
 from emotalk_client.aio import AsyncEmoTalkClient
 from emotalk_gateway.http.app import Application, http_app
 from emotalk_gateway.http.greeting import greeting
+from emotalk_gateway.page.register import add_register
 from emotalk_gateway.page.viewer import add_viewer
 from emotalk_gateway.service.service import Service
 from emotalk_gateway.service.settings import GatewaySettings
@@ -17,4 +18,5 @@ def create_app(settings: GatewaySettings, client: AsyncEmoTalkClient) -> Applica
     """
     app = http_app(Service(settings, client))
     add_viewer(app, greeting=greeting())
+    add_register(app)
     return app

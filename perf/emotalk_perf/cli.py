@@ -27,6 +27,7 @@ from emotalk_perf import equivalence as equal
 from emotalk_perf import gateway as overhead
 from emotalk_perf import lengths as cost
 from emotalk_perf import load as loads
+from emotalk_perf import locks as lock_tries
 from emotalk_perf import memory as memories
 from emotalk_perf import settings as session_settings
 from emotalk_perf.clips import excerpt
@@ -228,6 +229,23 @@ def gateway(
         soundfile.write(file, clip, SAMPLE_RATE)
         measured = overhead.run(address, file, seconds, runs)
     _put(overhead.markdown(measured), page, block)
+
+
+@app.command()
+def locks(
+    count: Annotated[int, typer.Option(min=1000, help="Wrong tokens.")] = 10_000,
+    page: Page = None,
+    block: Block = "locks",
+) -> None:
+    """Ask a gateway with wrong tokens: none is let in, and the time tells nothing of how they are wrong.
+
+    Exit status 1 where one is let in, or a difference is seen.
+    """
+    _check(page, block)
+    found = lock_tries.run(count)
+    _put(lock_tries.markdown(found), page, block)
+    if found.let_in or found.tells:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -492,6 +510,30 @@ def hostile(
         json_file.write_text(report.as_json(outcome), "utf-8")
     _put(report.markdown(outcome), page, block)
     broken = report.broken(outcome, strict)
+    for line in broken:
+        typer.echo(line, err=True)
+    if broken:
+        raise typer.Exit(1)
+
+
+@app.command()
+def uploads(
+    count: Annotated[int, typer.Option(min=1, help="Damaged uploads.")] = 5000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the damage.")] = 0,
+    gateway: Annotated[
+        str | None, typer.Option(metavar="URL", help="A gateway with avatars that takes them. Default: decoded here.")
+    ] = None,
+    page: Page = None,
+    block: Block = "uploads",
+) -> None:
+    """Have damaged pictures and clips decoded; exit status 1 where one is not read or refused in words."""
+    from emotalk_perf.uploads import report
+    from emotalk_perf.uploads import run as damage
+
+    _check(page, block)
+    outcome = damage.run(count, seed, gateway, _tell)
+    _put(report.markdown(outcome), page, block)
+    broken = report.broken(outcome)
     for line in broken:
         typer.echo(line, err=True)
     if broken:

@@ -11,7 +11,7 @@ from emotalk_avatar.video import writing
 from emotalk_avatar.video.errors import InvalidVideo, UnwritableVideo
 from emotalk_avatar.video.living import shown
 from emotalk_avatar.video.marking import Mark
-from emotalk_avatar.video.rendering import Sound, render
+from emotalk_avatar.video.rendering import Sound, write
 from emotalk_avatar.video.sounding import Cut, in_one_shape
 from emotalk_avatar.video.writing import SOUND_RATE, SYNTHETIC, Movie, check_fps, check_suffix
 from emotalk_client.errors import UnknownFormat
@@ -144,6 +144,10 @@ def test_a_full_disk_is_said():
 
 def animation(frames, **weights):
     return Animation(np.repeat(face(**weights)[None], frames, axis=0), np.arange(frames) / 30)
+
+
+def render(face, sound, drawn, path, *, fps, life=SMALL, **named):
+    write(shown(face, fps, life), sound, drawn, path, fps=fps, **named)
 
 
 def test_a_face_is_drawn_at_its_time(tmp_path):

@@ -12,6 +12,7 @@ import soundfile
 from asking import events
 
 from emotalk_avatar import errors as avatar_errors
+from emotalk_avatar.video import errors as video_errors
 from emotalk_client import errors as client_errors
 from emotalk_contract import errors as contract_errors
 from emotalk_gateway.service import errors as gateway_errors
@@ -113,6 +114,7 @@ def test_every_error_is_in_the_table_with_its_status():
     possible = [
         *(kind for kind in vars(gateway_errors).values() if _is_error(kind, gateway_errors.GatewayError)),
         *(kind for kind in vars(avatar_errors).values() if _is_error(kind, avatar_errors.AvatarError)),
+        *(kind for kind in vars(video_errors).values() if _is_error(kind, avatar_errors.AvatarError)),
         *(kind for kind in vars(client_errors).values() if _is_error(kind, client_errors.AudioError)),
         *(kind for kind in vars(client_errors).values() if _is_error(kind, client_errors.FormatError)),
         *contract_errors.InvalidRequest.__subclasses__(),

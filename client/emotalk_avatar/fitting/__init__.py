@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,8 @@ from emotalk_avatar.drawn import lips, teeth
 from emotalk_avatar.face import Face, Picture
 from emotalk_avatar.fitting import backdrop, eyes, glb, mouth
 from emotalk_avatar.fitting import face as skin
-from emotalk_avatar.fitting.base import base
+from emotalk_avatar.fitting.base import Base, base
+from emotalk_avatar.fitting.framing import Frame
 from emotalk_avatar.fitting.layers import Layer
 from emotalk_avatar.fitting.surface import Surface, laid
 
@@ -20,10 +22,12 @@ from emotalk_avatar.fitting.surface import Surface, laid
 class Fitted:
     """A head that looks like a picture."""
 
+    frame: Frame
+    """The part of the picture that it shows."""
     picture: Picture
-    """Its texture."""
+    """Its texture: that part; the mouth is painted over where it was open."""
     face: Face
-    """In that picture."""
+    """In pixels of the texture."""
     surface: Surface
     layers: tuple[Layer, ...]
     """From the farthest to the nearest."""
@@ -33,20 +37,22 @@ class Fitted:
         """[52]: weights that were taken away from the picture's expression; 0 for a closed mouth."""
         return self.surface.neutral.astype(np.float32)
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """For a package's ``fit``: what part of the picture is shown, and whether its mouth was open."""
+        return {"crop": list(self.frame.crop), "size": list(self.frame.size), "open_mouth": self.surface.open}
+
     def glb(self) -> bytes:
         """Return ``avatar.glb``."""
-        return glb.packed(
-            self.layers,
-            self.surface.pose,
-            (self.picture.width, self.picture.height),
-            (self.picture.pixels, teeth.texture(), eyes.textures(self.picture, self.face)),
-            {},
-        )
+        drawings = teeth.texture(), eyes.textures(self.picture, self.face)
+        return glb.packed(self.layers, self.surface.pose, self.picture.pixels, drawings)
 
 
 def fit(picture: Picture, face: Face) -> Fitted:
     """Fit the head to ``face``, which :func:`emotalk_avatar.quality.judge` has found good enough."""
     head = base()
+    frame = Frame.of(picture, face)
+    picture, face = frame.picture(picture), frame.face(face)
     surface = laid(head, face)
     picture = lips.filled(picture, face, surface.eyes) if surface.open else picture
     eye, lid = eyes.layers(picture, face, surface)
@@ -57,4 +63,21 @@ def fit(picture: Picture, face: Face) -> Fitted:
         skin.layer(head, picture, face, surface),
         lid,
     )
-    return Fitted(picture, face, surface, layers)
+    return Fitted(frame, picture, face, surface, layers)
+
+
+def layers_of(
+    head: Base, picture: Picture, face: Face, surface: Surface, like: tuple[Layer, ...]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return points [V, 2] in pixels and places [V, 2] of all layers for another ``face``, in the order of ``like``.
+
+    Vertices are those of ``like``, which has been fitted to a face in a picture of the same size.
+    """
+    backplaces, backpoints, _ = backdrop.placed(head, picture, surface)
+    eye, lid = eyes.layers(picture, face, surface)
+    tongue, tooth = mouth.layers(head, picture, face, surface)
+    numbers = next(layer.numbers for layer in like if layer.name == "face")
+    points = [backpoints, eye.points, tongue.points, tooth.points, surface.rest[numbers], lid.points]
+    places = [backplaces, eye.places, tongue.places, tooth.places]
+    places += [skin.placed(head, picture, face, surface)[numbers], lid.places]
+    return np.concatenate(points)[:, :2], np.concatenate(places)

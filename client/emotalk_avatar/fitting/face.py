@@ -27,8 +27,7 @@ CONTACT, CONTACT_M = 0.30, 0.0028
 
 def layer(base: Base, picture: Picture, face: Face, surface: Surface) -> Layer:
     """Return the skin within the face's outline."""
-    hidden = base.cavity | (base.lips & ~base.seen)
-    places = _places(base, face, surface, hidden) / [picture.width, picture.height]
+    places = placed(base, picture, face, surface)
     colours = np.ones((len(places), 4))
     if surface.open:
         colours[:, :3] *= _contact(base)[:, None]
@@ -48,16 +47,19 @@ def _front(corners: NDArray[np.float64]) -> NDArray[np.bool_]:
     return facing
 
 
-def _places(base: Base, face: Face, surface: Surface, hidden: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """[V, 2] pixels of the photograph: where it shows a vertex, and for what it hides, the border of that lip."""
+def placed(base: Base, picture: Picture, face: Face, surface: Surface) -> NDArray[np.float64]:
+    """[V, 2] in the photograph: where it shows a vertex, and for what it hides, the border of that lip."""
     places = surface.shown[:, :2].copy()
+    hidden = base.cavity | (base.lips & ~base.seen)
     mouth = base.lips | base.cavity
     for lip in (base.lower, ~base.lower):
         seen = np.flatnonzero(base.lips & base.seen & lip)
         unseen = np.flatnonzero(mouth & hidden & lip)
         apart = np.linalg.norm(base.skin.points[unseen, None] - base.skin.points[seen], axis=-1)
         places[unseen] = surface.shown[seen[apart.argmin(axis=1)], :2]
-    return places if surface.open else _kept_off(base, face, surface, mouth, places)
+    if not surface.open:
+        places = _kept_off(base, face, surface, mouth, places)
+    return places / [picture.width, picture.height]
 
 
 def _contact(base: Base) -> NDArray[np.float64]:

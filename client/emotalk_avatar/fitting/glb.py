@@ -21,42 +21,39 @@ from emotalk_client.faces.head import container as glb
 from emotalk_contract.arkit import BLENDSHAPES
 
 UNLIT = "KHR_materials_unlit"
-MOVED_M = 5e-5
-"""Moves of fewer metres are left out."""
-QUALITY = 90
-"""Of the photograph's JPEG."""
+MOVED_M, MOVED_PX = 5e-5, 0.2
+"""Moves of fewer metres, or of fewer pixels of the photograph, are left out."""
+QUALITIES, PHOTOGRAPH_BYTES = (92, 88, 84, 78, 70), 400_000
+"""Of the photograph's JPEG: the first that makes it no larger, else the last."""
 LINEAR, TRILINEAR, CLAMPED = 9729, 9987, 33071
 """glTF's constants of samplers."""
 _NAMES = {PHOTOGRAPH: 0, TEETH: 1, LIDS: 2}
 
 
 def packed(
-    layers: Sequence[Layer],
-    pose: Pose,
-    size: tuple[int, int],
-    images: Sequence[NDArray[np.uint8]],
-    extras: dict[str, Any],
+    layers: Sequence[Layer], pose: Pose, photograph: NDArray[np.uint8], drawings: Sequence[NDArray[np.uint8]]
 ) -> bytes:
     """Return the file.
 
     Args:
         layers: from the farthest to the nearest.
-        pose: where the head lies in the picture.
-        size: the picture's width and height.
-        images: photograph, teeth, lids.
-        extras: of the mesh, beside the names of its targets.
+        pose: where the head lies in the photograph.
+        photograph: RGB [height, width, 3].
+        drawings: of teeth (RGB) and lids (RGBA).
     """
     file = glb.Container({"asset": {"version": "2.0", "generator": "emotalk-triton"}})
-    views = [file.add_view(np.frombuffer(_encoded(image), np.uint8)) for image in images]
+    encoded = [_photograph(photograph), *map(_drawing, drawings)]
+    views = [file.add_view(np.frombuffer(content, np.uint8)) for content in encoded]
     primitives = [_primitive(file, layer, pose) for layer in layers]
-    corners = _metres(np.array([[0.0, 0, pose.shift[2]], [*size, pose.shift[2]]]), pose)
+    height, width = photograph.shape[:2]
+    corners = _metres(np.array([[0.0, 0, pose.shift[2]], [width, height, pose.shift[2]]]), pose)
     file.document |= {
         "extensionsUsed": [UNLIT],
         "scene": 0,
         "scenes": [{"name": "avatar", "nodes": [0]}],
         "nodes": [{"name": "avatar", "mesh": 0}],
         "materials": [_material(layer) for layer in layers],
-        "textures": [{"source": number, "sampler": 0} for number in range(len(images))],
+        "textures": [{"source": number, "sampler": 0} for number in range(len(views))],
         "samplers": [{"magFilter": LINEAR, "minFilter": TRILINEAR, "wrapS": CLAMPED, "wrapT": CLAMPED}],
         "images": [
             {"bufferView": view, "mimeType": "image/jpeg" if number == 0 else "image/png"}
@@ -70,7 +67,6 @@ def packed(
                 "extras": {
                     "targetNames": list(BLENDSHAPES),
                     "picture": [round(float(value), 6) for value in corners[:, :2].ravel()],
-                    **extras,
                 },
             }
         ],
@@ -78,13 +74,22 @@ def packed(
     return file.packed()
 
 
-def _encoded(image: NDArray[np.uint8]) -> bytes:
-    """The photograph as JPEG, drawings as PNG."""
+def _photograph(pixels: NDArray[np.uint8]) -> bytes:
+    """JPEG of the photograph."""
+    content = b""
+    for quality in QUALITIES:
+        out = io.BytesIO()
+        Image.fromarray(pixels).save(out, "JPEG", quality=quality, subsampling=0, optimize=True)
+        content = out.getvalue()
+        if len(content) <= PHOTOGRAPH_BYTES:
+            break
+    return content
+
+
+def _drawing(pixels: NDArray[np.uint8]) -> bytes:
+    """PNG of what is drawn."""
     out = io.BytesIO()
-    if image.shape[2] == 4 or image.shape[0] < 200:
-        Image.fromarray(image).save(out, "PNG", optimize=True)
-    else:
-        Image.fromarray(image).save(out, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
+    Image.fromarray(pixels).save(out, "PNG", optimize=True)
     return out.getvalue()
 
 
@@ -111,9 +116,7 @@ def _primitive(file: glb.Container, layer: Layer, pose: Pose) -> dict[str, Any]:
     targets = []
     for name in BLENDSHAPES:
         offsets = layer.moves.get(name)
-        targets.append(
-            {"POSITION": nothing if offsets is None else _sparse(file, offsets / pose.scale * [1, -1, -1], nothing)}
-        )
+        targets.append({"POSITION": nothing if offsets is None else _sparse(file, offsets, pose, nothing)})
     attributes = {
         "POSITION": file.add_array(_metres(layer.points, pose).astype(np.float32), "VEC3", glb.VERTICES, bounds=True),
         "TEXCOORD_0": file.add_array(layer.places.astype(np.float32), "VEC2", glb.VERTICES),
@@ -128,9 +131,11 @@ def _primitive(file: glb.Container, layer: Layer, pose: Pose) -> dict[str, Any]:
     }
 
 
-def _sparse(file: glb.Container, offsets: NDArray[np.float64], nothing: int) -> int:
-    """A sparse accessor of the ``offsets`` [V, 3] longer than ``MOVED_M``; ``nothing`` where there is none."""
-    moved: NDArray[np.intp] = np.flatnonzero(np.linalg.norm(offsets, axis=1) > MOVED_M)
+def _sparse(file: glb.Container, pixels: NDArray[np.float64], pose: Pose, nothing: int) -> int:
+    """A sparse accessor of the moves ``pixels`` [V, 3] that can be seen; ``nothing`` where there is none."""
+    offsets = pixels / pose.scale * [1, -1, -1]
+    least = max(MOVED_M, MOVED_PX / pose.scale)
+    moved: NDArray[np.intp] = np.flatnonzero(np.linalg.norm(offsets, axis=1) > least)
     if not len(moved):
         return nothing
     values = offsets[moved].astype(np.float32)

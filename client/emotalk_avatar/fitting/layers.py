@@ -29,6 +29,8 @@ class Layer:
     """By blendshape, or by turn of the head: [V, 3] pixels at weight 1."""
     blended: bool = False
     """True where opacity counts."""
+    numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """[V]: of the vertices in what it is a part of; none where it is whole."""
 
     def __post_init__(self) -> None:
         if not len(self.colours):
@@ -46,6 +48,7 @@ class Layer:
             self.colours[used],
             {move: offsets[used] for move, offsets in self.moves.items()},
             self.blended,
+            used,
         )
 
 

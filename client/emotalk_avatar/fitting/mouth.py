@@ -19,8 +19,8 @@ ENAMEL, TONGUE = (0.95, 0.90, 0.80), (0.62, 0.24, 0.23)
 LIGHT = (0.10, 1.6)
 """Light in a mouth, by the lips' luminance (encoded, 0..1): offset and factor."""
 LIGHT_LIMITS = (0.14, 0.85)
-DEPTH_M = 0.030
-"""Behind the front teeth by which the light is nearly gone."""
+LIT_M, DARK_M = 0.004, 0.034
+"""Behind the front teeth: depths at which light begins to fade, and at which it is gone."""
 LOWER_RISE_M, TONGUE_RISE_M = (0, -0.006, 0), (0, -0.007, -0.004)
 """By which an open jaw brings lower teeth and tongue nearer to the lip's border than the head's own are."""
 ARCH = 0.94
@@ -77,7 +77,7 @@ def _behind(
     moves = pose.moved(piece.moves)
     moves[INDEX["jawOpen"]] += pose.moved(opened)
     front = piece.points[:, 2].min()
-    depth = np.clip((piece.points[:, 2] - front) / DEPTH_M, 0, 1)
+    depth = np.clip((piece.points[:, 2] - front - LIT_M) / (DARK_M - LIT_M), 0, 1)
     shade = light * (1 - depth) ** 1.5
     painted = piece.colours / piece.colours.max(axis=0)
     colours = np.ones((len(points), 4))

@@ -47,8 +47,11 @@ class Outline:
         return cls(face.landmarks[list(mesh478.OVAL), :2].astype(np.float64), float(np.linalg.norm(chin - top)))
 
     def moved(self, base: Base, offsets: NDArray[np.float64]) -> NDArray[np.float64]:
-        """[36, 2]: moves of the outline where the skin's vertices move by ``offsets`` [V, 3]."""
-        return base.at_landmarks(offsets)[list(mesh478.OVAL), :2]
+        """[36, ..., 2]: moves of the outline where the skin's vertices move by ``offsets`` [V, ..., 3]."""
+        oval = list(mesh478.OVAL)
+        shares = base.shares[oval].reshape(len(oval), 3, *[1] * (offsets.ndim - 1))
+        moved: NDArray[np.float64] = (offsets[base.corners[oval]] * shares).sum(axis=1)[..., :2]
+        return moved
 
     def weights(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """[N, 36]: shares of the outline's moves that the surroundings at ``points`` [N, 2] make."""
@@ -100,8 +103,8 @@ def laid(base: Base, face: Face) -> Surface:
     outline = Outline.of(face)
     share = _own_share(base, outline, shown)[:, None]
     going = outline.weights(shown[:, :2])
-    for move in moves:
-        move[:, :2] = share * move[:, :2] + (1 - share) * (going @ outline.moved(base, move))
+    around = going @ outline.moved(base, moves.transpose(1, 0, 2)).reshape(len(outline.points), -1)
+    moves[..., :2] = share * moves[..., :2] + (1 - share) * around.reshape(len(shown), -1, 2).transpose(1, 0, 2)
     neutral = np.zeros(BLENDSHAPE_COUNT)
     opened = mouth_gap(face) > OPEN_GAP
     if opened:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emotalk_client.errors import InvalidRate
 from emotalk_client.faces.formats import format_of
-from emotalk_client.faces.resampling import check_rate, on_grid, resampled
+from emotalk_client.faces.head.own import OwnHead
+from emotalk_client.faces.life import Life
+from emotalk_client.faces.resampling import check_rate, is_even, on_grid, resampled, turned_at
 from emotalk_client.faces.track import Track
+from emotalk_client.faces.vocabularies import Vocabulary
 from emotalk_contract.arkit import INDEX
+from emotalk_contract.timing import FPS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +34,8 @@ class Frame:
     audio: bytes | None = None
     """The sound of its time, from its own moment to the next frame's: PCM16, little-endian, one channel, at the rate of
     what was pushed. Of a live session that was asked for it; else None."""
+    rotations: NDArray[np.float32] | None = None
+    """[9] radians, as :attr:`Animation.rotations` has them; None: the head is still."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,9 +61,7 @@ class Animation(Track):
         weights = on_grid(self)
         if weights is self.weights:
             return self
-        return Animation(
-            weights, self.start_s + np.arange(len(weights)) / self.fps, self.fps, self.names, self.emotions
-        )
+        return self._at_rate(weights, self.fps)
 
     def resampled(self, fps: float) -> Animation:
         """The same clip at ``fps`` frames a second (1 to 240), without gaps; the first frame stays where it is.
@@ -70,11 +75,44 @@ class Animation(Track):
         even = self.even()
         if fps == self.fps:
             return even
-        weights = resampled(even.weights, self.fps, fps)
-        return Animation(weights, self.start_s + np.arange(len(weights)) / fps, fps, self.names, self.emotions)
+        return self._at_rate(resampled(even.weights, self.fps, fps), fps)
 
-    def save(self, path: str | os.PathLike[str], *, fps: float | None = None) -> None:
+    def _at_rate(self, weights: NDArray[np.float32], fps: float) -> Animation:
+        """The clip with ``weights`` [N, 52] every ``1 / fps`` seconds instead of its own."""
+        seconds = np.arange(len(weights)) / fps
+        turned = None if self.rotations is None else turned_at(self.rotations, self.seconds, seconds)
+        return replace(self, weights=weights, timecodes=self.start_s + seconds, fps=fps, rotations=turned)
+
+    def lively(self, life: Life) -> Animation:
+        """The same clip with ``life`` in it: nods, gaze, idle (:mod:`emotalk_client.faces.life`).
+
+        Frames are counted from 0 seconds, so that blocks of a clip at their own times live as the clip does once they
+        are put together; a block by itself begins in silence.
+
+        Raises:
+            InvalidRate: it has another rate than the network's 30 frames a second, or gaps; rates come after life.
+        """
+        if life.still:
+            return self
+        if self.fps != FPS or not is_even(self.seconds, self.fps):
+            raise InvalidRate(
+                f"the clip has {self.fps:g} fps, or gaps; accepted: {FPS} fps, and other rates after life"
+            )
+        lived = life.of(self.weights, max(0, round(self.start_s * FPS)))
+        return replace(self, weights=lived.weights, rotations=lived.rotations)
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        fps: float | None = None,
+        head: OwnHead | None = None,
+        vocabulary: Vocabulary | None = None,
+    ) -> None:
         """Write a file in the format that its suffix says, at ``fps`` frames a second (default: as they are).
+
+        ``head`` is whom a ``.glb`` shows instead of the packaged head; ``vocabulary`` is what a ``.csv`` calls its
+        columns instead of ARKit's blendshapes.
 
         ``.npy``, ``.csv`` (Live Link Face), ``.json`` (Audio2Face), ``.jsonl``, ``.glb`` (glTF: a head and its
         animation), ``.usd``, ``.usda``, ``.usdc`` (the same; needs `emotalk-triton[formats]`).
@@ -83,10 +121,11 @@ class Animation(Track):
             UnknownFormat: the suffix is not one of these.
             InvalidRate: ``fps`` is not in 1..240.
             UnwritableFile: there is no such folder, no permission or no space.
+            InvalidOption: the format has no head, or no names, of its own.
             MissingExtra: the format needs a library that is not installed.
         """
         animation = self if fps is None else self.resampled(fps)
-        format_of(Path(path)).write(animation, Path(path))
+        format_of(Path(path)).write(animation, Path(path), head=head, vocabulary=vocabulary)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, fps: float | None = None) -> Animation:
@@ -102,4 +141,4 @@ class Animation(Track):
             MissingExtra: the format needs a library that is not installed.
         """
         track = format_of(Path(path)).read(Path(path), None if fps is None else check_rate(fps))
-        return cls(track.weights, track.timecodes, track.fps, track.names)
+        return cls(track.weights, track.timecodes, track.fps, track.names, rotations=track.rotations)

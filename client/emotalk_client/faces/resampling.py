@@ -77,6 +77,14 @@ def on_grid(track: Track) -> NDArray[np.float32]:
     return track.weights if is_even(track.seconds, track.fps) else evenly(track.weights, track.seconds, track.fps)
 
 
+def turned_at(
+    rotations: NDArray[np.float32], seconds: NDArray[np.float64], moments: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """``rotations`` [F, 9] of frames at ``seconds`` [F], on straight lines between them at ``moments`` [N]."""
+    columns = [np.interp(moments, seconds, column) for column in rotations.T.astype(np.float64)]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
 def frame_total(frames: int, rate: float, fps: float) -> int:
     """Frames at ``fps`` of a clip of ``frames`` frames at ``rate`` (a millionth is taken for a float's error)."""
     return math.ceil(frames * fps / rate - 1e-6)

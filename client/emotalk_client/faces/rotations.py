@@ -16,6 +16,20 @@ HEAD, LEFT_EYE, RIGHT_EYE = slice(0, 3), slice(3, 6), slice(6, 9)
 """Yaw, pitch and roll of each, in the nine columns."""
 
 
+def product(left: NDArray[np.floating[Any]], right: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return the quaternions ``left right``, [..., 4] (x, y, z, w): the turn of ``right``, then that of ``left``."""
+    (a, b, c, d), (e, f, g, h) = (np.moveaxis(np.asarray(q, np.float64), -1, 0) for q in (left, right))
+    return np.stack(
+        np.broadcast_arrays(
+            d * e + a * h + b * g - c * f,
+            d * f - a * g + b * h + c * e,
+            d * g + a * f - b * e + c * h,
+            d * h - a * e - b * f - c * g,
+        ),
+        axis=-1,
+    )
+
+
 def quaternions(angles: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Return the unit quaternions (x, y, z, w), [F, 4], of yaw, pitch and roll in radians, [F, 3].
 

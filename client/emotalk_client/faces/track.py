@@ -6,7 +6,7 @@ Rule that this module guards: **it knows nothing of files.** The formats read an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ class Track:
     """Frames per second between gaps."""
     names: tuple[str, ...] = BLENDSHAPES
     """Blendshape of each column."""
+    rotations: NDArray[np.float32] | None = field(default=None, kw_only=True)
+    """[F, 9] radians: yaw, pitch and roll of the head and of each eye (:mod:`emotalk_client.faces.rotations`). None:
+    the head is still, for the network says nothing of it."""
 
     def __len__(self) -> int:
         return len(self.weights)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any, NoReturn
+from urllib.parse import unquote
 
 import grpc
 
+from emotalk_gateway.service.auditing import entry
 from emotalk_gateway.service.callers import ANYONE
 from emotalk_gateway.service.errors import GatewayStopping
 from emotalk_gateway.service.service import Service
@@ -97,6 +99,7 @@ class Call:
                 self._is_read = True
                 return
             self._came += 1
+            entry().bytes_in += request.ByteSize()
             self._is_read = self._over(request)
             if self._handle is not None:
                 self._handle(request)
@@ -105,6 +108,7 @@ class Call:
 
     async def write(self, answer: Any) -> None:
         """Send ``answer``, a message or its bytes; waits while the caller does not read."""
+        entry().bytes_out += len(answer) if isinstance(answer, bytes) else answer.ByteSize()
         await self._context.write(answer)
 
     async def abort(self, code: grpc.StatusCode, text: str) -> NoReturn:
@@ -126,6 +130,12 @@ class Call:
             done, _ = await asyncio.wait({self._reading}, timeout=min(DRAIN_IDLE_S, left))
             if done or came == self._came:
                 return
+
+    @property
+    def address(self) -> str | None:
+        """The caller's host; None where gRPC does not say (``ipv4:127.0.0.1:5`` or ``ipv6:%5B::1%5D:5``)."""
+        kind, _, place = unquote(self._context.peer() or "").partition(":")
+        return place.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else None
 
     def close(self) -> None:
         """Let go of what is still being read."""

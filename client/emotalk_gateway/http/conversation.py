@@ -34,6 +34,7 @@ from emotalk_client.windows.detected import Emotions
 from emotalk_contract.timing import FPS
 from emotalk_contract.utterance import Utterance as Sentence
 from emotalk_gateway.http.messages import PATH, Cancel, End, Said, SetEmotions, Start, echo, objects, rows, said
+from emotalk_gateway.http.pictured import Pictures
 from emotalk_gateway.http.spoken import SpokenText
 from emotalk_gateway.service.callers import ANYONE, Caller
 from emotalk_gateway.service.errors import InvalidMessage, NotRawAudio, StreamBehind, StreamIdle, StreamTooLong
@@ -247,8 +248,11 @@ class Conversation:
         InvalidAudio: the rate of ``start`` is out of range.
     """
 
-    def __init__(self, service: Service, line: Line, start: Start, caller: Caller = ANYONE) -> None:
+    def __init__(
+        self, service: Service, line: Line, start: Start, caller: Caller = ANYONE, pictures: Pictures | None = None
+    ) -> None:
         self._service = service
+        self._pictures = pictures
         self._caller = caller
         self._line = line
         self._start = start
@@ -275,6 +279,8 @@ class Conversation:
             EmoTalkError, InvalidRequest: the subclass says what was wrong, or failed.
         """
         tasks = [asyncio.create_task(self._speak()), asyncio.create_task(self._listen())]
+        if self._pictures is not None:
+            tasks.append(asyncio.create_task(self._pictures.rest()))
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             next(task for task in tasks if task.done()).result()
@@ -303,6 +309,8 @@ class Conversation:
                 self._set_emotions(SetEmotions.of(message))
             elif message.get("type") in TEXTS:
                 self._say(message)
+            elif message.get("type") == "keyframe" and self._pictures is not None:
+                self._pictures.keyframe()
             else:
                 raise InvalidMessage(
                     f"a message of type {echo(message.get('type'))} came; accepted: binary blocks, cancel, emotions, "
@@ -443,7 +451,7 @@ class Conversation:
         async def send() -> None:
             while frames := await utterance.frames():
                 self._latest = utterance
-                await self._send(utterance, frames)
+                await self._send(utterance, frames, lambda: utterance.cancelled)
 
         tasks = [asyncio.create_task(send()), asyncio.create_task(utterance.feed())]
         try:
@@ -469,11 +477,17 @@ class Conversation:
         sound = b64encode(sentence.audio.astype("<i2", copy=False).tobytes()).decode()
         await self._line.say({"type": "sentence", "utterance": number, **described(sentence), "audio": sound})
 
-    async def _send(self, utterance: Turn, frames: Sequence[Frame]) -> None:
-        self._service.metrics.frames(PATH, len(frames))
-        audio = self._start.audio
-        await self._line.send(rows(frames, audio) if self._start.binary else objects(frames, audio).decode())
-        utterance.sent += len(frames)
+    async def _send(
+        self, utterance: Turn, frames: Sequence[Frame], stopped: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Send ``frames``, or as pictures as many as are drawn before ``stopped``."""
+        self._service.frames(PATH, len(frames))
+        if self._pictures is not None:
+            utterance.sent += await self._pictures.show(utterance.number, frames, stopped)
+        else:
+            audio = self._start.audio
+            await self._line.send(rows(frames, audio) if self._start.binary else objects(frames, audio).decode())
+            utterance.sent += len(frames)
         if self._start.emotions and frames and (emotions := utterance.emotions) is not None:
             told = {"utterance": utterance.number, "frame": frames[-1].index, "emotions": emotions}
             await self._line.say({"type": "emotions", **told})

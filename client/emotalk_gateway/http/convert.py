@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from typing import BinaryIO
-
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from emotalk_client.errors import UnknownFormat
 from emotalk_client.faces.formats import FORMATS
 from emotalk_client.threads import in_thread
 from emotalk_contract.arkit import BLENDSHAPE_COUNT
 from emotalk_contract.timing import FPS
+from emotalk_gateway.http.attachment import Attachment
 from emotalk_gateway.http.uploads import body
 from emotalk_gateway.listening.access import check_header
 from emotalk_gateway.service.conversion import converted
@@ -25,8 +22,6 @@ from emotalk_gateway.service.spool import Spool
 PATH = "/api/v1/convert"
 NAME = "face"
 """Of the attachment, before its suffix."""
-PIECE = 256 * 1024
-"""Bytes that are sent at once."""
 _SCHEMA = {
     "requestBody": {
         "required": True,
@@ -71,25 +66,4 @@ def add_convert(app: FastAPI, service: Service) -> None:
                     spool.file.seek(0)
                     animation = await in_thread(parsed, spool.file, service.settings.max_audio_s)
                 content = await converted(animation, suffix, service.writing)
-        return _File(content, f"{NAME}{suffix}")
-
-
-class _File(Response):
-    """``content`` as an attachment called ``name``; read a piece at a time, and closed in any case."""
-
-    def __init__(self, content: BinaryIO, name: str) -> None:
-        self._content = content
-        size = content.seek(0, os.SEEK_END)
-        content.seek(0)
-        self.status_code = 200
-        self.background = None
-        self.media_type = "application/octet-stream"
-        self.init_headers({"Content-Disposition": f'attachment; filename="{name}"', "Content-Length": str(size)})
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # ASGI's signature
-        """Send it."""
-        with self._content:
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            while piece := await in_thread(self._content.read, PIECE):
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
+        return Attachment(content, f"{NAME}{suffix}")

@@ -10,20 +10,25 @@ from typing import Any
 import numpy as np
 import orjson
 
+from emotalk_avatar.video.framing import Coding
 from emotalk_client.faces.animation import Frame
 from emotalk_client.live.fade import check_fade
 from emotalk_client.live.settings import LiveOptions
 from emotalk_client.settings import is_number
 from emotalk_contract.arkit import BLENDSHAPES
+from emotalk_contract.limits import DEFAULT_SEED
 from emotalk_contract.timing import FPS
 from emotalk_gateway.service.errors import InvalidMessage
 from emotalk_gateway.service.options import live_options
+from emotalk_gateway.service.videos import LOOK_FIELDS, Look
 
 PATH = "/ws/stream"
 PCM: dict[str, np.dtype[Any]] = {"int16": np.dtype("<i2"), "float32": np.dtype("<f4")}
 """Formats of the blocks, little-endian."""
-FRAMES = ("json", "float32")
-"""Formats of the frames."""
+FRAMES = ("json", "float32", "video", "mjpeg")
+"""Formats of the frames; the last two are pictures."""
+PICTURES: Mapping[str, Coding] = {"video": "vp9", "mjpeg": "mjpeg"}
+"""Codings of those."""
 ROW = np.dtype("<f4")
 LONGEST_ECHO = 200
 """Characters of a caller's value that an error repeats."""
@@ -44,6 +49,10 @@ class Start:
     emotions: bool
     """True: the emotion that is heard is told."""
     options: LiveOptions
+    coding: Coding | None = None
+    """Of pictures; None: frames are weights."""
+    look: Look | None = None
+    """Of the face in them."""
 
     @classmethod
     def of(cls, message: Mapping[str, Any]) -> Start:
@@ -51,12 +60,19 @@ class Start:
 
         Raises:
             InvalidMessage: a value that a start cannot have.
-            InvalidRequest: its subclass says which option is unknown or out of range.
+            InvalidRequest, InvalidVideo: its subclass says which option is unknown or out of range.
         """
-        _check_names(message, "sample_rate", "format", "frames", "audio", "emotions", "options", "token")
+        coding = PICTURES.get(_choice(message, "frames", FRAMES))
+        drawn = () if coding is None else tuple(LOOK_FIELDS)
+        names = ("sample_rate", "format", "frames", "audio", "emotions", "options", "token", *drawn)
+        _check_names(message, *names)
         options = message.get("options") or {}
         if not isinstance(options, dict):
             raise InvalidMessage(f"options is {echo(options)}; accepted: an object")
+        if coding is not None and _truth(message, "audio"):
+            raise InvalidMessage("audio is true, and frames are pictures; accepted: false, or frames that are weights")
+        given = {name: message[name] for name in drawn if name in message}
+        look = None if coding is None else Look.taken({**given, "seed": options.get("seed", DEFAULT_SEED)})
         return cls(
             message.get("sample_rate"),  # type: ignore[arg-type]  # the session says what it accepts
             PCM[_choice(message, "format", tuple(PCM))],
@@ -64,6 +80,8 @@ class Start:
             _truth(message, "audio"),
             _truth(message, "emotions"),
             live_options(options),
+            coding,
+            look,
         )
 
 

@@ -56,7 +56,7 @@ def add_saying(app: FastAPI, service: Service) -> None:
     async def say(request: Request) -> Response:
         """Sentences with their sound, and frames: `sentence` events, `data:` events with lists of `{timecode,
         blendshapes}`, then an `end` event."""
-        caller, given = await _object(service, request)
+        caller, given = await object_of(service, request)
         asked = Text.of(given, service.settings.max_text_characters)
         return Streamed(service, _events(service, asked, caller), "text/event-stream", _last_words)
 
@@ -68,7 +68,7 @@ def add_saying(app: FastAPI, service: Service) -> None:
     )
     async def speech(request: Request) -> Response:
         """The sound of `input`, as OpenAI's interface has it: `wav`, `mp3`, `flac`, `opus`, or `pcm` as it is said."""
-        caller, given = await _object(service, request)
+        caller, given = await object_of(service, request)
         kind, asked = _speech(given, service.settings.max_text_characters)
         if kind == "pcm":
             return _Pcm(service, _samples(service, asked, caller), request)
@@ -79,7 +79,7 @@ def add_saying(app: FastAPI, service: Service) -> None:
         return Response(content, media_type=MEDIA_TYPES[kind])
 
 
-async def _object(service: Service, request: Request) -> tuple[Caller, dict[str, Any]]:
+async def object_of(service: Service, request: Request) -> tuple[Caller, dict[str, Any]]:
     """Return who asks, and the body of ``request``, an object in JSON.
 
     Raises:

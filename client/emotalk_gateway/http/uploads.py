@@ -24,6 +24,7 @@ from emotalk_contract.limits import MAX_EMOTION_KEYS_CHARACTERS
 from emotalk_contract.timing import SAMPLE_RATE
 from emotalk_gateway.http.multipart import MultipartParser, Part, boundary_of
 from emotalk_gateway.listening.access import check_header
+from emotalk_gateway.service.callers import ANYONE, Caller
 from emotalk_gateway.service.durations import check_duration
 from emotalk_gateway.service.errors import InvalidUpload
 from emotalk_gateway.service.nesting import MAX_DEPTH, depth
@@ -49,6 +50,7 @@ class Upload:
     audio: BinaryIO
     """Seekable; its name says nothing of the caller's or the gateway's."""
     fields: dict[str, str]
+    caller: Caller = ANYONE
 
 
 @asynccontextmanager
@@ -69,7 +71,7 @@ async def received(service: Service, request: Request, part: str) -> AsyncIterat
                 raw = await in_thread(decoded, spool.file, lambda: held.enter_context(Spool(service.bodies)))
                 samples = await in_thread(check_duration, raw, service.settings.max_audio_s)
             service.access.clip(caller, samples / SAMPLE_RATE)
-            yield Upload(raw, fields)
+            yield Upload(raw, fields, caller)
 
 
 async def body(request: Request, spool: Spool) -> None:

@@ -21,6 +21,7 @@ from emotalk_contract.arkit import BLENDSHAPES
 from emotalk_contract.timing import FPS
 from emotalk_gateway.http.conversation import Conversation, Line
 from emotalk_gateway.http.messages import PATH, Start
+from emotalk_gateway.http.pictured import Pictures, pictures
 from emotalk_gateway.listening.access import check_origin
 from emotalk_gateway.listening.sockets import STARTED
 from emotalk_gateway.service.callers import ANYONE
@@ -77,10 +78,19 @@ class _Connection:
         with self._starting.admit():
             start = await self._start()
         with self._service.access.stream(self._caller), self._service.streams.admit():
-            conversation = Conversation(self._service, self._line, start, self._caller)
-            self._socket.scope[STARTED] = True
-            await self._line.say({"type": "started", "names": BLENDSHAPES, "fps": FPS})
-            await conversation.run()
+            if start.coding is None or start.look is None:
+                await self._converse(start)
+                return
+            drawn = pictures(self._service, self._caller, start.coding, start.look, self._line.send)
+            async with drawn as shown:
+                await self._converse(start, shown)
+
+    async def _converse(self, start: Start, shown: Pictures | None = None) -> None:
+        conversation = Conversation(self._service, self._line, start, self._caller, shown)
+        self._socket.scope[STARTED] = True
+        video = {} if shown is None else {"video": shown.described()}
+        await self._line.say({"type": "started", "names": BLENDSHAPES, "fps": FPS, **video})
+        await conversation.run()
 
     async def _start(self) -> Start:
         settings = self._service.settings

@@ -23,13 +23,15 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
-from emotalk_client.faces import head
+from emotalk_client.faces import head, vocabularies
 from emotalk_client.faces.animation import Animation
+from emotalk_client.faces.head.own import PACKED, SPOKEN
+from emotalk_client.faces.life import SMALL
 from emotalk_contract import limits
 
 STATIC = Path(__file__).parent / "static"
 
-_FRESH = {"Cache-Control": "no-cache"}
+FRESH = {"Cache-Control": "no-cache"}
 """A browser may keep it, but asks each time whether it is still so: no page of one version with scripts of another."""
 _IMPORT_MAP = re.compile(r'<script type="importmap">(.*?)</script>', re.DOTALL)
 
@@ -46,7 +48,7 @@ class ShownResult:
 
 
 def add_viewer(app: FastAPI, result: ShownResult | None = None, greeting: Mapping[str, Any] | None = None) -> None:
-    """Add the page to ``app``: ``GET /``, ``/static/…``, ``/head.glb``.
+    """Add the page to ``app``: ``GET /``, ``/static/…``, ``/head.glb``, ``/vocabularies.json``.
 
     Whoever asks for ``/`` and takes no HTML gets ``greeting`` as JSON, if there is one.
 
@@ -54,8 +56,8 @@ def add_viewer(app: FastAPI, result: ShownResult | None = None, greeting: Mappin
     ``GET /result/frames.json`` and ``GET /result/audio`` (in ranges, where the browser asks for them).
     """
     page = _page(result)
-    headers = _FRESH | {
-        "Content-Security-Policy": _policy(page),
+    headers = FRESH | {
+        "Content-Security-Policy": policy(page),
         "Referrer-Policy": "no-referrer",
         "Vary": "Accept",
     }
@@ -68,7 +70,11 @@ def add_viewer(app: FastAPI, result: ShownResult | None = None, greeting: Mappin
 
     @app.get("/head.glb", include_in_schema=False)
     async def head_file() -> Response:
-        return FileResponse(head.path(), media_type="model/gltf-binary", headers=_FRESH)
+        return FileResponse(head.path(), media_type="model/gltf-binary", headers=FRESH)
+
+    @app.get("/vocabularies.json", include_in_schema=False)
+    async def vocabularies_file() -> Response:
+        return JSONResponse(vocabularies.table() | {"spoken": SPOKEN, "packed": PACKED}, headers=FRESH)
 
     app.mount("/static", _FreshFiles(directory=STATIC), name="static")
     if result is not None:
@@ -98,7 +104,7 @@ class _FreshFiles(StaticFiles):
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         response = super().file_response(*args, **kwargs)
-        response.headers.update(_FRESH)
+        response.headers.update(FRESH)
         return response
 
 
@@ -108,6 +114,7 @@ def _page(result: ShownResult | None) -> str:
         "result": None if result is None else {"title": result.title},
         "level": limits.DEFAULT_LEVEL,
         "person": limits.DEFAULT_PERSON,
+        "life": {"head": SMALL.head, "gaze": SMALL.gaze, "idle": SMALL.idle, "seed": SMALL.seed},
     }
     return _template().substitute(facts=html.escape(json.dumps(facts)))
 
@@ -117,7 +124,7 @@ def _template() -> Template:
     return Template((STATIC / "index.html").read_text("utf-8"))
 
 
-def _policy(page: str) -> str:
+def policy(page: str) -> str:
     """The Content-Security-Policy (W3C, level 3); the one inline script, the import map, is named by its hash."""
     found = _IMPORT_MAP.search(page)
     digest = hashlib.sha256(found[1].encode() if found else b"").digest()

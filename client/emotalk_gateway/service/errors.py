@@ -64,6 +64,7 @@ from emotalk_avatar.errors import (
     PictureRefused,
     UnknownAvatar,
 )
+from emotalk_avatar.video.errors import DrawingFailed, InvalidVideo, NoDisplay, UnwritableVideo
 from emotalk_client.errors import (
     AudioError,
     DeadlineExceeded,
@@ -328,6 +329,18 @@ TABLE: tuple[Row, ...] = (
         DamagedAvatar,
         _ours(HTTPStatus.INTERNAL_SERVER_ERROR, "DATA_LOSS"),
         "the avatar is damaged; delete it, and register it again",
+    ),
+    Row(InvalidVideo, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
+    Row(NoDisplay, _ours(HTTPStatus.NOT_IMPLEMENTED, "UNIMPLEMENTED"), "this gateway cannot draw; its log says why"),
+    Row(
+        UnwritableVideo,
+        _ours(HTTPStatus.INSUFFICIENT_STORAGE, "RESOURCE_EXHAUSTED"),
+        "the gateway cannot write the video",
+    ),
+    Row(
+        DrawingFailed,
+        _ours(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+        "the process that draws failed; try again later",
     ),
     Row(AvatarError, _ours(HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL"), "the avatar cannot be used"),
     Row(UnwritableFile, _ours(HTTPStatus.INSUFFICIENT_STORAGE, "RESOURCE_EXHAUSTED"), "the gateway cannot write files"),

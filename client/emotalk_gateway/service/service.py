@@ -7,6 +7,7 @@ import logging
 
 from emotalk_client.aio import AsyncEmoTalkClient
 from emotalk_gateway.service.access import Access
+from emotalk_gateway.service.auditing import entry
 from emotalk_gateway.service.avatars import Avatars
 from emotalk_gateway.service.capacity import Capacity
 from emotalk_gateway.service.errors import Problem, problem_of
@@ -14,6 +15,7 @@ from emotalk_gateway.service.metrics import Metrics
 from emotalk_gateway.service.rate import HeldRate
 from emotalk_gateway.service.settings import GatewaySettings
 from emotalk_gateway.service.spool import Budget
+from emotalk_gateway.service.videos import Videos
 
 READERS = 2
 """Bodies that are read at once."""
@@ -48,11 +50,18 @@ class Service:
         self.access = Access(settings, self.metrics)
         """Callers and their limits."""
         self.avatars = Avatars(settings, client, named=self.access.named)
+        self.videos = Videos(settings, self.avatars)
         self.metrics.follow("tokens", lambda: self.access.stale)
 
     def told(self, problem: Problem) -> None:
         """Count ``problem``, which somebody was told."""
         self.metrics.rejected(problem.error)
+        entry().error = problem.error
+
+    def frames(self, route: str, count: int) -> None:
+        """Count ``count`` frames, which were handed out."""
+        self.metrics.frames(route, count)
+        entry().frames += count
 
     def problem(self, error: BaseException) -> Problem:
         """Return what a caller is told of ``error``; counted, and logged where the caller is not told all of it."""

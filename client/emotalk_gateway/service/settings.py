@@ -28,6 +28,8 @@ class GatewaySettings(BaseSettings):
     tokens: Path | None = None
     """File of tokens with names, scopes and limits (``emotalk token``), beside the one above. Read again when it
     changes."""
+    audit: Path | None = None
+    """File that gets a line of JSON for each request: who, what and how much. Made anew when it is moved away."""
     cors_origins: tuple[str, ...] = ()
     """Origins whose pages may ask, such as ``["https://example.org"]``; ``["*"]``: all. None: its own page."""
     allowed_hosts: tuple[str, ...] = ()
@@ -111,6 +113,12 @@ class GatewaySettings(BaseSettings):
     """Of all avatars together."""
     max_registrations: int = Field(8, gt=0)
     """Of avatars at once, waiting or computed; one more is told to come again."""
+    max_videos: int = Field(8, gt=0)
+    """Files at once, waiting or drawn; one more is told to come again."""
+    max_video_s: float = Field(180.0, gt=0)
+    """Seconds of one of them."""
+    max_video_streams: int = Field(2, gt=0)
+    """Live streams at once whose pictures are drawn here."""
 
     health_timeout_s: float = Field(10.0, gt=0)
     """Seconds that ``/health`` waits for a face."""

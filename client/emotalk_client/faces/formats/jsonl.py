@@ -1,4 +1,7 @@
-"""``.jsonl``: a line a frame, ``{"timecode": seconds, "blendshapes": [52 weights in EmoTalk order]}``."""
+"""``.jsonl``: a line a frame, ``{"timecode": seconds, "blendshapes": [52 weights in EmoTalk order]}``.
+
+Where the head moves there is ``"rotations"`` too, nine angles in radians (:mod:`emotalk_client.faces.rotations`).
+"""
 
 from __future__ import annotations
 
@@ -14,27 +17,31 @@ from emotalk_client.faces.formats.faults import Fault, check_ascending, matrix, 
 from emotalk_client.faces.formats.files import json_of
 from emotalk_client.faces.formats.rates import rate_of
 from emotalk_client.faces.track import MAX_FRAMES, Track
-from emotalk_contract.arkit import BLENDSHAPES
+from emotalk_contract.arkit import BLENDSHAPES, HEAD_AND_EYE_ROTATIONS
 
 MAX_LINE = 1 << 16
 """Bytes."""
 
 
-def line(seconds: float, weights: NDArray[np.float32]) -> str:
-    """One frame, [52] weights, without the line's end."""
-    return json.dumps({"timecode": float(seconds), "blendshapes": [round(float(value), 7) for value in weights]})
+def line(seconds: float, weights: NDArray[np.float32], rotations: NDArray[np.float32] | None = None) -> str:
+    """One frame, [52] weights and [9] rotations, without the line's end."""
+    content = {"timecode": float(seconds), "blendshapes": [round(float(value), 7) for value in weights]}
+    if rotations is not None:
+        content["rotations"] = [round(float(value), 7) for value in rotations]
+    return json.dumps(content)
 
 
 def write(track: Track, path: Path) -> None:
     """Write a line a frame."""
     with path.open("w", encoding="utf-8") as file:
-        for seconds, row in zip(track.timecodes, track.weights, strict=True):
-            file.write(line(seconds, row) + "\n")
+        turned = [None] * len(track) if track.rotations is None else track.rotations
+        for seconds, row, rotations in zip(track.timecodes, track.weights, turned, strict=True):
+            file.write(line(seconds, row, rotations) + "\n")
 
 
 def read(path: Path, fps: float | None = None) -> Track:
     """Read the lines; the rate is that of their timecodes, or ``fps`` where there is only one."""
-    rows, seconds = [], []
+    rows, seconds, turned = [], [], []
     for number, content in _frames(path):
         missing = [key for key in ("timecode", "blendshapes") if key not in content]
         if missing:
@@ -43,13 +50,18 @@ def read(path: Path, fps: float | None = None) -> Track:
         if not isinstance(seconds[-1], int | float) or isinstance(seconds[-1], bool) or not abs(seconds[-1]) < 1e12:
             raise Fault(f"row {number} has the timecode {shortened(seconds[-1])}; accepted: seconds")
         rows.append(content["blendshapes"])
+        if (rotations := content.get("rotations")) is not None:
+            turned.append(rotations)
         if len(rows) > MAX_FRAMES:
             raise Fault(f"it has more than {MAX_FRAMES} rows, which is the most that is read")
     if not rows:
         raise Fault("it is empty")
     times = np.array(seconds, np.float64)
     check_ascending(times)
-    return Track(matrix(rows, BLENDSHAPES), times, rate_of(times, fps))
+    if turned and len(turned) < len(rows):
+        raise Fault(f"{len(turned)} of its {len(rows)} rows have rotations; accepted: all or none")
+    rotations = matrix(turned, HEAD_AND_EYE_ROTATIONS) if turned else None
+    return Track(matrix(rows, BLENDSHAPES), times, rate_of(times, fps), rotations=rotations)
 
 
 def _frames(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

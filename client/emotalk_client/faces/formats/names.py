@@ -1,34 +1,25 @@
 """Columns by name: which blendshape each column of a file is.
 
-Names are compared without case, prefix and separators: ``EyeBlinkLeft``, ``blendShapes.EyeBlinkLeft``,
-``eye_blink_left`` and ``eyeBlink_L`` are all ``eyeBlinkLeft``.
+Names are compared by :func:`emotalk_client.faces.spelling.key`.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emotalk_client.faces.formats.faults import Fault, shortened
+from emotalk_client.faces.spelling import key
 from emotalk_contract.arkit import BLENDSHAPE_COUNT, BLENDSHAPES
 
 log = logging.getLogger(__name__)
 
 LISTED = 5
 """Names that a message lists."""
-_SIDES = {"l": "left", "r": "right"}
 _KNOWN = {name.casefold(): i for i, name in enumerate(BLENDSHAPES)}
-
-
-def key(name: str) -> str:
-    """``name`` without case, prefix and separators."""
-    last = name.strip().rpartition(".")[2]
-    last = re.sub(r"[_\- ]([lrLR])$", lambda side: _SIDES[side[1].lower()], last)
-    return re.sub(r"[_\- ]", "", last).casefold()
 
 
 def known(name: str) -> int | None:

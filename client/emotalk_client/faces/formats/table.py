@@ -19,14 +19,16 @@ from numpy.typing import NDArray
 from emotalk_client.faces.formats import names
 from emotalk_client.faces.formats.faults import Fault, check_finite, shortened
 from emotalk_client.faces.formats.files import MAX_BYTES
+from emotalk_client.faces.spelling import key
 from emotalk_client.faces.track import MAX_FRAMES
+from emotalk_contract.arkit import HEAD_AND_EYE_ROTATIONS
 
 TIMES = ("timecode", "time")
-"""Keys (:func:`emotalk_client.faces.formats.names.key`) of the column that says when a row is."""
+"""Keys (:func:`emotalk_client.faces.spelling.key`) of the column that says when a row is."""
 OTHERS = ("", "index", "frame", "blendshapecount")
 """Keys of columns that say nothing new."""
 ROTATION = ("yaw", "pitch", "roll")
-"""Ends of the keys of columns that EmoTalk does not move."""
+"""Ends of the keys of columns that are not weights."""
 SEPARATORS = ",;\t"
 MAX_LINE = 1 << 16
 """Characters."""
@@ -44,6 +46,8 @@ class Table:
     """Of the columns of weights."""
     weights: NDArray[np.float32]
     """[F, len(names)], finite."""
+    rotations: NDArray[np.float32]
+    """[F, 9], finite: :data:`~emotalk_contract.arkit.HEAD_AND_EYE_ROTATIONS`, 0 without such a column."""
 
 
 def read(path: Path) -> Table:
@@ -91,21 +95,22 @@ class _Reader:
     def __init__(self, header: Sequence[str], separator: str) -> None:
         self._header = header
         self._decimal = "," if separator != "," else "."
-        times = [place for place, cell in enumerate(header) if names.key(cell) in TIMES]
+        times = [place for place, cell in enumerate(header) if key(cell) in TIMES]
         if len(times) != 1:
             found = f"{len(times)} columns of timecodes" if times else f"no column Timecode ({names.listed(header)})"
             raise Fault(f"its header has {found}; accepted: one")
         self._time = times[0]
-        self._columns = [
-            place for place, cell in enumerate(header) if place != self._time and not _is_other(names.key(cell))
-        ]
+        self._columns = [place for place, cell in enumerate(header) if place != self._time and not _is_other(key(cell))]
         names.sources([header[place] for place in self._columns])  # before a long file is read
         for cell in {cell for cell in header if header.count(cell) > 1 and names.known(cell) is not None}:
             raise Fault(f"column {shortened(cell)} stands twice in its header")
 
     def table(self, rows: Iterator[list[str]]) -> Table:
         """Read the rows."""
-        chosen = [place for place in self._columns if names.known(self._header[place]) is not None]
+        weighing = [place for place in self._columns if names.known(self._header[place]) is not None]
+        turning = {key(cell): place for place, cell in enumerate(self._header)}
+        turned = [axis for axis, name in enumerate(HEAD_AND_EYE_ROTATIONS) if name.casefold() in turning]
+        chosen = weighing + [turning[HEAD_AND_EYE_ROTATIONS[axis].casefold()] for axis in turned]
         labels = [self._header[place] for place in chosen]
         times, values = [], array("d")
         for number, row in enumerate(rows, FIRST_ROW):
@@ -123,9 +128,11 @@ class _Reader:
             if len(times) > MAX_FRAMES:
                 raise Fault(f"it has more than {MAX_FRAMES} rows, which is the most that is read")
         with np.errstate(over="ignore"):  # what overflows is infinite, which is refused
-            weights = np.array(values, np.float64).astype(np.float32).reshape(len(times), len(chosen))
-        check_finite(weights, labels, first=FIRST_ROW)
-        return Table(times, labels, weights)
+            found = np.array(values, np.float64).astype(np.float32).reshape(len(times), len(chosen))
+        check_finite(found, labels, first=FIRST_ROW)
+        rotations = np.zeros((len(times), len(HEAD_AND_EYE_ROTATIONS)), np.float32)
+        rotations[:, turned] = found[:, len(weighing) :]
+        return Table(times, labels[: len(weighing)], found[:, : len(weighing)], rotations)
 
     def _check_width(self, row: Sequence[str], number: int) -> None:
         width = len(self._header)

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from emotalk_client.faces.head.container import Container
 
+NECK = (0.0, -0.1, -0.02)
+"""Metres: the point that the head turns about."""
+
 
 def path() -> Path:
     """The file's path."""

@@ -9,7 +9,7 @@ The layout, big-endian throughout::
     float32  part of a frame, 0..1
     int32    frame rate's numerator
     int32    and denominator
-    uint8    61, then as many float32: the 52 in Apple's order, then head and eye rotations (0 here)
+    uint8    61, then as many float32: the 52 in Apple's order, then head and eye rotations, radians
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def encode(frame: Frame, subject: str = SUBJECT, fps: float = FPS) -> bytes:
     device = str(uuid.uuid5(uuid.NAMESPACE_URL, f"emotalk:{subject}")).upper().encode()
     name = subject.encode()
     rate = _fraction(fps)
-    values = np.concatenate([frame.weights[_COLUMNS], _STILL])
+    turned = _STILL if frame.rotations is None else frame.rotations
+    values = np.concatenate([frame.weights[_COLUMNS], turned])
     return (
         struct.pack(f">Bi{len(device)}si{len(name)}s", VERSION, len(device), device, len(name), name)
         + struct.pack(">ifii", frame.index, 0.0, rate.numerator, rate.denominator)

@@ -1,47 +1,39 @@
-// The head on the stage. Rule: a picture is drawn only when something in it has changed.
+// The packaged head, in a small studio.
 
 import * as THREE from "three";
-import { GLTFLoader } from "./vendor/three/examples/jsm/loaders/GLTFLoader.js";
+import { Morphs } from "./morphs.js";
+import { View, parsed } from "./view.js";
 
 const FIELD_DEG = 20; // of view, up and down
-const TALL = 0.275; // metres of head and neck that are seen
+export const TALL = 0.275; // metres of head and neck that are seen
 const WIDE = 0.23; // metres that are seen at the least from left to right
+const FRONT = 0.06; // metres that the face lies before the middle of the head
 const CENTRE = new THREE.Vector3(0, 0.014, 0.01);
+const PIVOT = new THREE.Vector3(0, -0.1, -0.02); // where the neck bends
 const TURN = { yaw: 0.32, pitch: 0.14 }; // radians that the pointer turns the camera by, at the stage's edge
+export const KEY = new THREE.Vector3(-0.55, 0.6, 0.9);
 const NECK = [-0.118, -0.084]; // metres of height between which it fades
 const EASE_S = 0.18; // time in which two thirds of a turn are done
 const STILL = 1e-4; // radians: no more to be seen
-const PIXELS = 2; // per CSS pixel at the most
 
-export class Head {
-  // stage: the element to fill; address: of the .glb.
-  static async load(stage, address) {
+export class Head extends View {
+  // stage: the element to fill; content: bytes of the .glb.
+  static async of(stage, content) {
     const head = new Head(stage);
-    const { scene } = await new GLTFLoader().loadAsync(address);
-    head.add(scene);
-    if (head.renderer.extensions.has("KHR_parallel_shader_compile")) {
-      await head.renderer.compileAsync(head.scene, head.camera); // the page goes on meanwhile
-    }
-    return head;
+    head.add((await parsed(content)).scene);
+    return head.ready();
   }
 
   constructor(stage) {
-    this.stage = stage;
-    this.renderer = new THREE.WebGLRenderer({ antialias: true, alpha: true });
+    super(stage, new THREE.PerspectiveCamera(FIELD_DEG, 1, 0.1, 5));
     this.renderer.toneMapping = THREE.NeutralToneMapping;
     this.renderer.shadowMap.enabled = true;
     this.renderer.shadowMap.type = THREE.PCFShadowMap;
-    this.scene = new THREE.Scene();
-    this.camera = new THREE.PerspectiveCamera(FIELD_DEG, 1, 0.1, 5);
-    this.meshes = [];
     this.turned = { yaw: 0, pitch: 0 };
     this.wanted = { yaw: 0, pitch: 0 };
-    this.stale = true;
+    this.body.position.copy(PIVOT);
+    Object.assign(this, { centre: CENTRE.clone(), tall: TALL, wide: WIDE, front: FRONT });
     this.light();
-    this.stage.append(this.renderer.domElement);
-    this.stillness = matchMedia("(prefers-reduced-motion: reduce)");
-    new ResizeObserver(() => this.resize()).observe(this.stage);
-    this.resize();
     this.follow();
   }
 
@@ -70,14 +62,15 @@ export class Head {
     generator.dispose();
 
     const key = new THREE.DirectionalLight(0xfff6ee, 1.5);
-    key.position.set(-0.55, 0.6, 0.9);
+    key.position.copy(KEY);
     key.castShadow = true;
     key.shadow.mapSize.set(1024, 1024);
     Object.assign(key.shadow.camera, { left: -0.2, right: 0.2, top: 0.2, bottom: -0.2, near: 0.5, far: 2 });
     key.shadow.radius = 9;
     key.shadow.normalBias = 0.004;
     key.shadow.bias = -0.0004;
-    this.scene.add(key);
+    this.scene.add(key, key.target);
+    this.key = key;
   }
 
   add(scene) {
@@ -90,10 +83,10 @@ export class Head {
       mesh.receiveShadow = ["skin", "teeth", "tongue"].includes(mesh.material.name);
       if (mesh.material.name === "skin") fade(mesh);
       if (mesh.material.name === "iris") scene.add(...sparks(mesh.geometry));
-      this.meshes.push(mesh);
     }
-    this.scene.add(scene);
-    this.stale = true;
+    this.morphs = Morphs.named(meshes);
+    scene.position.copy(PIVOT).negate();
+    this.body.add(scene);
   }
 
   // The file's material, with what glTF's plain one cannot say.
@@ -119,27 +112,13 @@ export class Head {
     return skin;
   }
 
-  // The face takes on `weights`, named by `names`.
-  pose(names, weights) {
-    for (const { morphTargetDictionary: places, morphTargetInfluences: influences } of this.meshes) {
-      names.forEach((name, i) => {
-        const place = places?.[name];
-        if (place === undefined || influences[place] === weights[i]) return;
-        influences[place] = weights[i];
-        this.stale = true;
-      });
-    }
-  }
-
-  // Draw, if there is something new to see. now: milliseconds.
   draw(now) {
-    this.turn(now);
-    if (!this.stale) return;
-    this.stale = false;
-    this.renderer.render(this.scene, this.camera);
+    this.lean(now);
+    super.draw(now);
   }
 
-  turn(now) {
+  // The camera's way to where the pointer wants it.
+  lean(now) {
     const share = 1 - Math.exp(-(now - (this.drawn ?? now)) / 1000 / EASE_S);
     this.drawn = now;
     for (const angle of ["yaw", "pitch"]) {
@@ -148,20 +127,14 @@ export class Head {
       this.turned[angle] += rest * share;
       this.stale = true;
     }
-    this.camera.position.setFromSphericalCoords(this.far, Math.PI / 2 - this.turned.pitch, this.turned.yaw).add(CENTRE);
-    this.camera.lookAt(CENTRE);
+    this.camera.position.setFromSphericalCoords(this.far, Math.PI / 2 - this.turned.pitch, this.turned.yaw).add(this.centre);
+    this.camera.lookAt(this.centre);
   }
 
-  resize() {
-    const { clientWidth: width, clientHeight: height } = this.stage;
-    if (!width || !height) return;
-    this.renderer.setPixelRatio(Math.min(devicePixelRatio, PIXELS));
-    this.renderer.setSize(width, height);
-    this.camera.aspect = width / height;
-    const half = Math.max(TALL, WIDE / this.camera.aspect) / 2;
-    this.far = half / Math.tan((FIELD_DEG * Math.PI) / 360) + 0.06; // the face lies before the middle of the head
-    this.camera.updateProjectionMatrix();
-    this.stale = true;
+  frame(aspect) {
+    this.camera.aspect = aspect;
+    const half = Math.max(this.tall, this.wide / aspect) / 2;
+    this.far = half / Math.tan((FIELD_DEG * Math.PI) / 360) + this.front;
   }
 
   // The camera leans towards the pointer, unless motion is not wanted; then only dragging turns it.

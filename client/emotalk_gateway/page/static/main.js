@@ -1,8 +1,11 @@
 // The page as a whole: asks for faces, plays them, shows them.
 
 import { Curves } from "./curves.js";
+import { Faces } from "./faces.js";
 import { Gateway } from "./gateway.js";
+import { Kept } from "./kept.js";
 import { listen } from "./keys.js";
+import { Life } from "./life.js";
 import { Live } from "./live.js";
 import { OptionControls } from "./options.js";
 import { PlayBar } from "./playbar.js";
@@ -15,17 +18,20 @@ import { Caption, Voice } from "./voice.js";
 const at = (id) => document.getElementById(id);
 const page = JSON.parse(document.querySelector("meta[name=emotalk]").content);
 const root = document.documentElement;
+const HEADS = /\.(glb|vrm|gltf)$/i;
 
 const gateway = new Gateway();
 const player = new Player();
 const playBar = new PlayBar(player, { play: at("play"), time: at("time"), clock: at("clock") });
 const curves = new Curves(document.querySelector("#curves canvas"), (seconds) => player.seek(seconds));
-const stage = new Stage({ face: at("face"), noWebGL: at("no-webgl") });
+const stage = new Stage({ face: at("face"), noWebGL: at("no-webgl"), life: page.result ? null : new Life(page.life) });
+const faces = new Faces(stage, gateway, { select: at("who"), notes: at("who-notes"), forget: at("forget") }, new Kept());
 const caption = new Caption(at("caption"));
 const options = new OptionControls(at("expression"), at("emotions"), () => again());
 
 let facts = null; // of the gateway
 let track = null; // what is shown
+let resting = null; // what is shown where that is nothing
 let clip = null; // {file, title}, and of a text {text, sentences}: what it is the face of
 let live = null; // speech that goes on
 let asking = null; // stops the request in progress
@@ -222,6 +228,7 @@ function draw(now) {
   requestAnimationFrame(draw);
   player.turn();
   const time = live ? live.time : player.time;
+  if (!track && resting) stage.rest(resting, now);
   if (track) {
     const { frame, weights } = track.at(time);
     stage.pose(track, weights, time, now);
@@ -248,6 +255,7 @@ window.emotalk = Object.freeze({
     playing: player.wanted,
     waiting: player.waiting,
     yaw: stage.yaw,
+    rotations: stage.rotations,
     state: root.dataset.state,
   }),
 });
@@ -276,6 +284,16 @@ function listenToPeople() {
     gateway.remember(at("token").value);
     at("access").hidden = true;
     at("problem").replaceChildren();
+    faces.begin(facts.avatars);
+  });
+}
+
+// Files of faces come to any page; files of sound only where somebody answers.
+function listenToFiles() {
+  at("head-file").addEventListener("change", () => {
+    const [file] = at("head-file").files;
+    if (file) faces.take(file);
+    at("head-file").value = "";
   });
   let inside = 0;
   const over = (change) => {
@@ -289,7 +307,8 @@ function listenToPeople() {
     event.preventDefault();
     over(-inside);
     const [file] = event.dataTransfer.files;
-    if (file) open(file);
+    if (file && HEADS.test(file.name)) faces.take(file);
+    else if (file && facts) open(file);
   });
 }
 
@@ -299,12 +318,15 @@ async function begin() {
   player.addEventListener("silent", () => say("This browser cannot play the sound of this file; the face moves without it."));
   state("empty");
   requestAnimationFrame(draw);
-  stage.load("head.glb");
+  listenToFiles();
   try {
     if (page.result) {
+      faces.begin(false);
       await showResult();
     } else {
       facts = await gateway.facts();
+      resting = new Track(facts.names, facts.fps);
+      faces.begin(facts.avatars);
       options.fill(facts, page);
       for (const format of facts.formats) at("format").append(new Option(`.${format}`, format));
       say(`wav, flac, mp3, ogg, opus, webm, m4a; up to ${Math.floor(facts.max_audio_s / 60)} min`);

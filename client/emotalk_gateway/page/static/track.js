@@ -1,6 +1,8 @@
 // Frames over time. Rule: what is shown between two frames lies on the straight line between them; before the first and
 // after the last, the face stands still.
 
+const STILL = Array(9).fill(0);
+
 let changes = 0; // of all tracks
 
 export class Track {
@@ -14,6 +16,7 @@ export class Track {
     this.changes = ++changes; // another number after every change
     this.changed = 0; // the first frame that has changed since `news` was called
     this.complete = false;
+    this.rotations = null; // of each row, where a file had some
     this.index = new Map(names.map((name, i) => [name, i]));
   }
 
@@ -75,6 +78,22 @@ export class Track {
     const to = this.rows[Math.min(row + 1, last)];
     const weights = from.map((weight, i) => weight + (to[i] - weight) * (place - row));
     return { frame: this.first + row, weights };
+  }
+
+  // The frame `number`, counted from 0 at 0 seconds; a resting face before the first, the last after it.
+  rowAt(number) {
+    if (!this.rows.length) return this.names.map(() => 0);
+    const row = Math.round(number - this.start * this.fps);
+    return row < 0 ? this.names.map(() => 0) : this.rows[Math.min(row, this.rows.length - 1)];
+  }
+
+  // The head's and the eyes' rotations at `time` seconds, nine angles in radians: those that came with the frames, or none.
+  turned(time) {
+    if (!this.rotations) return STILL;
+    const place = Math.min(Math.max((time - this.start) * this.fps, 0), this.rotations.length - 1);
+    const row = Math.floor(place);
+    const to = this.rotations[Math.min(row + 1, this.rotations.length - 1)];
+    return this.rotations[row].map((angle, i) => angle + (to[i] - angle) * (place - row));
   }
 
   // Mean of the named blendshapes in a row of weights.

@@ -1,0 +1,31 @@
+// Avatars, as the gateway keeps them; docs/avatars.md has its routes.
+
+export class Avatars {
+  constructor(gateway) {
+    this.gateway = gateway;
+  }
+
+  // {id, quality, warnings} of a new one.
+  async register(file, name, signal) {
+    const body = new FormData();
+    body.append("avatar_name", name);
+    body.append("consent", "true");
+    body.append("file", file, "picture");
+    return (await this.gateway.answer("avatar/register", { method: "POST", body, signal })).json();
+  }
+
+  // The face as it is drawn: the bytes of a .glb.
+  async face(id) {
+    return (await this.gateway.answer(`avatar/${id}/avatar.glb`)).arrayBuffer();
+  }
+
+  // A Blob: a JPEG.
+  async preview(id) {
+    return (await this.gateway.answer(`avatar/${id}/preview`)).blob();
+  }
+
+  // keepalive: also where the page is being left.
+  async remove(id, keepalive = false) {
+    await this.gateway.answer(`avatar/${id}`, { method: "DELETE", keepalive });
+  }
+}

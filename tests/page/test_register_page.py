@@ -1,0 +1,299 @@
+"""The registration page: a photograph chosen, dropped or taken; refused in words, shown, kept or discarded."""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browsing import served
+from PIL import Image
+from registering_parts import Parts, photograph
+
+from emotalk_avatar.errors import NoFace
+from emotalk_avatar.store import AvatarStore
+from emotalk_gateway.page.viewer import STATIC
+
+pytestmark = pytest.mark.browser
+
+NOBODY = "127.0.0.1:1"
+"""No face server: what sees faces here are stand-ins."""
+
+
+@pytest.fixture
+def parts(monkeypatch):
+    found = Parts(monkeypatch)
+    yield found
+    found.go_on()
+
+
+@pytest.fixture
+def store(tmp_path):
+    return AvatarStore(tmp_path / "avatars")
+
+
+@pytest.fixture
+def url(parts, store):
+    with served(NOBODY, avatars=store.folder) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "me.jpg"
+    path.write_bytes(photograph(240, 320))
+    return path
+
+
+def opened(page, url, query="?lang=en", **screen):
+    page.open(f"{url}/register{query}", **screen)
+    page.origin = url
+    page.until("'begun' in document.documentElement.dataset")
+    return page
+
+
+def state(page):
+    return page.run("return document.documentElement.dataset.state")
+
+
+def filled(page, photo, name="Ada"):
+    page.find("#file").send_keys(str(photo))
+    page.until("emotalk.shown().state === 'chosen'")
+    page.type("#name", name)
+    page.press("#consent")
+    page.press("#register")
+
+
+def is_shown(page):
+    page.until("['shown'].includes(emotalk.shown().state)")
+
+
+def test_a_chosen_photograph_is_kept(page, url, photo, store, parts):
+    parts.warnings = ("closed mouth, please",)
+    opened(page, url)
+    filled(page, photo)
+    is_shown(page)
+    assert "closed mouth, please" in page.find("#warnings").text
+    assert page.run("return document.activeElement.closest('section').id") == "decide"
+    (avatar,) = store.list().avatars
+    assert (avatar.metadata.name, avatar.metadata.consent) == ("Ada", True)
+    page.press("#keep")
+    assert page.find("#live").get_attribute("href") == f"{url}/?avatar={avatar.id}"
+    page.run("location.reload()")
+    page.until("'begun' in document.documentElement.dataset")
+    assert [one.id for one in store.list().avatars] == [avatar.id]
+
+
+def test_a_discarded_one_is_gone(page, url, photo, store):
+    opened(page, url)
+    filled(page, photo)
+    is_shown(page)
+    page.press("#discard")
+    page.until("emotalk.shown().state === 'chosen'")
+    assert store.list().avatars == ()
+    assert "Nothing of it was kept" in page.find("#status").text
+    page.press("#register")  # the same picture again
+    is_shown(page)
+    assert len(store.list().avatars) == 1
+
+
+def test_one_that_was_not_confirmed_goes_with_the_page(page, url, photo, store):
+    opened(page, url)
+    filled(page, photo)
+    is_shown(page)
+    assert len(store.list().avatars) == 1
+    page.driver.get(f"{url}/head.glb?")
+    page.driver.get(f"{url}/register")
+    page.until("'begun' in document.documentElement.dataset")
+    page.driver.execute_async_script(
+        """
+        const done = arguments[0];
+        const look = async () => {
+          const { avatars } = await (await fetch("avatar/list")).json();
+          if (avatars.length) setTimeout(look, 20); else done();
+        };
+        look();
+        """
+    )
+    assert store.list().avatars == ()
+
+
+def test_the_camera(page, url, store):
+    opened(page, url)
+    page.press("#shoot")
+    page.until("emotalk.shown().state === 'camera' && document.querySelector('#camera').videoWidth > 0")
+    assert page.find("#shoot").text == "Take the picture"
+    page.press("#shoot")
+    page.until("emotalk.shown().state === 'chosen'")
+    assert page.run("return document.querySelector('#camera').srcObject") is None
+    page.type("#name", "Ada")
+    page.press("#consent")
+    page.press("#register")
+    is_shown(page)
+    (avatar,) = store.list().avatars
+    assert avatar.metadata.width >= 320
+
+
+def test_a_dropped_photograph(page, url, photo):
+    opened(page, url)
+    page.run(
+        """
+        const data = new DataTransfer();
+        data.items.add(new File([new Uint8Array(arguments[0])], "me.jpg", { type: "image/jpeg" }));
+        document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+        """,
+        list(photo.read_bytes()),
+    )
+    page.until("emotalk.shown().state === 'chosen'")
+    shown = page.picture("#chosen")
+    assert shown.std() > 20, "the picture is not seen"
+
+
+def test_what_is_missing_is_said(page, url, photo, store):
+    opened(page, url)
+    page.press("#register")
+    assert "Choose a photograph" in page.find("#problem").text
+    page.find("#file").send_keys(str(photo))
+    page.until("emotalk.shown().state === 'chosen'")
+    page.press("#register")
+    assert "name" in page.find("#problem").text
+    page.type("#name", "Ada")
+    page.press("#register")
+    assert "consent" in page.find("#problem").text
+    assert page.run("return document.activeElement.id") == "consent"
+    assert store.list().avatars == ()
+
+
+def test_a_refused_picture_says_why(page, url, photo, parts):
+    page.expected.append("422")
+    parts.refusal = NoFace("no face is seen; accepted: one from the front")
+    opened(page, url)
+    filled(page, photo)
+    page.until("document.querySelector('#problem').textContent")
+    assert "no face is seen" in page.find("#problem").text.lower()
+    assert state(page) == "chosen"
+    parts.refusal = None
+    page.press("#register")
+    is_shown(page)
+    assert page.find("#problem").text == ""
+
+
+def test_what_is_not_a_picture_is_not_sent(page, url, tmp_path, parts):
+    path = tmp_path / "me.jpg"
+    path.write_bytes(b"no picture")
+    opened(page, url)
+    page.find("#file").send_keys(str(path))
+    page.until("document.querySelector('#problem').textContent")
+    assert "cannot be shown" in page.find("#problem").text
+    assert parts.seen == 0
+
+
+def test_a_gateway_without_avatars_says_so(page, parts):
+    with served(NOBODY) as url:
+        page.open(f"{url}/register?lang=en")
+        page.origin = url
+        page.until("document.querySelector('#problem').textContent")
+        assert "--avatars" in page.find("#problem").text
+        assert page.find("#shoot").get_attribute("disabled")
+
+
+def test_a_token_is_asked_for(page, parts, photo, store):
+    page.expected.append("401")
+    with served(NOBODY, avatars=store.folder, token="right") as url:
+        opened(page, url)
+        page.type("#token", "wrong")
+        page.press("#access button")
+        filled(page, photo)
+        page.until("!document.querySelector('#access').hidden")
+        assert "wrong" in page.find("#problem").text
+        page.run("document.querySelector('#token').value = ''")
+        page.type("#token", "right")
+        page.press("#access button")
+        page.press("#register")
+        is_shown(page)
+        page.press("#keep")
+        page.run("sessionStorage.clear()")
+
+
+# --- languages ---
+
+
+def test_in_persian_from_right_to_left(page, url, photo, parts):
+    page.expected.append("422")
+    parts.refusal = NoFace("no face is seen; accepted: one from the front")
+    opened(page, url, "?lang=fa")
+    assert page.run("return [document.documentElement.lang, document.documentElement.dir]") == ["fa", "rtl"]
+    form, watch = (page.find(selector).rect["x"] for selector in ("aside", "#watch"))
+    assert form < watch, "the form is not on the left"
+    assert page.find("#register").text == "چهره را بساز"
+    filled(page, photo, "سارا")
+    page.until("document.querySelector('#problem').textContent")
+    said = page.find("#problem").text
+    assert "چهره‌ای در عکس دیده نشد" in said
+    assert "no face is seen" in said
+    parts.refusal = None
+    page.press("#register")
+    is_shown(page)
+    assert page.find("#keep").text == "نگه دار"
+    page.press("#discard")
+    page.until("emotalk.shown().state === 'chosen'")
+
+
+def test_the_other_language_is_one_click_away(page, url):
+    opened(page, url, "?lang=fa")
+    page.press("#language")
+    page.until("document.documentElement.lang === 'en' && 'begun' in document.documentElement.dataset")
+    assert page.find("#title").text == "A photograph becomes a face that speaks"
+
+
+def test_every_language_has_every_text(page, url):
+    opened(page, url)
+    keys = page.driver.execute_async_script(
+        """
+        const done = arguments[0];
+        import(new URL("static/register.texts.js", document.baseURI)).then(({ TEXTS }) =>
+          done(Object.values(TEXTS).map((texts) => Object.keys(texts).sort())));
+        """
+    )
+    assert len(keys) == 2
+    assert keys[0] == keys[1]
+    html = (STATIC / "register.html").read_text("utf-8")
+    assert set(re.findall(r'data-(?:text|label)="(\w+)"', html)) <= set(keys[0])
+
+
+@pytest.mark.parametrize("language", ["en", "fa"])
+def test_nobody_is_kept_out(page, url, axe, photo, language):
+    opened(page, url, f"?lang={language}")
+    for step in ("empty", "chosen", "shown", "kept"):
+        if step == "chosen":
+            page.find("#file").send_keys(str(photo))
+        elif step == "shown":
+            page.type("#name", "Ada")
+            page.press("#consent")
+            page.press("#register")
+        elif step == "kept":
+            page.press("#keep")
+        page.until(f"emotalk.shown().state === '{step}'")
+        page.run(axe)
+        found = page.driver.execute_async_script("axe.run().then(({ violations }) => arguments[0](violations))")
+        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == [], step
+
+
+@pytest.mark.parametrize("size", [(360, 640), (900, 620), (1600, 900)])
+@pytest.mark.parametrize("language", ["en", "fa"])
+def test_it_fits_the_screen(page, url, size, language):
+    opened(page, url, f"?lang={language}", width=size[0], height=size[1])
+    assert page.run("return document.documentElement.scrollWidth <= innerWidth")
+    button = page.find("#register").rect
+    assert 0 <= button["x"] <= button["x"] + button["width"] <= size[0]
+
+
+def test_the_preview_is_seen(page, url, photo, store):
+    opened(page, url)
+    filled(page, photo)
+    is_shown(page)
+    (avatar,) = store.list().avatars
+    there = np.asarray(Image.open(io.BytesIO(store.read(avatar, "preview.jpg"))), np.float64)
+    assert there.std() > 10
+    assert page.picture("#stage").std() > 10
+    assert Path(store.folder, avatar.id).is_dir()
