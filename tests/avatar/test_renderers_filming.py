@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from fake_renderers import FakeRenderers
 
-from emotalk_avatar.errors import DamagedAvatar
+from emotalk_avatar.errors import NotDrawable
 from emotalk_avatar.jpeg import encoded
 from emotalk_avatar.renderers.filming import film
 from emotalk_avatar.renderers.networks import RendererModels
@@ -78,5 +78,5 @@ async def test_what_cannot_be_filmed(tmp_path):
     with pytest.raises(ModelMissing, match="emotalk-server --renderers"):
         await filmed(tmp_path / "a.mp4", click(0.1), served=())
     only = Sitting(WHO.kept, 0.0, {"unet328": BOX}, None)
-    with pytest.raises(DamagedAvatar, match="no crops for wav2lip; accepted: unet328"):
+    with pytest.raises(NotDrawable, match="no crops for wav2lip; accepted: unet328"):
         await filmed(tmp_path / "b.mp4", click(0.1), who=only)
