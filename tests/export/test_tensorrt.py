@@ -16,12 +16,13 @@ import pytest
 
 from emotalk_contract import tensors
 from emotalk_contract.pipeline import pipeline
+from emotalk_contract.plans import polygraphy_command, profiles, trtexec_command
 from emotalk_contract.recipe import Manifest, Precision, Widths
 from emotalk_contract.tensors import Model
 from emotalk_contract.timing import Window, frame_grid
 from emotalk_export.errors import PlanBuildFailed, TensorRTMissing
 from emotalk_export.exporter import export
-from emotalk_export.tensorrt import build_plan, find_tool, polygraphy_command, profiles, trtexec_command
+from emotalk_export.tensorrt import build_plan, find_tool
 
 pytestmark = pytest.mark.torch
 

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emotalk_avatar.errors import DamagedAvatar
 from emotalk_avatar.video.context import open_context
 from emotalk_avatar.video.errors import InvalidVideo
+from emotalk_avatar.video.moving import Moving, MovingFrame
 from emotalk_avatar.video.picturing import DEFAULT_SIZE, MIN_SIZE, check_size, filled
 from emotalk_avatar.video.scene import Scene, Surface, read_scene
 from emotalk_avatar.video.shading import LIT, UNLIT, VERTEX
@@ -86,6 +88,7 @@ class Drawing:
         size: width and height in pixels; None: its photograph's of an avatar, 512 by 512 of a head. A photograph of
             another shape fills it, and is cut at its sides.
         background: RGB of one colour, or a picture [h, w, 3] as large as the video; of a head only.
+        moving: the frames of an avatar of a clip.
 
     Raises:
         InvalidVideo: a size or a background that cannot be.
@@ -98,6 +101,7 @@ class Drawing:
         content: bytes | None = None,
         size: tuple[int, int] | None = None,
         background: tuple[int, int, int] | NDArray[np.uint8] | None = None,
+        moving: Moving | None = None,
     ) -> None:
         scene = read_scene(bundled.read() if content is None else content)
         self.size = check_size(size or _own_size(scene))
@@ -107,16 +111,26 @@ class Drawing:
             self.size, background if scene.photograph is None else filled(scene.photograph, self.size)
         )
         self._mesh = _Mesh(scene)
-        self._view = _View.of(scene, self.size, self._mesh)
+        if moving is not None and moving.vertices != self._mesh.count:
+            raise DamagedAvatar(f"a clip's fit is of {moving.vertices} vertices, its glTF has {self._mesh.count}")
+        self._moving = moving
+        self._view = _View.of(scene, self.size, self._mesh, everything=moving is not None)
         self._screen = _Screen(scene, self._mesh, self._view, self._canvas)
 
-    def draw(self, weights: NDArray[np.float32], head: NDArray[np.float32] | None = None) -> NDArray[np.uint8]:
+    def draw(
+        self, weights: NDArray[np.float32], head: NDArray[np.float32] | None = None, seconds: float = 0.0
+    ) -> NDArray[np.uint8]:
         """Return the face as RGB [height, width, 3]; the array is overwritten by the next call.
 
         Args:
             weights: [52] in ARKit's order.
             head: [3] yaw, pitch and roll in radians, as :mod:`emotalk_client.faces.rotations` has them; None: straight.
+            seconds: since the beginning, by which a clip's frame is chosen.
         """
+        if self._moving is not None:
+            frame = self._moving.at(seconds)
+            self._mesh.differ(frame.moves)
+            self._screen.show(frame)
         x, y, width, height = self._view.box
         face = self._screen.drawn(self._mesh.posed(weights), self._view.turned(head))
         self._canvas[y : y + height, x : x + width] = face
@@ -162,14 +176,20 @@ class _Mesh:
         rest = [np.concatenate([s.points, s.normals], axis=1) for s in surfaces]
         moves = [np.concatenate([s.moves, s.turns], axis=2) for s in surfaces]
         self._rest = np.concatenate(rest).reshape(-1)
+        self._now = self._rest
         self._moves = np.concatenate(moves, axis=1).reshape(BLENDSHAPE_COUNT, -1)
         self._posed: NDArray[np.float32] = np.empty_like(self._rest)
 
     def posed(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return points and normals, [V * 6]; overwritten by the next call."""
         np.matmul(np.asarray(weights, np.float32), self._moves, out=self._posed)
-        self._posed += self._rest
+        self._posed += self._now
         return self._posed
+
+    def differ(self, moves: NDArray[np.float32]) -> None:
+        """Let the points rest ``moves`` [V, 2] to the right of and above where they do."""
+        self._now = self._rest.copy()
+        self._now.reshape(-1, 6)[:, :2] += moves
 
     def bounds(self, scene: Scene) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the lowest and the highest corner [3] that single blendshapes reach; a backdrop does not count."""
@@ -199,7 +219,8 @@ class _View:
     """Of an avatar: its middle, and the distances between which its sway fades; zeros of a head."""
 
     @classmethod
-    def of(cls, scene: Scene, size: tuple[int, int], mesh: _Mesh) -> _View:
+    def of(cls, scene: Scene, size: tuple[int, int], mesh: _Mesh, *, everything: bool) -> _View:
+        """Return that of ``scene``; ``everything``: the box is the whole picture."""
         low, high = mesh.bounds(scene)
         half = (high - low)[:2] / 2
         middle = (high + low)[:2] / 2
@@ -215,7 +236,7 @@ class _View:
             low[:2], high[:2] = np.minimum(low[:2], middle - ends), np.maximum(high[:2], middle + ends)
         corners = np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1)
         clip = whole @ np.concatenate([corners, np.ones((1, 8))])
-        box = _box(clip[:2] / clip[3], size)
+        box = (0, 0, *size) if everything else _box(clip[:2] / clip[3], size)
         camera = (_window(box, size) @ whole).astype(np.float32)
         return cls(camera, eye, box, pixel, scene.frame is not None, (float(half[0]), float(half[1])), still)
 
@@ -311,7 +332,7 @@ class _Screen:
             self._points = gl.buffer(reserve=mesh.count * 24, dynamic=True)
             has_own = any(surface.name == BACKDROP for surface in scene.surfaces)
             self._behind = None if has_own else _Wall(gl, canvas[y : y + self._height, x : x + self._width])
-            textures = _Textures(gl, scene, view.pixel)
+            self._textures = textures = _Textures(gl, scene, view.pixel)
             start = 0
             self._pieces = []
             for surface in scene.surfaces:
@@ -342,6 +363,13 @@ class _Screen:
                 piece.fade(gl, posed, towards)
             content = self._frame.read(components=3, alignment=1)
         return np.frombuffer(content, np.uint8).reshape(self._height, self._width, 3)
+
+    def show(self, frame: MovingFrame) -> None:
+        """Take on another photograph, and the places in it."""
+        with self._context:
+            self._textures.renew(frame.pixels)
+            for piece in self._pieces:
+                piece.place(frame.places)
 
     def close(self) -> None:
         self._context.release()
@@ -401,10 +429,10 @@ class _Piece:
         self._partly = (colours[surface.triangles, 3] < WHOLE).any(axis=1)
         padded = np.zeros((start + len(colours), 6), np.float32)
         padded[start:] = np.concatenate([colours, surface.places], axis=1)
-        fixed = gl.buffer(padded.tobytes())
+        self._padded, self._fixed = padded, gl.buffer(padded.tobytes())
         content = [
             _attributes(program, points, point=3, normal=3),
-            _attributes(program, fixed, colour=4, place=2),
+            _attributes(program, self._fixed, colour=4, place=2),
         ]
         index = (surface.triangles + start).astype(np.int32)
         self._whole = gl.vertex_array(program, content, gl.buffer(index.tobytes()))
@@ -412,6 +440,11 @@ class _Piece:
         self._some = gl.buffer(reserve=index.nbytes, dynamic=True)
         self._outline = gl.vertex_array(program, content, self._some)
         self._texture = None if surface.texture is None else textures.of(surface.texture)
+
+    def place(self, differences: NDArray[np.float32]) -> None:
+        """Let its places in the texture differ by ``differences`` [V, 2] of all points from what they were at first."""
+        self._padded[self._rows, 4:] = self._surface.places + differences[self._rows]
+        self._fixed.write(self._padded)
 
     def draw(self, gl: Any) -> None:
         """Draw what is whole of it; of an unlit one, all."""
@@ -472,6 +505,13 @@ class _Textures:
         if id(pixels) not in self._made:
             self._made[id(pixels)] = self._texture(pixels)
         return self._made[id(pixels)]
+
+    def renew(self, photograph: NDArray[np.uint8]) -> None:
+        """Replace the photograph by another of its size."""
+        texture = self.of(self._photograph) if self._photograph is not None else None
+        if texture is not None:
+            same = photograph.shape[1::-1] == texture.size
+            texture.write(np.ascontiguousarray(photograph if same else filled(photograph, texture.size)), alignment=1)
 
     def _texture(self, pixels: NDArray[np.uint8]) -> Any:
         import moderngl

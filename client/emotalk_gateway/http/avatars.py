@@ -28,7 +28,7 @@ FIELDS = {
     "user_id": "a label to list by, where tokens do not name callers",
     "consent": "`true` where the person has agreed",
 }
-PICTURES = "jpg, png, webp or gif: one person's face from the front, mouth closed"
+PICTURES = "jpg, png, webp; or a clip, gif, mp4, mov, webm: one person's face from the front, mouth closed"
 MEDIA_TYPES = {GLB: "model/gltf-binary", PREVIEW: "image/jpeg"}
 
 
