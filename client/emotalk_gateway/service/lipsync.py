@@ -168,7 +168,10 @@ class LipSync:
                 store = self._service.avatars.store
                 sitting = await in_thread(sitting_of, avatar.metadata, lambda file: store.read(avatar, file))
                 if "unet328" not in sitting.boxes:
-                    raise NotDrawable(f"avatar {avatar.id} has no crops for a UNet-328; accepted: one that was registered from a picture, or has them in its package")
+                    raise NotDrawable(
+                        f"avatar {avatar.id} has no crops for a UNet-328; accepted: one that was registered from a "
+                        "picture, or has them in its package"
+                    )
                 found = Loaded(avatar, sitting, Statistics())
                 self._loaded[avatar.id] = found
                 self._loaded.move_to_end(avatar.id)
