@@ -17,7 +17,7 @@ CLIENTS := tests/clients
 THREE   := client/emotalk_gateway/page/static/vendor/three
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint deploy-check configs protos docs figures bench gpu chaos hostile uploads queue capacity soak head faces screenshot vendor parity clean
+.PHONY: help demo check test lint deploy-check configs protos docs figures bench gpu chaos hostile uploads locks queue capacity soak head faces screenshot vendor parity clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -141,6 +141,9 @@ hostile: $(VENV)/.test  ## Send what has killed it before, and renew that table 
 
 uploads: $(VENV)/.test  ## Damage 5000 pictures and clips, have them decoded, and renew that table of docs/avatars.md (half an hour)
 	$(BIN)/emotalk-perf uploads --page docs/avatars.md
+
+locks: $(VENV)/.test  ## Ask with ten thousand wrong tokens, and renew that table of docs/security.md (a minute)
+	$(BIN)/emotalk-perf locks --page docs/security.md
 
 queue: $(VENV)/.test  ## Kill the workers of a queue under load, judge every answer, and renew the tables of docs/kafka.md (an hour)
 	$(BIN)/emotalk-perf queue $(SAMPLE) --page docs/kafka.md

@@ -74,6 +74,11 @@ def evenly(frames: Iterable[tuple[float, T]], fps: float) -> Iterator[T]:
                 f"the clip has more than {limits.MAX_CLIP_DECODED} frames in {end_s:.3g} s; accepted: at most so many"
             )
         while (given + 0.5) / fps < end_s:
+            if given >= limits.MAX_CLIP_FRAMES:
+                raise too_large(
+                    f"the clip has more than {limits.MAX_CLIP_FRAMES} frames at {fps:.3g} a second; accepted: at most "
+                    "so many"
+                )
             yield frame
             given += 1
 

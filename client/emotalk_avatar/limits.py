@@ -22,12 +22,13 @@ MAX_CLIP_PIXELS = 1920 * 1080
 """Of a frame, either way round."""
 MAX_CLIP_SIDE = 1920
 """Pixels."""
-MAX_CLIP_S = 20.0
+MAX_CLIP_S = 24.0
+"""A lip-sync server's own clips are of 523 frames at 25 a second."""
 MAX_CLIP_DECODED = 2400
 """Frames of a clip, of which those that are too many a second are left out."""
 MIN_CLIP_FPS, MAX_CLIP_FPS = 5.0, 30.0
 """Frames per second that are handed out."""
-MAX_CLIP_FRAMES = round(MAX_CLIP_S * MAX_CLIP_FPS)
+MAX_CLIP_FRAMES = 600
 """Frames that are handed out."""
 
 PICTURE_MEMORY_BYTES = 300_000_000

@@ -27,11 +27,13 @@ from emotalk_cli.face_options import (
 )
 from emotalk_cli.given import refuse_given
 from emotalk_cli.inputs import check_inputs, is_standard_input, opened
+from emotalk_cli.look import Head, Lively, Look, Map, read_life
 from emotalk_cli.targets import Job, plan_jobs
 from emotalk_client.audio.loading import load
 from emotalk_client.client import EmoTalkClient
 from emotalk_client.errors import EmoTalkError, InvalidAddress, ModelUnavailable, ServerUnavailable
 from emotalk_client.faces.animation import Animation
+from emotalk_client.faces.life import Life
 from emotalk_client.faces.resampling import check_rate
 from emotalk_client.settings import AnimateOptions
 from emotalk_contract import limits
@@ -79,6 +81,9 @@ def animate(
     gain: Annotated[list[str] | None, typer.Option(metavar="NAME=FACTOR", help="Of one blendshape.")] = None,
     offset: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Of one blendshape.")] = None,
     emotion_audio: Annotated[Path | None, typer.Option(help="Take the emotion from this clip.")] = None,
+    life: Lively = None,
+    head: Head = None,
+    spoken: Map = None,
     window: Annotated[
         float | None, typer.Option(help="Seconds of one window. Default: what the served model needs.")
     ] = None,
@@ -90,6 +95,9 @@ def animate(
     if raw:
         refuse_given(context, POST_PROCESSING, "--raw applies nothing; accepted: one of the two")
     jobs = plan_jobs(inputs, output, format)
+    look = Look.read(head, spoken)
+    look.check(jobs[0].suffixes)
+    lives = read_life(life, seed)
     if fps is not None:
         check_rate(fps)
     options: AnimateOptions = {
@@ -120,7 +128,7 @@ def animate(
     with connect(url) as client:
         for job in jobs:
             try:
-                done.append(run(client, job, options, said, fps))
+                done.append(run(client, job, options, said, Written(fps, look, lives)))
             except NEVER_BETTER as error:
                 stopped = error
                 break
@@ -150,6 +158,16 @@ POST_PROCESSING = (
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """Rate, look and life of faces as they are written."""
+
+    fps: float | None
+    """Frames a second; None: the network's own."""
+    look: Look
+    life: Life
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """A :class:`Job` that was done."""
 
@@ -167,8 +185,8 @@ def emotion_of(clip: Path) -> AnimateOptions:
         return {"emotion_audio": load(source), "emotion_sample_rate": SAMPLE_RATE}
 
 
-def run(client: EmoTalkClient, job: Job, options: AnimateOptions, said: Console, fps: float | None) -> Done:
-    """Animate one file and write its targets, at ``fps`` frames a second."""
+def run(client: EmoTalkClient, job: Job, options: AnimateOptions, said: Console, written: Written) -> Done:
+    """Animate one file and write its targets."""
     began = time.perf_counter()
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=said, transient=True, disable=not said.is_terminal) as bar:
@@ -178,7 +196,7 @@ def run(client: EmoTalkClient, job: Job, options: AnimateOptions, said: Console,
                 source, progress=lambda frames, of: bar.update(task, completed=frames, total=of), **options
             )
     seconds = time.perf_counter() - began
-    job.write(face, fps)
+    job.write(face.lively(written.life), written.fps, written.look)
     return Done(job, face, seconds)
 
 

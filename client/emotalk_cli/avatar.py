@@ -144,11 +144,23 @@ def export(
 
 @avatar.command("import")
 def import_file(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Written by `emotalk avatar export`.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="Written by `emotalk avatar export`; or the folder of a lip-sync server's package."
+        ),
+    ],
     owner: Annotated[str | None, typer.Option(help="Whose it is here. Default: as there.")] = None,
     store: Store = None,
 ) -> None:
-    """Take an avatar in that was exported elsewhere; prints its id, which it keeps."""
+    """Take an avatar in that was exported elsewhere; prints its id, which it keeps where it had one."""
+    if file.is_dir():
+        from emotalk_avatar import seed_package
+
+        kept = opened(store)
+        kept.check_room(owner or EVERYBODY)
+        typer.echo(kept.add(seed_package.imported(file, owner=owner or EVERYBODY)).id)
+        return
     content = _content(file, archive.MAX_BYTES, InvalidPackage, InvalidPackage)
     avatar_id, draft = archive.imported(io.BytesIO(content))
     if owner is not None:

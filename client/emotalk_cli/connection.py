@@ -20,6 +20,7 @@ from emotalk_client.errors import MissingExtra, ServerError, ServerNotStarted
 from emotalk_client.wire.security import Tls
 from emotalk_contract.avatar import DETECTOR_SIDE
 from emotalk_contract.errors import InvalidRequest
+from emotalk_contract.renderers import VARIABLE as RENDERERS_VARIABLE
 from emotalk_contract.speech import VOICES_VARIABLE
 
 if TYPE_CHECKING:
@@ -174,6 +175,7 @@ def _embedded(missing: str, groups: tuple[Group, ...], *, lasting: bool) -> Iter
         groups=groups,
         trace_url=tracing.endpoint(),
         voices=os.environ.get(VOICES_VARIABLE, ""),
+        renderers=os.environ.get(RENDERERS_VARIABLE) or None,
     )
     try:
         server.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,6 +31,9 @@ def gateway(
     tokens: Annotated[
         Path | None,
         typer.Option(metavar="JSON", help="File of tokens (emotalk token); read again when it changes."),
+    ] = None,
+    audit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Log of requests: who, what, how much; a line of JSON each.")
     ] = None,
     cors_origin: Annotated[
         list[str] | None, typer.Option(metavar="URL", help="Origin whose pages may ask; * for all; repeatable.")
@@ -78,6 +82,13 @@ def gateway(
         int | None,
         typer.Option(min=0, max=65_535, help="Serve the clients of the EmoTalk service too; theirs is 50051."),
     ] = None,
+    lipsync_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, help="Serve a lip-sync server's clients too, over gRPC; theirs is 50051."),
+    ] = None,
+    lipsync_websocket_port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Likewise, over its binary WebSocket; theirs is 8085.")
+    ] = None,
 ) -> None:
     """Serve faces over HTTP, until Ctrl-C; every other setting is an environment variable (docs/gateway.md)."""
     try:
@@ -85,6 +96,7 @@ def gateway(
         from emotalk_gateway.http.serving import Server
         from emotalk_gateway.listening import base_url, listen
         from emotalk_gateway.listening.tls import tls_of
+        from emotalk_gateway.service.auditing import audited
         from emotalk_gateway.service.errors import InvalidSettings
         from emotalk_gateway.service.settings import load_settings
         from emotalk_gateway.service.tokens import load
@@ -96,6 +108,7 @@ def gateway(
     given: dict[str, Any] = {
         "token": token,
         "tokens": tokens,
+        "audit": audit,
         "cors_origins": cors_origin,
         "allowed_hosts": allowed_host,
         "tls_cert": tls_cert,
@@ -119,6 +132,10 @@ def gateway(
         makers.append(_audio2face(a2f_host or host, a2f_port, a2f_tls))
     if emotalk_port is not None:
         makers.append(_emotalk(host, emotalk_port, tls))
+    if lipsync_port is not None or lipsync_websocket_port is not None:
+        if settings.avatars is None:
+            raise InvalidSettings("a lip-sync port is given without --avatars; accepted: both, for it shows avatars")
+        makers += _lipsync(host, lipsync_port, lipsync_websocket_port, tls)
     # What cannot be is said before a server is started.
     for files in filter(None, (tls, a2f_tls)):
         files.read()
@@ -126,6 +143,7 @@ def gateway(
         load(settings.tokens)
     with (
         exported("emotalk-gateway"),
+        audited(settings.audit),
         listen(host, port) as listening,
         address(url, supervised=True, speech_if_any=True, avatars_if_any=settings.avatars is not None) as triton,
     ):
@@ -172,3 +190,26 @@ def _emotalk(host: str, port: int, tls: DoorTls | None) -> Callable[[Service], D
 
     listen(host, port, "--emotalk-port").close()
     return lambda service: emotalk_door(service, host, port, tls)
+
+
+def _lipsync(
+    host: str, port: int | None, websocket_port: int | None, tls: DoorTls | None
+) -> list[Callable[[Service], Door]]:
+    """Return what makes the doors for a lip-sync server's clients, on ports that are free now."""
+    try:
+        from emotalk_gateway.grpc.lipsync.door import lipsync_door
+    except ImportError as error:
+        raise MissingExtra(f"--lipsync-port needs {error.name}; install `emotalk-triton[a2f]`") from error
+    from emotalk_gateway.lipsync.door import LipSyncSocketDoor
+    from emotalk_gateway.listening import listen
+    from emotalk_gateway.service.lipsync import LipSync
+
+    shared = cache(LipSync)
+    makers: list[Callable[[Service], Door]] = []
+    if port is not None:
+        listen(host, port, "--lipsync-port").close()
+        makers.append(lambda service: lipsync_door(service, shared(service), host, port, tls))
+    if websocket_port is not None:
+        listen(host, websocket_port, "--lipsync-websocket-port").close()
+        makers.append(lambda service: LipSyncSocketDoor(service, shared(service), host, websocket_port, tls))
+    return makers

@@ -24,7 +24,10 @@ from emotalk_cli.face_options import (
 )
 from emotalk_cli.live_output import check_output, file_output
 from emotalk_cli.live_source import Source
+from emotalk_cli.look import Head, Lively, Look, Map, read_life
 from emotalk_client.faces.animation import Frame
+from emotalk_client.faces.life import Life
+from emotalk_client.faces.living import LivingFrames
 from emotalk_client.faces.outputs import Address, LiveLinkOutput, Output, Paced, Together, VmcOutput
 from emotalk_client.faces.outputs import livelink as livelink_format
 from emotalk_client.faces.outputs import vmc as vmc_format
@@ -77,6 +80,9 @@ def live(
         str | None, typer.Option(metavar="HOST[:PORT]", help="Also send to Unreal's Live Link Face.")
     ] = None,
     vmc: Annotated[str | None, typer.Option(metavar="HOST[:PORT]", help="Also send by VMC (OSC).")] = None,
+    life: Lively = None,
+    head: Head = None,
+    spoken: Map = None,
     hop: Annotated[float, typer.Option(help="Seconds between two requests.")] = DEFAULTS.hop,
     context: Annotated[float | None, typer.Option(help="Seconds of past. Default: what the model needs.")] = None,
     look_ahead: Annotated[float | None, typer.Option(help="Seconds to wait. Default: what the model needs.")] = None,
@@ -91,6 +97,9 @@ def live(
     del microphone_  # the context has it
     speech = Source.given(context_, source, device, pace, rate, channels, pcm)
     check_output(output, min_fps)
+    look = Look.read(head, spoken)
+    look.check([] if output is None else [output.suffix.lower()], outputs=vmc is not None)
+    lives = read_life(life, seed)
     face: FaceOptions = {
         "level": level,
         "person": person,
@@ -102,7 +111,7 @@ def live(
         "region": by_name(region, "--region"),
     }
     with ExitStack() as stack:
-        senders = _senders(livelink, vmc, stack)
+        senders = _senders(livelink, vmc, look, stack)
         client = stack.enter_context(connect(url))
         blocks, rate = stack.enter_context(speech.blocks())
         session = stack.enter_context(
@@ -117,24 +126,30 @@ def live(
                 timeout_s=timeout,
             )
         )
-        run(session, blocks, rate, [stack.enter_context(file_output(output)), *senders])
+        run(session, blocks, rate, [stack.enter_context(file_output(output, look)), *senders], lives)
 
 
-def _senders(livelink: str | None, vmc: str | None, stack: ExitStack) -> list[Output]:
+def _senders(livelink: str | None, vmc: str | None, look: Look, stack: ExitStack) -> list[Output]:
     """Return what sends over the network: one output, on one clock; none if nothing was asked for."""
     senders: list[Output] = []
     if livelink is not None:
         senders.append(LiveLinkOutput(Address.parse(livelink, livelink_format.DEFAULT_PORT)))
         stack.callback(senders[-1].close)
     if vmc is not None:
-        senders.append(VmcOutput(Address.parse(vmc, vmc_format.DEFAULT_PORT)))
+        senders.append(VmcOutput(Address.parse(vmc, vmc_format.DEFAULT_PORT), look.vocabulary))
         stack.callback(senders[-1].close)
     return [Paced(Together(senders))] if senders else []
 
 
-def run(session: LiveSession, blocks: Iterator[Block], rate: int, outputs: Sequence[Output]) -> None:
+def run(
+    session: LiveSession,
+    blocks: Iterator[Block],
+    rate: int,
+    outputs: Sequence[Output],
+    life: Life = Life(),  # noqa: B008  # it is frozen
+) -> None:
     """Speak ``blocks`` into ``session`` here, and send its frames to ``outputs`` from a thread of their own."""
-    writer = FrameWriter(session, outputs)
+    writer = FrameWriter(session, outputs, life)
     writer.start()
     spoken = 0
     try:
@@ -160,12 +175,13 @@ def run(session: LiveSession, blocks: Iterator[Block], rate: int, outputs: Seque
 class FrameWriter(threading.Thread):
     """Sends frames on as they come, and shows how the session is doing on a terminal."""
 
-    def __init__(self, session: LiveSession, outputs: Sequence[Output]) -> None:
+    def __init__(self, session: LiveSession, outputs: Sequence[Output], life: Life) -> None:
         super().__init__(name="emotalk-live", daemon=True)
         self.meter = LatencyMeter()
         self.failed: list[Exception] = []
         self._session = session
         self._outputs = outputs
+        self._living = LivingFrames(life)
         self._shown_at = 0.0
         self._worst = 0.0
         self._frames = 0
@@ -183,8 +199,9 @@ class FrameWriter(threading.Thread):
     def _write(self, frames: list[Frame]) -> None:
         for frame in frames:
             self._worst = max(self._worst, self.meter.arrived(frame))
+        lived = self._living.of(frames)
         for output in self._outputs:
-            for frame in frames:
+            for frame in lived:
                 output.send(frame)
         self._frames += len(frames)
         now = time.monotonic()

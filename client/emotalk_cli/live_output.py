@@ -11,6 +11,7 @@ from typing import TextIO
 import numpy as np
 import typer
 
+from emotalk_cli.look import Look
 from emotalk_cli.targets import STANDARD_OUTPUT
 from emotalk_client.errors import UnwritableFile
 from emotalk_client.faces.animation import Animation, Frame
@@ -41,8 +42,8 @@ def check_output(output: Path | None, min_fps: float) -> None:
 
 
 @contextmanager
-def file_output(output: Path | None) -> Iterator[Output]:
-    """Yield the output that writes ``output``; None: JSON lines to standard output.
+def file_output(output: Path | None, look: Look = Look()) -> Iterator[Output]:  # noqa: B008  # it is frozen
+    """Yield the output that writes ``output`` with ``look``; None: JSON lines to standard output.
 
     Raises:
         UnwritableFile: it cannot be written.
@@ -55,7 +56,7 @@ def file_output(output: Path | None) -> Iterator[Output]:
             yield Lines(file)
         return
     make_folder_of(output)
-    collected = Collected(output, format_of(output))
+    collected = Collected(output, format_of(output), look)
     try:
         yield collected
     finally:
@@ -70,7 +71,7 @@ class Lines:
 
     def send(self, frame: Frame) -> None:
         """Write ``frame``."""
-        self._file.write(jsonl.line(frame.timecode, frame.weights) + "\n")
+        self._file.write(jsonl.line(frame.timecode, frame.weights, frame.rotations) + "\n")
         self._file.flush()
 
     def close(self) -> None:
@@ -80,8 +81,9 @@ class Lines:
 class Collected:
     """A file of a format that is written whole: at the end, with all frames that came."""
 
-    def __init__(self, path: Path, kind: Format) -> None:
+    def __init__(self, path: Path, kind: Format, look: Look) -> None:
         self._path = path
+        self._look = look
         self._format = kind
         self._frames: list[Frame] = []
 
@@ -94,7 +96,11 @@ class Collected:
         frames, self._frames = self._frames, []
         if frames:
             weights = np.stack([frame.weights for frame in frames])
-            self._format.write(Animation(weights, np.array([frame.timecode for frame in frames])), self._path)
+            turned = [frame.rotations for frame in frames if frame.rotations is not None]
+            rotations = np.stack(turned) if turned else None
+            face = Animation(weights, np.array([frame.timecode for frame in frames]), rotations=rotations)
+            head, vocabulary = self._look.of(self._path.suffix)
+            self._format.write(face, self._path, head=head, vocabulary=vocabulary)
 
 
 def _takes_lines(output: Path) -> bool:

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from emotalk_cli.connection import Url, connect
 from emotalk_cli.face_options import by_name
+from emotalk_cli.look import Head, Lively, Look, Map, read_life
 from emotalk_cli.targets import plan_spoken
 from emotalk_client.client import EmoTalkClient
 from emotalk_client.faces.animation import Animation
@@ -73,9 +74,15 @@ def say(
     emotion: Annotated[
         list[str] | None, typer.Option(metavar="NAME=AMOUNT", help=f"0..1 of {', '.join(EMOTIONS)}; repeatable.")
     ] = None,
+    life: Lively = None,
+    head: Head = None,
+    spoken_map: Map = None,
 ) -> None:
     """Say a text: a voice, and the face that speaks it."""
     job = plan_spoken(output, format)
+    look = Look.read(head, spoken_map)
+    look.check(job.suffixes)
+    lives = read_life(life, seed)
     if fps is not None:
         check_rate(fps)
     if audio is not None:
@@ -101,7 +108,7 @@ def say(
         took = time.perf_counter() - began
     for warning in dict.fromkeys(spoken.warnings):
         said.print(f"emotalk: {warning}", markup=False, soft_wrap=True)
-    job.write(spoken.animation, fps)
+    job.write(spoken.animation.lively(lives), fps, look)
     written = job.written
     if audio is not None:
         make_folder_of(audio)

@@ -15,6 +15,7 @@ from pathlib import Path
 import typer
 
 from emotalk_cli.inputs import check_inputs, name_of
+from emotalk_cli.look import Look
 from emotalk_client.faces.animation import Animation
 from emotalk_client.faces.formats import FORMATS, format_of, make_folder_of, writing
 from emotalk_contract.quoting import quoted
@@ -38,15 +39,16 @@ class Pipe:
         """True for ``-``."""
         return str(self.path) == STANDARD_OUTPUT
 
-    def write(self, face: Animation, fps: float | None) -> None:
-        """Send ``face`` at ``fps`` frames a second.
+    def write(self, face: Animation, fps: float | None, look: Look) -> None:
+        """Send ``face`` at ``fps`` frames a second, with ``look``.
 
         Raises:
             UnwritableFile: it cannot be sent there.
         """
         with tempfile.TemporaryDirectory(prefix="emotalk-") as folder:
             file = Path(folder) / f"face{self.suffix}"
-            face.save(file, fps=fps)
+            head, vocabulary = look.of(self.suffix)
+            face.save(file, fps=fps, head=head, vocabulary=vocabulary)
             with file.open("rb") as content:
                 if self.is_standard_output:
                     shutil.copyfileobj(content, sys.stdout.buffer)
@@ -75,13 +77,19 @@ class Job:
         """The names of what is written."""
         return [str(target) for target in self.targets] if self.pipe is None else [str(self.pipe.path)]
 
-    def write(self, face: Animation, fps: float | None) -> None:
-        """Write ``face`` at ``fps`` frames a second."""
+    @property
+    def suffixes(self) -> list[str]:
+        """The formats of what is written."""
+        return [target.suffix.lower() for target in self.targets] if self.pipe is None else [self.pipe.suffix]
+
+    def write(self, face: Animation, fps: float | None, look: Look = Look()) -> None:  # noqa: B008  # it is frozen
+        """Write ``face`` at ``fps`` frames a second, with ``look``."""
         if self.pipe is not None:
-            self.pipe.write(face, fps)
+            self.pipe.write(face, fps, look)
         for target in self.targets:
             make_folder_of(target)
-            face.save(target, fps=fps)
+            head, vocabulary = look.of(target.suffix)
+            face.save(target, fps=fps, head=head, vocabulary=vocabulary)
 
 
 def plan_jobs(inputs: Sequence[Path], output: Path, formats: str | None) -> list[Job]:

@@ -12,6 +12,7 @@ from emotalk_client.audio.loading import expected_samples
 from emotalk_client.errors import InvalidRate, MissingExtra, UnreadableAnimation
 from emotalk_client.faces.animation import Animation
 from emotalk_client.faces.formats import FORMATS, format_of
+from emotalk_client.faces.head.own import OwnHead
 
 LOOPBACK = "127.0.0.1"
 """A result is shown to this machine only."""
@@ -22,6 +23,10 @@ def view(
     audio: Annotated[Path, typer.Argument(metavar="AUDIO", help="Its sound, of any kind that animate reads.")],
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 0,
     fps: Annotated[float | None, typer.Option(help="Of a file that does not say its own, such as .npy.")] = None,
+    head: Annotated[
+        Path | None,
+        typer.Option("--head", metavar="FILE", help="A .glb or .vrm that speaks instead of the packaged head."),
+    ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it.")] = True,
 ) -> None:
     """Show a face and its sound in a browser, until Ctrl-C."""
@@ -31,11 +36,14 @@ def view(
         from emotalk_gateway.page.viewer import ShownResult
     except ImportError as error:
         raise MissingExtra(f"the page needs {error.name}; install `emotalk-triton[gateway]`") from error
-    shown = ShownResult(_read(result, fps), _checked(audio), f"{result.name}, {audio.name}")
+    own = None if head is None else OwnHead.load(head)
+    shown = ShownResult(_read(result, fps), _checked(audio), f"{result.name}, {audio.name}", own)
     with listen(LOOPBACK, port) as listening:
         url = base_url(listening)
 
         def ready() -> None:
+            if own is not None:
+                typer.echo(own.words(), err=True)
             typer.echo(f"{result.name} is shown at {url} (Ctrl-C ends it)")
             if browser:
                 webbrowser.open(url)

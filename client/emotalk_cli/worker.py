@@ -47,6 +47,9 @@ def worker(
     ] = None,
     health_host: Annotated[str, typer.Option(help="Address for health and metrics.")] = "127.0.0.1",
     health_port: Annotated[int, typer.Option(min=0, max=65_535, help="Its port; 0: none.")] = 8004,
+    audit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Log of requests: what, how much; a line of JSON each.")
+    ] = None,
     librdkafka: Librdkafka = None,
 ) -> None:
     """Animate what stands in a queue, until SIGTERM or Ctrl-C; the second one ends it at once."""
@@ -57,13 +60,14 @@ def worker(
         from emotalk_gateway.kafka.settings import WorkerSettings
         from emotalk_gateway.kafka.status import served
         from emotalk_gateway.kafka.worker import Worker
+        from emotalk_gateway.service.auditing import audited
         from emotalk_gateway.service.tracing import exported
     allowed = Allowed(tuple(files or ()), frozenset(hosts or ()), frozenset(buckets or ()))
     settings = WorkerSettings(
         brokers, topic, results, dead, group, concurrency, transactions, max_record_bytes, drain_s,
         Limits(max_request_bytes, max_audio_s, allowed), given_settings(librdkafka or []),
     )  # fmt: skip
-    with exported("emotalk-worker"), address(url, supervised=True) as triton:
+    with exported("emotalk-worker"), audited(audit), address(url, supervised=True) as triton:
         one = Worker(settings, partial(AsyncEmoTalkClient, triton, timeout_s=timeout, **security(url)))
 
         def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signature of handlers

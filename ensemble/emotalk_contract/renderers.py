@@ -21,6 +21,8 @@ from emotalk_contract.quoting import quoted
 from emotalk_contract.tensors import Model, Tensor
 from emotalk_contract.timing import SAMPLE_RATE
 
+VARIABLE = "EMOTALK_RENDERERS"
+"""Of the environment: a folder of renderers, for a server that is started."""
 NETWORK_FPS = 25
 """Pictures a second with which these networks were trained."""
 

@@ -14,6 +14,7 @@ from typing import get_args
 
 from emotalk_contract.configs import Profile
 from emotalk_contract.recipe import Manifest, ManifestError
+from emotalk_contract.renderers import VARIABLE
 from emotalk_contract.repository import bundled
 from emotalk_server import tracing
 from emotalk_server.embedded import EmbeddedServer
@@ -81,8 +82,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--renderers",
         type=Path,
+        default=os.environ.get(VARIABLE) or None,
         metavar="DIR",
-        help="neural renderers to serve too, as `emotalk-export renderer` wrote them (default: none)",
+        help=f"neural renderers to serve too, as `emotalk-export renderer` wrote them (default: ${VARIABLE}, or none)",
     )
     parser.add_argument(
         "--trace",

@@ -27,6 +27,7 @@ from emotalk_perf import equivalence as equal
 from emotalk_perf import gateway as overhead
 from emotalk_perf import lengths as cost
 from emotalk_perf import load as loads
+from emotalk_perf import locks as lock_tries
 from emotalk_perf import memory as memories
 from emotalk_perf import settings as session_settings
 from emotalk_perf.clips import excerpt
@@ -228,6 +229,23 @@ def gateway(
         soundfile.write(file, clip, SAMPLE_RATE)
         measured = overhead.run(address, file, seconds, runs)
     _put(overhead.markdown(measured), page, block)
+
+
+@app.command()
+def locks(
+    count: Annotated[int, typer.Option(min=1000, help="Wrong tokens.")] = 10_000,
+    page: Page = None,
+    block: Block = "locks",
+) -> None:
+    """Ask a gateway with wrong tokens: none is let in, and the time tells nothing of how they are wrong.
+
+    Exit status 1 where one is let in, or a difference is seen.
+    """
+    _check(page, block)
+    found = lock_tries.run(count)
+    _put(lock_tries.markdown(found), page, block)
+    if found.let_in or found.tells:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -19,6 +19,7 @@ COMMANDS = (PROJECT / "docs" / "commands.md").read_text("utf-8")
 COMPOSED = {
     "compose.yaml": ("compose.yaml",),
     "compose.observability.yaml": ("compose.yaml", "compose.observability.yaml"),
+    "compose.avatars.yaml": ("compose.yaml", "compose.avatars.yaml"),
     "compose.tensorrt.yaml": ("compose.yaml", "compose.tensorrt.yaml"),
     "compose.kafka.yaml": ("compose.kafka.yaml",),
 }

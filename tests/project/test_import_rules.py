@@ -29,6 +29,8 @@ PLANTED = [
     ("voices", "client/emotalk_cli/app.py", "import emotalk_speech.speaking"),
     ("grpc", "client/emotalk_client/live/session.py", "import grpc"),
     ("grpc", "client/emotalk_gateway/http/sse.py", "import grpc"),
+    ("drawing", "client/emotalk_gateway/service/videos.py", "import moderngl"),
+    ("video", "client/emotalk_avatar/video/drawing.py", "import emotalk_avatar.detection"),
     ("gateway", "client/emotalk_gateway/service/rate.py", "import emotalk_server"),
     ("service", "client/emotalk_gateway/service/settings.py", "import fastapi"),
     ("doors", "client/emotalk_gateway/page/viewer.py", "import emotalk_gateway.http"),

@@ -11,6 +11,9 @@ import pytest
 import torch
 
 import seeded_renderers
+from emotalk_avatar.renderers.networks import RendererModels
+from emotalk_avatar.renderers.rendering import Sitter, frames
+from emotalk_client.aio import AsyncEmoTalkClient
 from emotalk_client.errors import ModelMissing
 from emotalk_client.wire.transport import TritonTransport
 from emotalk_contract import renderers as facts
@@ -18,6 +21,7 @@ from emotalk_export.checkpoint import open_checkpoint
 from emotalk_export.renderer import NETWORKS
 from emotalk_export.renderer_checkpoint import fill
 from emotalk_export.renderer_graphs import examples
+from emotalk_export.validate import murmur
 from emotalk_server import EmbeddedServer
 from emotalk_server.errors import CorruptRepository, InvalidRepository, MissingGraph
 
@@ -77,3 +81,19 @@ def test_what_is_damaged_is_not_served(
     harm(folder)
     with pytest.raises(error, match=said):
         EmbeddedServer(renderers=folder).start()
+
+
+@pytest.mark.parametrize("renderer", facts.RENDERERS)
+async def test_a_picture_speaks(renderer: facts.Renderer, renderer_server: EmbeddedServer) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    box = {renderer: np.array([[40, 50, 140, 150]], np.int32)}
+    voice = murmur(np.random.default_rng(0), 1, 4_800)[0]
+    async with AsyncEmoTalkClient(renderer_server.grpc_url) as client:
+        models = RendererModels(client)
+        drawn = [f async for f in frames(voice, Sitter(lambda _: picture, 1, 0.0, box), renderer, models)]
+    assert len(drawn) == 8
+    for pixels in drawn:
+        changed = np.argwhere((pixels != picture).any(2))
+        assert changed.min() >= 40
+        assert changed.max() < 150
+    assert (drawn[0] != drawn[5]).any()  # it hears

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotalk_avatar.video.drawing import Drawing
+from emotalk_avatar.video.picturing import MAX_SIZE
 from emotalk_avatar.video.scene import Scene, read_scene
 from emotalk_contract.arkit import BLENDSHAPE_COUNT, INDEX
 
@@ -37,8 +38,8 @@ def strip(content: bytes | None = None, side: int = 240) -> NDArray[np.uint8]:
     """
     scene = None if content is None else read_scene(content)
     left, top, share = (0.0, 0.0, 1.0) if scene is None else _face(scene)
-    # Even, as videos want it; and so large that the cell has its pixels.
-    whole = min(2 * round(side / share / 2), 2160)
+    # Twice as large as the cell, which smoothes edges.
+    whole = min(2 * round(side / share), MAX_SIZE)
     drawing = Drawing(content, (whole, whole))
     try:
         x, y, cell = round(left * whole), round(top * whole), min(round(share * whole), whole)
@@ -58,7 +59,8 @@ def _weights(pose: Mapping[str, float]) -> NDArray[np.float32]:
 
 def _face(scene: Scene) -> tuple[float, float, float]:
     """Left, top and side of the square around an avatar's face, in shares of the square that its photograph fills."""
-    points = np.concatenate([s.points[:, :2] for s in scene.surfaces if s.name == FACE] or [np.zeros((1, 2), np.float32)])
+    nowhere = np.zeros((1, 2), np.float32)
+    points = np.concatenate([s.points[:, :2] for s in scene.surfaces if s.name == FACE] or [nowhere])
     assert scene.frame is not None  # noqa: S101  # an avatar's has one
     left, top, right, bottom = scene.frame
     whole = min(right - left, top - bottom)

@@ -20,7 +20,7 @@ said; a test compares the two.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,9 @@ HOLDS_FROM = 0.2
 LOOK_OUT_IN, LOOK_UP, LOOK_DOWN = 33.6 * DEGREE, 17.4 * DEGREE, 28.6 * DEGREE
 """Turn of an eye that the blendshapes eyeLook… stand for at 1, measured on the client's head."""
 
+AMOUNTS = ("head", "gaze", "idle")
+"""The kinds of life."""
+
 _STREAMS = {"speaking": 0, "sway": 3, "breath": 6, "stir": 7, "saccade": 16}
 """First number of each family of random numbers."""
 _MASK = 0xFFFFFFFF
@@ -115,10 +118,10 @@ class Life:
     seed: int = DEFAULT_SEED
 
     def __post_init__(self) -> None:
-        for field in fields(self)[:3]:
-            value = getattr(self, field.name)
+        for name in AMOUNTS:
+            value = getattr(self, name)
             if not (is_number(value) and 0 <= value <= 1):  # NaN fails too
-                raise InvalidOption(f"{field.name} is {quoted(value)}; accepted: 0..1")
+                raise InvalidOption(f"{name} is {quoted(value)}; accepted: 0..1")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed <= MAX_SEED:
             raise InvalidOption(f"seed is {quoted(self.seed)}; accepted: an integer in 0..{MAX_SEED}")
 

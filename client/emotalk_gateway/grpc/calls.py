@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any, NoReturn
+from urllib.parse import unquote
 
 import grpc
 
+from emotalk_gateway.service.auditing import entry
 from emotalk_gateway.service.callers import ANYONE
 from emotalk_gateway.service.errors import GatewayStopping
 from emotalk_gateway.service.service import Service
@@ -55,15 +57,17 @@ class Call:
         """True once the caller has written all."""
 
     async def first(self, allowed_s: float) -> Any:
-        """Return the caller's first message; None where there is not one.
+        """Return the caller's next message, and its first at first; None where there is not one.
 
         Raises:
             asyncio.TimeoutError: it has not come within ``allowed_s``.
             GatewayStopping: the gateway stops meanwhile.
         """
+        if self._is_read:
+            return None
         came: list[Any] = []
         self._handle = came.append
-        self._reading = asyncio.ensure_future(self._read(most=1))
+        self._reading = asyncio.ensure_future(self._read(most=self._came + 1))
         stopping = asyncio.ensure_future(self.service.stopping.wait())
         try:
             await asyncio.wait({self._reading, stopping}, timeout=allowed_s, return_when=asyncio.FIRST_COMPLETED)
@@ -95,6 +99,7 @@ class Call:
                 self._is_read = True
                 return
             self._came += 1
+            entry().bytes_in += request.ByteSize()
             self._is_read = self._over(request)
             if self._handle is not None:
                 self._handle(request)
@@ -103,6 +108,7 @@ class Call:
 
     async def write(self, answer: Any) -> None:
         """Send ``answer``, a message or its bytes; waits while the caller does not read."""
+        entry().bytes_out += len(answer) if isinstance(answer, bytes) else answer.ByteSize()
         await self._context.write(answer)
 
     async def abort(self, code: grpc.StatusCode, text: str) -> NoReturn:
@@ -124,6 +130,12 @@ class Call:
             done, _ = await asyncio.wait({self._reading}, timeout=min(DRAIN_IDLE_S, left))
             if done or came == self._came:
                 return
+
+    @property
+    def address(self) -> str | None:
+        """The caller's host; None where gRPC does not say (``ipv4:127.0.0.1:5`` or ``ipv6:%5B::1%5D:5``)."""
+        kind, _, place = unquote(self._context.peer() or "").partition(":")
+        return place.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else None
 
     def close(self) -> None:
         """Let go of what is still being read."""

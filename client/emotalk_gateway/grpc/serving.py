@@ -22,6 +22,7 @@ from emotalk_gateway.grpc.tls import credentials
 from emotalk_gateway.grpc.tracing import call_span, ended
 from emotalk_gateway.listening import listen
 from emotalk_gateway.listening.tls import FILES, DoorTls
+from emotalk_gateway.service.auditing import REQUEST_ID, begun, entry
 from emotalk_gateway.service.callers import Scope
 from emotalk_gateway.service.errors import CannotListen, GatewayStopping
 from emotalk_gateway.service.service import Service
@@ -162,7 +163,12 @@ class GrpcDoor:
             call = Call(service, context, served.over)
             if served.scope is None:  # machines ask these all the time
                 return await handled(request, context, call, Span())
-            with call_span(route, call.metadata) as going:
+            named = call.metadata.get(REQUEST_ID)
+            with (
+                begun("grpc", named if isinstance(named, str) else None, call.address) as noted,
+                call_span(route, call.metadata) as going,
+            ):
+                noted.operation = route
                 return await handled(request, context, call, going)
 
         async def handled(request: Any, context: Any, call: Call, going: Span) -> Any:
@@ -170,7 +176,10 @@ class GrpcDoor:
             try:
                 if served.scope is not None:
                     self._check(call, served.scope)
-                return await (handler(call) if takes_stream else handler(request, call))
+                if takes_stream:
+                    return await handler(call)
+                entry().bytes_in += request.ByteSize()
+                return await handler(request, call)
             except grpc.aio.AbortError:
                 code = _code(context)
                 raise
@@ -188,6 +197,7 @@ class GrpcDoor:
                 if served.scope is not None:
                     service.metrics.answered(route, code.name, time.monotonic() - began)
                 ended(going, code)
+                entry().outcome = code.name
 
         return answer
 

@@ -23,12 +23,13 @@ from emotalk_gateway.http.head import HeadAsGet
 from emotalk_gateway.http.health import add_health
 from emotalk_gateway.http.metrics import add_metrics
 from emotalk_gateway.http.saying import add_saying
-from emotalk_gateway.http.secure import SecureHeaders
 from emotalk_gateway.http.sse import add_sse
 from emotalk_gateway.http.websocket import add_websocket
 from emotalk_gateway.listening.answers import answer
+from emotalk_gateway.listening.auditing import Audited
 from emotalk_gateway.listening.hosts import HostCheck, KnownHosts
 from emotalk_gateway.listening.lifetime import Lifetime
+from emotalk_gateway.listening.secure import SecureHeaders
 from emotalk_gateway.listening.tracing import Traced
 from emotalk_gateway.service.errors import framework_problem
 from emotalk_gateway.service.service import Service
@@ -54,13 +55,14 @@ def http_app(service: Service) -> Application:
     app.add_middleware(HostCheck, known=KnownHosts(settings.allowed_hosts), told=service.told)
     app.add_middleware(Traced)
     app.add_middleware(SecureHeaders)
+    app.add_middleware(Audited)
     if settings.cors_origins:  # outside of the others, so that its refusals can be read by a page too
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "HEAD", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type"],
-            expose_headers=["Retry-After", "Content-Disposition"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
+            expose_headers=["Retry-After", "Content-Disposition", "X-Request-Id"],
         )
     _add_errors(app, service)
     add_capabilities(app, service)

@@ -26,14 +26,26 @@ import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from emotalk_client.audio.containers import HEAD, container
-from emotalk_client.errors import SessionEnded
+from emotalk_client.errors import EmoTalkError, InvalidRequest, SessionEnded
 from emotalk_client.faces.animation import Frame
 from emotalk_client.live.fade import ShownFrames
 from emotalk_client.live.session import AsyncLiveSession
 from emotalk_client.windows.detected import Emotions
 from emotalk_contract.timing import FPS
 from emotalk_contract.utterance import Utterance as Sentence
-from emotalk_gateway.http.messages import PATH, Cancel, End, Said, SetEmotions, Start, echo, objects, rows, said
+from emotalk_gateway.http.messages import (
+    PATH,
+    Cancel,
+    End,
+    Said,
+    SelectAvatar,
+    SetEmotions,
+    Start,
+    echo,
+    objects,
+    rows,
+    said,
+)
 from emotalk_gateway.http.pictured import Pictures
 from emotalk_gateway.http.spoken import SpokenText
 from emotalk_gateway.service.callers import ANYONE, Caller
@@ -265,6 +277,8 @@ class Conversation:
         """The utterance whose frames are being sent."""
         self._latest: Turn | None = None
         """The newest of which frames were sent."""
+        self._choosing: asyncio.Task[None] | None = None
+        """The answer to an avatar's selection."""
         self._closing = False
         """True after an ``end`` that does not keep the connection."""
         self._samples = 0
@@ -285,7 +299,7 @@ class Conversation:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             next(task for task in tasks if task.done()).result()
         finally:
-            await cancelled(*tasks)
+            await cancelled(*tasks, *([] if self._choosing is None else [self._choosing]))
 
     def _session(self) -> AsyncLiveSession:
         start = self._start
@@ -307,14 +321,16 @@ class Conversation:
                 await self._cancel(Cancel.of(message))
             elif message.get("type") == "emotions":
                 self._set_emotions(SetEmotions.of(message))
+            elif message.get("type") == "avatar_selection":
+                await self._choose(SelectAvatar.of(message))
             elif message.get("type") in TEXTS:
                 self._say(message)
             elif message.get("type") == "keyframe" and self._pictures is not None:
                 self._pictures.keyframe()
             else:
                 raise InvalidMessage(
-                    f"a message of type {echo(message.get('type'))} came; accepted: binary blocks, cancel, emotions, "
-                    "end, text"
+                    f"a message of type {echo(message.get('type'))} came; accepted: binary blocks, avatar_selection, "
+                    "cancel, emotions, end, text"
                 )
 
     def _owes(self) -> bool:
@@ -389,6 +405,24 @@ class Conversation:
         self._start = replace(self._start, options={**self._start.options, "emotions": change.emotions})
         if self._hearing is not None:
             self._next_session = self._session()
+
+    async def _choose(self, chosen: SelectAvatar) -> None:
+        """Answer whether there is such an avatar, beside whatever is being said."""
+        if self._choosing is not None:
+            await self._choosing  # so that one that never reads has one at most
+        self._choosing = asyncio.create_task(self._chosen(chosen))
+
+    async def _chosen(self, chosen: SelectAvatar) -> None:
+        told: dict[str, Any] = {"avatar_id": chosen.avatar_id}
+        try:
+            if self._pictures is not None:
+                raise InvalidMessage("pictures keep the avatar of their start; accepted: another connection")
+            self._caller.check("avatars")
+            avatar = await self._service.avatars.get(self._caller, chosen.avatar_id)
+        except (EmoTalkError, InvalidRequest) as error:
+            await self._line.say({"type": "avatar_refused", **told, **self._service.problem(error).body()})
+        else:
+            await self._line.say({"type": "avatar_selected", **told, "avatar_name": avatar.metadata.name})
 
     async def _cancel(self, cancel: Cancel) -> None:
         pending = self._pending()
@@ -481,7 +515,7 @@ class Conversation:
         self, utterance: Turn, frames: Sequence[Frame], stopped: Callable[[], bool] = lambda: False
     ) -> None:
         """Send ``frames``, or as pictures as many as are drawn before ``stopped``."""
-        self._service.metrics.frames(PATH, len(frames))
+        self._service.frames(PATH, len(frames))
         if self._pictures is not None:
             utterance.sent += await self._pictures.show(utterance.number, frames, stopped)
         else:

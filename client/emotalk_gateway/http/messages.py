@@ -144,6 +144,22 @@ class SetEmotions:
         return cls(emotions, message.get("time"))
 
 
+@dataclass(frozen=True, slots=True)
+class SelectAvatar:
+    """The choice of an avatar."""
+
+    avatar_id: str
+
+    @classmethod
+    def of(cls, message: Mapping[str, Any]) -> SelectAvatar:
+        """Return ``message``; raises InvalidMessage."""
+        _check_names(message, "avatar_id")
+        chosen = message.get("avatar_id")
+        if not isinstance(chosen, str):
+            raise InvalidMessage(f"avatar_id is {echo(chosen)}; accepted: the id that a registration gave")
+        return cls(chosen)
+
+
 def said(event: Mapping[str, Any]) -> Said:
     """Return what an ASGI ``websocket.receive`` carries.
 

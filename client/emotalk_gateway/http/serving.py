@@ -9,10 +9,10 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from emotalk_gateway.http.sockets import SocketProtocol
 from emotalk_gateway.listening.doors import Door
 from emotalk_gateway.listening.protocol import Connections, Limits
 from emotalk_gateway.listening.server import WebServer
+from emotalk_gateway.listening.sockets import SocketProtocol
 from emotalk_gateway.listening.tls import FILES, FreshContext, tls_of
 from emotalk_gateway.service.service import Service
 

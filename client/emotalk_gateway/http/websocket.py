@@ -22,8 +22,8 @@ from emotalk_contract.timing import FPS
 from emotalk_gateway.http.conversation import Conversation, Line
 from emotalk_gateway.http.messages import PATH, Start
 from emotalk_gateway.http.pictured import Pictures, pictures
-from emotalk_gateway.http.sockets import STARTED
 from emotalk_gateway.listening.access import check_origin
+from emotalk_gateway.listening.sockets import STARTED
 from emotalk_gateway.service.callers import ANYONE
 from emotalk_gateway.service.capacity import Capacity
 from emotalk_gateway.service.errors import GatewayStopping, InvalidMessage, Problem, StartTooLate

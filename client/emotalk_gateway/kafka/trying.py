@@ -24,6 +24,7 @@ from emotalk_gateway.kafka.requests import check_size, face_request
 from emotalk_gateway.kafka.settings import WorkerSettings
 from emotalk_gateway.kafka.tracing import work_span
 from emotalk_gateway.kafka.writing import RecordTooLarge, WriteFailed, Writer
+from emotalk_gateway.service.auditing import begun
 from emotalk_gateway.service.errors import DEAD_LETTER, TRY_AGAIN_LATER, problem_of
 from emotalk_gateway.service.faces import faces
 from emotalk_gateway.service.service import Service
@@ -76,10 +77,17 @@ class Trier:
 
     async def end(self, work: Work) -> None:
         """Return when ``work`` has an answer or a dead letter that is safe."""
-        with work_span(work.place, work.headers) as going:
-            await self._end(work, going)
+        place = work.place
+        with (
+            work_span(place, work.headers) as going,
+            begun("kafka", f"{place.topic}:{place.partition}:{place.offset}") as noted,
+        ):
+            noted.asked, noted.operation, noted.bytes_in = True, place.topic, work.size
+            noted.error = await self._end(work, going)
+            noted.outcome = "answered" if noted.error is None else DEAD_LETTER
 
-    async def _end(self, work: Work, going: Span) -> None:
+    async def _end(self, work: Work, going: Span) -> str | None:
+        """Return the class of the error that a dead letter has; None: there is an answer."""
         mistakes = 0
         while True:
             work.attempts += 1
@@ -108,9 +116,9 @@ class Trier:
                 error_class = problem.error if fate == DEAD_LETTER else INTERNAL
                 going.failed(error_class)
                 await self._die(work, error_class, problem.message)
-                return
+                return error_class
             else:
-                return
+                return None
 
     async def _later(self, work: Work, error: Exception, tries: int) -> None:
         """Pause before the next try; others run meanwhile."""

@@ -36,7 +36,10 @@ class WebServer(uvicorn.Server):
         self._ready = ready
         self._tls = tls
         self._handshake_s = handshake_s
-        quiet: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False}
+        # Above debugging and news: those have messages and queries in them, tokens included.
+        quiet: dict[str, Any] = {
+            "log_config": None, "log_level": "warning", "access_log": False, "server_header": False,
+        }  # fmt: skip
         super().__init__(uvicorn.Config(app, lifespan="on", timeout_graceful_shutdown=unwind_s, **quiet, **settings))
 
     def stop(self) -> None:

@@ -21,8 +21,10 @@ from emotalk_client.errors import EmoTalkError, InvalidRequest
 from emotalk_client.threads import in_thread
 from emotalk_contract.quoting import quoted
 from emotalk_gateway.listening.access import check_header
+from emotalk_gateway.listening.auditing import Audited
 from emotalk_gateway.listening.hosts import HostCheck, KnownHosts
 from emotalk_gateway.listening.lifetime import Lifetime
+from emotalk_gateway.listening.secure import SecureHeaders
 from emotalk_gateway.listening.tracing import Traced
 from emotalk_gateway.omniverse.exporting import ROUTE as EXPORT
 from emotalk_gateway.omniverse.exporting import Exporter
@@ -96,6 +98,8 @@ def omniverse_app(service: Service, folders: Folders) -> FastAPI:
     app.add_middleware(Lifetime, service=service, said=said, max_bytes=MOST_BODY_BYTES)
     app.add_middleware(HostCheck, known=KnownHosts(service.settings.allowed_hosts), told=service.told)
     app.add_middleware(Traced)
+    app.add_middleware(SecureHeaders)
+    app.add_middleware(Audited, door="omniverse")
     _add_errors(app, service)
     scene = Scene()
     _add_facts(app)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from fastapi import FastAPI
 
 from emotalk_gateway.listening.hosts import HostCheck, KnownHosts
+from emotalk_gateway.listening.secure import SecureHeaders
 from emotalk_gateway.listening.server import WebServer
 from emotalk_gateway.page.viewer import ShownResult, add_viewer
 
@@ -20,4 +21,5 @@ def serve(result: ShownResult, listening: socket.socket, ready: Callable[[], Non
     app = FastAPI(title="emotalk", docs_url=None, redoc_url=None, openapi_url=None)
     add_viewer(app, result)
     app.add_middleware(HostCheck, known=KnownHosts())
+    app.add_middleware(SecureHeaders)
     WebServer(app, UNWIND_S, ready).run(sockets=[listening])

@@ -25,7 +25,7 @@ from fastapi.staticfiles import StaticFiles
 
 from emotalk_client.faces import head, vocabularies
 from emotalk_client.faces.animation import Animation
-from emotalk_client.faces.head.own import PACKED, SPOKEN
+from emotalk_client.faces.head.own import PACKED, SPOKEN, OwnHead
 from emotalk_client.faces.life import SMALL
 from emotalk_contract import limits
 
@@ -45,6 +45,8 @@ class ShownResult:
     """A file that exists; it is sent as it is."""
     title: str
     """Name of the result on the page."""
+    head: OwnHead | None = None
+    """The one that speaks instead of the packaged head."""
 
 
 def add_viewer(app: FastAPI, result: ShownResult | None = None, greeting: Mapping[str, Any] | None = None) -> None:
@@ -53,7 +55,8 @@ def add_viewer(app: FastAPI, result: ShownResult | None = None, greeting: Mappin
     Whoever asks for ``/`` and takes no HTML gets ``greeting`` as JSON, if there is one.
 
     Without ``result`` the page asks the gateway's other routes for faces. With one it shows that, and adds
-    ``GET /result/frames.json`` and ``GET /result/audio`` (in ranges, where the browser asks for them).
+    ``GET /result/frames.json``, ``GET /result/audio`` (in ranges, where the browser asks for them) and, where another
+    head speaks, ``GET /result/head``.
     """
     page = _page(result)
     headers = FRESH | {
@@ -74,7 +77,7 @@ def add_viewer(app: FastAPI, result: ShownResult | None = None, greeting: Mappin
 
     @app.get("/vocabularies.json", include_in_schema=False)
     async def vocabularies_file() -> Response:
-        return JSONResponse(vocabularies.table() | {"spoken": SPOKEN, "packed": PACKED}, headers=_FRESH)
+        return JSONResponse(vocabularies.table() | {"spoken": SPOKEN, "packed": PACKED}, headers=FRESH)
 
     app.mount("/static", _FreshFiles(directory=STATIC), name="static")
     if result is not None:
@@ -92,11 +95,21 @@ def _add_result(app: FastAPI, result: ShownResult) -> None:
     async def result_audio() -> Response:
         return FileResponse(result.audio)
 
+    if (own := result.head) is not None:
+
+        @app.get("/result/head", include_in_schema=False)
+        async def result_head() -> Response:
+            return Response(own.content, media_type="model/gltf-binary")
+
 
 def frames_document(face: Animation) -> dict[str, Any]:
-    """``face`` as the page reads it, from 0 and without gaps: names, fps, timecode 0, blendshapes [F][52]."""
+    """``face`` as the page reads it, from 0 and without gaps: names, fps, timecode 0, blendshapes [F][52], and
+    rotations [F][9] where the head moves.
+    """
     even = face.even()
-    return {"names": list(even.names), "fps": even.fps, "timecode": 0.0, "blendshapes": even.weights.tolist()}
+    turned = {} if even.rotations is None else {"rotations": even.rotations.tolist()}
+    weights = even.weights.tolist()
+    return {"names": list(even.names), "fps": even.fps, "timecode": 0.0, "blendshapes": weights, **turned}
 
 
 class _FreshFiles(StaticFiles):
@@ -111,7 +124,7 @@ class _FreshFiles(StaticFiles):
 def _page(result: ShownResult | None) -> str:
     """The page, with what it has to know before it can ask."""
     facts: Mapping[str, Any] = {
-        "result": None if result is None else {"title": result.title},
+        "result": None if result is None else {"title": result.title, "head": result.head and result.head.name},
         "level": limits.DEFAULT_LEVEL,
         "person": limits.DEFAULT_PERSON,
         "life": {"head": SMALL.head, "gaze": SMALL.gaze, "idle": SMALL.idle, "seed": SMALL.seed},

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timezone
 from functools import partial
 
+from emotalk_gateway.service.auditing import entry
 from emotalk_gateway.service.callers import ANYONE, OPERATOR, Caller, Scope
 from emotalk_gateway.service.errors import NotAuthorised
 from emotalk_gateway.service.following import Followed
@@ -56,7 +57,10 @@ class Access:
             NotPermitted: it has not the scope.
             TooManyRequests: its caller began too many.
         """
+        noted = entry()
+        noted.asked = True
         caller = self._identified(token)
+        noted.caller = caller.name
         caller.check(scope)
         self._limits.request(caller)
         self._metrics.asked(caller.name)
@@ -69,7 +73,7 @@ class Access:
             TooMuchSpeech, ClipTooLong: the caller may not have it, now or ever.
         """
         self._limits.clip(caller, seconds)
-        self._metrics.spoken(caller.name, seconds)
+        self._spoken(caller, seconds)
 
     def speech(self, caller: Caller, seconds: float) -> None:
         """Count speech of a stream or a text, as it comes or is made.
@@ -78,7 +82,11 @@ class Access:
             TooMuchSpeech: the caller may not have more now.
         """
         self._limits.speech(caller, seconds)
+        self._spoken(caller, seconds)
+
+    def _spoken(self, caller: Caller, seconds: float) -> None:
         self._metrics.spoken(caller.name, seconds)
+        entry().speech_s += seconds
 
     def stream(self, caller: Caller) -> AbstractContextManager[None]:
         """Count a stream for as long as the block lasts; raises :class:`TooManyStreams`."""

@@ -102,6 +102,11 @@ class Avatars:
         content: bytes = await in_thread(self.store.read, avatar, name)
         return content
 
+    def may_see(self, caller: Caller, avatar: Avatar) -> bool:
+        """Return whether ``avatar`` is one that ``caller`` may see."""
+        mine = self._visible(caller)
+        return mine is None or avatar.metadata.owner == mine
+
     async def delete(self, caller: Caller, avatar_id: str) -> None:
         """Remove an avatar of ``caller``'s; raises as :meth:`~emotalk_avatar.store.AvatarStore.delete`."""
         await in_thread(self.store.delete, avatar_id, self._visible(caller))

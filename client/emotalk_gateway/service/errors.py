@@ -34,6 +34,7 @@
         ├── TrackNotFound         not an audio file of the folder that was named
         ├── UnknownObject         a player, an instance or a solver that is not here
         ├── AvatarsOff            avatars, of a gateway that has none
+        ├── UnknownPicture        a frame of an avatar that is not there, or cannot be drawn
         ├── NoTrack               a face is asked for before a track was set
         ├── InvalidSettings       a setting that the gateway cannot run with
         └── CannotListen          an address that cannot be listened on
@@ -220,6 +221,10 @@ class AvatarsOff(GatewayError):
     """Avatars, of a gateway that has none."""
 
 
+class UnknownPicture(GatewayError):
+    """A frame of an avatar that is not there, or that cannot be drawn."""
+
+
 class NoTrack(GatewayError):
     """A face is asked for before a track was set."""
 
@@ -300,6 +305,7 @@ TABLE: tuple[Row, ...] = (
     Row(TrackNotFound, _callers(HTTPStatus.NOT_FOUND, "NOT_FOUND")),
     Row(UnknownObject, _callers(HTTPStatus.NOT_FOUND, "NOT_FOUND")),
     Row(AvatarsOff, _callers(HTTPStatus.NOT_FOUND, "UNIMPLEMENTED")),
+    Row(UnknownPicture, _callers(HTTPStatus.NOT_FOUND, "NOT_FOUND")),
     Row(NoTrack, _callers(HTTPStatus.CONFLICT, "FAILED_PRECONDITION")),
     Row(GatewayError, _callers(HTTPStatus.BAD_REQUEST)),
     Row(SessionEnded, _callers(HTTPStatus.BAD_REQUEST, "FAILED_PRECONDITION")),
@@ -353,7 +359,7 @@ TABLE: tuple[Row, ...] = (
         ModelMissing,
         _ours(HTTPStatus.NOT_IMPLEMENTED, "UNIMPLEMENTED"),
         "the face server lacks a model that this needs; it has all of them when it is started with "
-        "--models core,live,speech,avatar",
+        "--models core,live,speech,avatar, and with --renderers DIR",
     ),
     Row(
         ModelUnavailable,

@@ -42,7 +42,7 @@ async def faces(service: Service, request: FaceRequest) -> AsyncGenerator[Face, 
                     if not given:
                         service.metrics.first_frame(time.monotonic() - began)
                     given += len(face)
-                    service.metrics.frames(request.route, len(face))
+                    service.frames(request.route, len(face))
                     async with running.paused_after(PATIENCE_S):
                         yield replace(face, emotions=heard.value)
                     await running.share(SHARE_S)

@@ -113,7 +113,7 @@ async def sayings(service: Service, route: str, asked: Text) -> AsyncGenerator[S
             if part.frames and first:
                 service.metrics.first_frame(time.monotonic() - began)
                 first = False
-            service.metrics.frames(route, len(part.frames))
+            service.frames(route, len(part.frames))
             async with running.paused_after(PATIENCE_S):
                 yield part
             await running.share(SHARE_S)

@@ -7,6 +7,7 @@ import logging
 
 from emotalk_client.aio import AsyncEmoTalkClient
 from emotalk_gateway.service.access import Access
+from emotalk_gateway.service.auditing import entry
 from emotalk_gateway.service.avatars import Avatars
 from emotalk_gateway.service.capacity import Capacity
 from emotalk_gateway.service.errors import Problem, problem_of
@@ -55,6 +56,12 @@ class Service:
     def told(self, problem: Problem) -> None:
         """Count ``problem``, which somebody was told."""
         self.metrics.rejected(problem.error)
+        entry().error = problem.error
+
+    def frames(self, route: str, count: int) -> None:
+        """Count ``count`` frames, which were handed out."""
+        self.metrics.frames(route, count)
+        entry().frames += count
 
     def problem(self, error: BaseException) -> Problem:
         """Return what a caller is told of ``error``; counted, and logged where the caller is not told all of it."""

@@ -28,6 +28,8 @@ class GatewaySettings(BaseSettings):
     tokens: Path | None = None
     """File of tokens with names, scopes and limits (``emotalk token``), beside the one above. Read again when it
     changes."""
+    audit: Path | None = None
+    """File that gets a line of JSON for each request: who, what and how much. Made anew when it is moved away."""
     cors_origins: tuple[str, ...] = ()
     """Origins whose pages may ask, such as ``["https://example.org"]``; ``["*"]``: all. None: its own page."""
     allowed_hosts: tuple[str, ...] = ()

@@ -229,7 +229,7 @@ class Clip:
                         await asyncio.sleep(first_at + frame.timecode - self._loop.time())
                     told = self._emotions.told(frame.index)
                     await self._write(answers.animation(frame, self._sound.of_frame(frame.index), told))
-                self._service.metrics.frames(ROUTE, len(frames))
+                self._service.frames(ROUTE, len(frames))
         await self._write(answers.computed())
         await self._write(answers.status())
 

@@ -21,9 +21,16 @@ export class Faces {
     return this.shown?.startsWith(AVATAR) ? this.shown.slice(AVATAR.length) : null;
   }
 
-  // Show what the page's address asks for, else what was shown last, else the packaged head.
-  async begin(avatars) {
+  // Show the head that is `given`, a File, or what the page's address asks for, else what was shown last, else the packaged
+  // head.
+  async begin(avatars, given = null) {
     this.offer(PACKAGED, "The packaged head");
+    if (given) {
+      this.own = given;
+      this.offer(OWN, given.name);
+      await this.choose(OWN);
+      return;
+    }
     this.has(await this.kept.read());
     const asked = new URLSearchParams(location.search).get("avatar");
     if (asked) this.offer(AVATAR + asked, asked);

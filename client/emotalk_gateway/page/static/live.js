@@ -16,9 +16,10 @@ export const KEPT_S = 300; // seconds of sound and frames that are kept
 export const SPARE_S = 10; // seconds beyond them after which these are dropped, all at once
 
 export class Live {
-  // lost: called with the error if the session ends on its own.
-  static async start(gateway, options, lost) {
+  // lost: called with the error if the session ends on its own; avatar: whose face speaks, where it is one of the gateway's.
+  static async start(gateway, options, lost, avatar = null) {
     const live = new Live(lost);
+    live.avatar = avatar;
     live.microphone = await Microphone.open((block) => live.heard(block));
     try {
       await live.connect(gateway, options);
@@ -107,6 +108,7 @@ export class Live {
   take(message) {
     if (message.type === "started") {
       this.track = new Track(message.names, message.fps);
+      if (this.avatar) this.select(this.avatar);
       this.started();
     } else if (message.type === "frames") {
       for (const { timecode, blendshapes } of message.frames) this.track.put(timecode, blendshapes);
@@ -117,6 +119,11 @@ export class Live {
     } else if (message.type === "error") {
       this.failed(new Refusal(message));
     }
+  }
+
+  // Tell the gateway whose face is shown; it answers in words, which change nothing here.
+  select(avatar) {
+    this.socket.send(JSON.stringify({ type: "avatar_selection", avatar_id: avatar }));
   }
 
   failed(error) {

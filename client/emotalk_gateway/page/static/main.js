@@ -162,10 +162,11 @@ async function speak() {
   say("Waiting for the microphone…");
   at("speak").disabled = true;
   try {
-    live = await Live.start(gateway, options.options, (error) => {
+    const lost = (error) => {
       complain(error);
       settle(live?.kept());
-    });
+    };
+    live = await Live.start(gateway, options.options, lost, faces.avatar);
     track = live.track;
     clip = null;
     at("title").textContent = "Live";
@@ -321,12 +322,13 @@ async function begin() {
   listenToFiles();
   try {
     if (page.result) {
-      faces.begin(false);
+      await faces.begin(false, page.result.head && (await given()));
       await showResult();
     } else {
       facts = await gateway.facts();
       resting = new Track(facts.names, facts.fps);
       faces.begin(facts.avatars);
+      at("to-register").hidden = !facts.avatars;
       options.fill(facts, page);
       for (const format of facts.formats) at("format").append(new Option(`.${format}`, format));
       say(`wav, flac, mp3, ogg, opus, webm, m4a; up to ${Math.floor(facts.max_audio_s / 60)} min`);
@@ -340,11 +342,17 @@ async function begin() {
   }
 }
 
+// The head that was given with a result.
+async function given() {
+  return new File([await (await fetch("result/head")).arrayBuffer()], page.result.head);
+}
+
 async function showResult() {
   const answer = await fetch("result/frames.json");
-  const { names, fps, timecode, blendshapes } = await answer.json();
+  const { names, fps, timecode, blendshapes, rotations } = await answer.json();
   const result = new Track(names, fps, timecode);
   result.rows = blendshapes;
+  result.rotations = rotations ?? null;
   result.finish();
   document.title = `${page.result.title} – EmoTalk`;
   take(result, { file: new URL("result/audio", document.baseURI).href, title: page.result.title }, true);

@@ -46,7 +46,8 @@ export const TEXTS = {
     noCamera: "No camera can be used: allow it for this page in the browser's settings, or choose a file.",
     off: "This gateway keeps no avatars: it was started without --avatars.",
     unreachable: "The server cannot be reached. Is it still running?",
-    errors: {},
+    errors: {}, // the server's own words do
+    hints: null, // likewise
   },
   fa: {
     direction: "rtl",
@@ -109,6 +110,21 @@ export const TEXTS = {
       NotAuthorised: "توکن نادرست است یا داده نشده.",
       NotPermitted: "این توکن اجازهٔ ساختن آواتار ندارد.",
       UploadTooLarge: "پرونده بیش از اندازه بزرگ است.",
+    },
+    hints: {
+      presence: "چهره به‌روشنی دیده نمی‌شود: از روبه‌رو، راست و بی‌مانع.",
+      interocular_px: "چهره کوچک است: عکسی بزرگ‌تر یا از نزدیک‌تر بگیرید.",
+      yaw_deg: "سر به پهلو چرخیده است: به دوربین نگاه کنید.",
+      pitch_deg: "سر رو به بالا یا پایین است: دوربین را هم‌تراز چشم‌ها بگیرید.",
+      roll_deg: "سر کج است: عکس را راست کنید.",
+      inside: "بخشی از چهره بیرون از عکس است: پیرامون سر جا بگذارید.",
+      sharpness: "عکس تار است: عکسی واضح بگیرید.",
+      dark: "عکس تاریک است: نور بیشتر.",
+      clipped: "عکس بیش از اندازه روشن است: نور کمتر.",
+      light_ratio: "نور از پهلو می‌تابد: نور از روبه‌رو بهتر است.",
+      blink: "چشمی بسته است: چشم‌ها باز.",
+      lip_gap: "دهان باز است: دهان بسته بهتر است.",
+      smile: "چهره لبخند دارد: آرام، با دهان بسته.",
     },
   },
 };
