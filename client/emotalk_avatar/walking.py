@@ -1,10 +1,10 @@
-"""The way through a clip's frames: to and fro, without a jump."""
+"""The order in which a clip's frames are seen, without a jump."""
 
 from __future__ import annotations
 
 
 def walked(number: int, count: int) -> int:
-    """Return which of ``count`` frames is seen as number ``number`` (0, 1, ...): each end once, all others twice."""
+    """Return which of ``count`` frames is seen as number ``number`` (0, 1, ...): to and fro, each end once."""
     if count == 1:
         return 0
     place = number % (2 * count - 2)

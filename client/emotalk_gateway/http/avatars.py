@@ -23,8 +23,10 @@ from emotalk_gateway.service.spool import Spool
 
 ROOT = "/avatar"
 PART = "file"
+UNNAMED = "avatar"
+"""The name of one whose form has none."""
 FIELDS = {
-    "avatar_name": "for people: a line of text",
+    "avatar_name": "for people: a line of text; default `avatar`",
     "user_id": "a label to list by, where tokens do not name callers",
     "consent": "`true` where the person has agreed",
     "glasses": "`true` where glasses are worn, which are then left alone",
@@ -138,13 +140,10 @@ def _asked(spool: Spool, given: dict[str, str]) -> Asked:
     """Return what a form asks for.
 
     Raises:
-        InvalidUpload: it lacks the name.
+        InvalidUpload: consent or glasses is neither true nor false.
     """
-    if "avatar_name" not in given:
-        raise InvalidUpload("the form has no avatar_name; accepted: a line of text")
-    return Asked(
-        spool.file, given["avatar_name"], given.get("user_id") or None, _said(given, "consent"), _said(given, "glasses")
-    )
+    consent, glasses = _said(given, "consent"), _said(given, "glasses")
+    return Asked(spool.file, given.get("avatar_name", UNNAMED), given.get("user_id") or None, consent, glasses)
 
 
 def _said(given: dict[str, str], name: str) -> bool:
