@@ -6,11 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from emotalk_avatar.package import CLIP, GLB, Avatar
+from emotalk_avatar.package import CLIP, FIT, GLB, Avatar
 from emotalk_avatar.video.clip import Clip
 from emotalk_avatar.video.drawing import ClipOf
-
-FIT = "fit.f16"
 
 
 @dataclass(frozen=True, slots=True)
