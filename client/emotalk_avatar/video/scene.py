@@ -80,12 +80,8 @@ def read_scene(content: bytes) -> Scene:
         container = Container.unpacked(content)
         document = container.document
         images = _Images(container)
-        surfaces = [
-            _surface(container, mesh, primitive, images)
-            for mesh, primitive in _bounded(
-                container, [(m, p) for m in _meshes(document) for p in _list(m, "primitives")]
-            )
-        ]
+        pairs = [(mesh, one) for mesh in _meshes(document) for one in _list(mesh, "primitives")]
+        surfaces = [_surface(container, mesh, primitive, images) for mesh, primitive in _bounded(container, pairs)]
         frame = _frame(document)
         photograph = None if frame is None else images[0]
     except (
@@ -150,9 +146,11 @@ def _surface(container: Container, mesh: dict[str, Any], primitive: dict[str, An
     if texture is not None:
         places = container.array(attributes["TEXCOORD_0"]).astype(np.float32)
     triangles = container.array(primitive["indices"]).astype(np.int32).reshape(-1, 3)
-    if len(triangles) and triangles.max() >= count:
-        raise BrokenContainer("a triangle has a corner that is not there")
+    if not len(triangles) or triangles.max() >= count:
+        raise BrokenContainer("a triangle has a corner that is not there, or there is none")
     moves, turns = _moves(container, mesh, primitive, count)
+    if not all(np.abs(values).max(initial=0) < FAR_M for values in (points, moves, normals, turns)):  # NaN fails too
+        raise BrokenContainer(f"a vertex lies or moves farther than {FAR_M:g} m")
     return Surface(
         str(material.get("name") or mesh.get("name") or ""),
         points,
