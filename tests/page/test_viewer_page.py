@@ -274,4 +274,4 @@ def test_every_control_is_reached_by_tab_and_shows_it(loaded):
         reached.append(name)
     emotions = ["amazement", "anger", "cheekiness", "disgust", "fear", "grief", "joy", "outofbreath", "pain", "sadness"]
     spoken = ["file", "speak", "words", "say"]
-    assert reached == ["play", "time", *spoken, "who", "head-file", "level", "person", *emotions, "format", "save"]
+    assert reached == ["play", "time", *spoken, "who", "head-file", "life", "level", "person", *emotions, "format", "save"]
