@@ -57,7 +57,9 @@ def opened(folder: Path | None) -> AvatarStore:
 def register_photo(
     photo: Annotated[
         Path,
-        typer.Argument(metavar="PHOTO", help="One face from the front, mouth closed: jpg, png or webp; -: a pipe."),
+        typer.Argument(
+            metavar="PHOTO", help="One face from the front, mouth closed: jpg, png, webp; a clip: gif, mp4; -: a pipe."
+        ),
     ],
     url: Url = None,
     name: Annotated[str | None, typer.Option(help="For people. Default: the file's.")] = None,

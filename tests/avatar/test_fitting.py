@@ -1,8 +1,10 @@
 """The head fitted to faces that are made of the head itself: what must come out is known."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pygltflib
 import pytest
 from avatar_faces import SIZE, face, picture, weights
 
+from emotalk_avatar.face import Picture
 from emotalk_avatar.fitting import fit
 from emotalk_avatar.fitting.base import base
 from emotalk_avatar.fitting.posing import eye_distance, pose_of
@@ -64,3 +67,25 @@ def test_the_file_is_valid_has_the_52_and_is_small(tmp_path):
     )
     issues = json.loads(done.stdout)["issues"]
     assert (issues["numErrors"], issues["numWarnings"]) == (0, 0), issues["messages"]
+
+
+def test_a_fit_takes_less_than_half_a_second_of_cpu():
+    fit(picture(), face()).glb()  # reads the head, once a process
+    start = time.process_time()
+    fit(picture(), face(weights(jawOpen=0.3))).glb()
+    assert time.process_time() - start < 0.5
+
+
+def test_a_part_of_a_large_picture_is_kept():
+    far = face(scale=400)
+    large = Picture(np.zeros((1400, 2600, 3), np.uint8))
+    at = dataclasses.replace(far, landmarks=far.landmarks + np.array([1500, 300, 0], np.float32))
+    fitted = fit(large, at)
+    left, top, width, height = fitted.frame.crop
+    assert max(fitted.frame.size) <= 1024
+    assert width < 600
+    assert left + width <= 2600
+    assert top + height <= 1400
+    assert fitted.face.landmarks[:, :2].min() > 0
+    assert (fitted.face.landmarks[:, :2].max(axis=0) < fitted.frame.size).all()
+    assert (np.array(fitted.picture.pixels.shape[1::-1]) == fitted.frame.size).all()

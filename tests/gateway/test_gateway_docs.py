@@ -110,13 +110,8 @@ def said_errors():
 def test_every_error_is_in_the_table_with_its_status():
     said = said_errors()
     at_start = {"GatewayError", "InvalidSettings", "CannotListen", "AddressInUse"}
-    files = {
-        "FormatError",
-        "UnreadableAnimation",
-        "UnreadableHead",
-        "InvalidMap",
-        "AudioError",
-    }  # what no request can bring about, or a base of others
+    # No request can bring them about, or they are a base of others.
+    files = {"FormatError", "UnreadableAnimation", "UnreadableHead", "InvalidMap", "AudioError"}
     possible = [
         *(kind for kind in vars(gateway_errors).values() if _is_error(kind, gateway_errors.GatewayError)),
         *(kind for kind in vars(avatar_errors).values() if _is_error(kind, avatar_errors.AvatarError)),

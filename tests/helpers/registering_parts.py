@@ -3,6 +3,7 @@
 import asyncio
 import io
 import threading
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image
@@ -62,6 +63,7 @@ class Parts:
         return self
 
     neutral = np.zeros(52, np.float32)
+    facts: ClassVar = {"open_mouth": False}
 
     def glb(self):
         """What is fitted here: the bundled head, as it is."""

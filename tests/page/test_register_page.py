@@ -4,14 +4,20 @@ import io
 import re
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
-from browsing import served
+from avatar_faces import face, picture
+from browsing import SMALL, Page, served
 from PIL import Image
 from registering_parts import Parts, photograph
 
-from emotalk_avatar.errors import NoFace
+import headless
+from emotalk_avatar.errors import NoFace, PoorPicture
+from emotalk_avatar.fitting import fit
+from emotalk_avatar.quality import verdicts
 from emotalk_avatar.store import AvatarStore
+from emotalk_gateway.page.register import BOUNDS
 from emotalk_gateway.page.viewer import STATIC
 
 pytestmark = pytest.mark.browser
@@ -149,6 +155,22 @@ def test_a_dropped_photograph(page, url, photo):
     assert shown.std() > 20, "the picture is not seen"
 
 
+def test_a_chosen_clip_shows_its_first_picture(page, url, tmp_path):
+    path = tmp_path / "me.webm"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libvpx-vp9", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for _ in range(5):
+            pixels = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels)))
+        file.mux(stream.encode(None))
+    opened(page, url)
+    page.find("#file").send_keys(str(path))
+    page.until("emotalk.shown().state === 'chosen'")
+    assert page.run("const { width, height } = document.querySelector('#chosen'); return [width, height]") == [160, 120]
+    assert page.picture("#chosen").std() > 10
+
+
 def test_what_is_missing_is_said(page, url, photo, store):
     opened(page, url)
     page.press("#register")
@@ -239,6 +261,79 @@ def test_in_persian_from_right_to_left(page, url, photo, parts):
     page.until("emotalk.shown().state === 'chosen'")
 
 
+def measures(**changed):
+    """Of a good picture, but for what is ``changed``."""
+    good = {
+        "presence": 1.0,
+        "interocular_px": 120.0,
+        "yaw_deg": 0.0,
+        "pitch_deg": 0.0,
+        "roll_deg": 0.0,
+        "inside": 1.0,
+        "sharpness": 200.0,
+        "contrast": 40.0,
+        "eye_light": 150.0,
+        "clipped": 0.0,
+        "light_ratio": 1.0,
+        "lip_gap": 0.0,
+        "smile": 0.1,
+        "blink": 0.1,
+    }
+    return good | changed
+
+
+BAD = [
+    {},
+    {"presence": 0.5},
+    {"interocular_px": 60.0},
+    {"interocular_px": 20.0},
+    {"yaw_deg": -15.0},
+    {"yaw_deg": 40.0},
+    {"pitch_deg": 20.0},
+    {"roll_deg": -30.0},
+    {"inside": 0.95},
+    {"sharpness": 20.0},
+    {"contrast": 10.0},
+    {"eye_light": 40.0},
+    {"contrast": 10.0, "eye_light": 40.0},
+    {"clipped": 0.2},
+    {"light_ratio": 2.0},
+    {"light_ratio": 0.5},
+    {"blink": 0.7},
+    {"lip_gap": 0.2},
+    {"smile": 0.9},
+    {"smile": 0.9, "lip_gap": 0.2, "yaw_deg": 15.0},
+]
+
+
+def test_the_page_judges_as_the_judge_does(page, url):
+    """Its hints in another language are those that the server has in its own."""
+    opened(page, url)
+    said = page.driver.execute_async_script(
+        """
+        const [all, done] = arguments;
+        const { good } = JSON.parse(document.querySelector("meta[name=emotalk]").content);
+        import(new URL("static/hints.js", document.baseURI)).then(({ poor }) =>
+          done(all.map((one) => poor(one, good))));
+        """,
+        [measures(**one) for one in BAD],
+    )
+    for bad, hints in zip(BAD, said, strict=True):
+        refusals, warnings = verdicts(measures(**bad))
+        assert len(hints) == len(refusals + warnings), bad
+        names = {"dark" if name in ("contrast", "eye_light") else name for name in bad}
+        assert set(hints) <= names
+
+
+def test_hints_in_persian(page, url, photo, parts):
+    page.expected.append("422")
+    parts.refusal = PoorPicture("the head is turned aside by 40°", measures(yaw_deg=40.0))
+    opened(page, url, "?lang=fa")
+    filled(page, photo)
+    page.until("document.querySelector('#warnings').textContent")
+    assert "سر به پهلو چرخیده است" in page.find("#warnings").text
+
+
 def test_the_other_language_is_one_click_away(page, url):
     opened(page, url, "?lang=fa")
     page.press("#language")
@@ -257,6 +352,8 @@ def test_every_language_has_every_text(page, url):
     )
     assert len(keys) == 2
     assert keys[0] == keys[1]
+    hints = re.findall(r"^      (\w+):", (STATIC / "register.texts.js").read_text("utf-8"), re.MULTILINE)
+    assert set(BOUNDS) <= set(hints)
     html = (STATIC / "register.html").read_text("utf-8")
     assert set(re.findall(r'data-(?:text|label)="(\w+)"', html)) <= set(keys[0])
 
@@ -297,3 +394,40 @@ def test_the_preview_is_seen(page, url, photo, store):
     assert there.std() > 10
     assert page.picture("#stage").std() > 10
     assert Path(store.folder, avatar.id).is_dir()
+
+
+def test_the_viewer_leads_here(page, url):
+    page.open(url)
+    page.until("'begun' in document.documentElement.dataset")
+    page.press("#to-register")
+    page.until("document.querySelector('#form') && 'begun' in document.documentElement.dataset")
+
+
+@pytest.fixture(scope="module")
+def browser_3d():
+    if reason := headless.missing():
+        pytest.skip(reason)
+    with headless.chromium() as driver:
+        yield driver
+
+
+def test_the_preview_moves(browser_3d, url, photo, parts, monkeypatch):
+    """Drawn in WebGL from avatar.glb: the mouth opens, and at the end the face is at rest again."""
+    fitted = fit(picture(), face())
+    monkeypatch.setattr(parts, "glb", fitted.glb)
+    page = opened(Page(browser_3d), url, width=SMALL[0], height=SMALL[1])
+    filled(page, photo)
+    is_shown(page)
+    assert not page.find("#still").is_displayed()
+    page.until("emotalk.shown().jawOpen === 0 && emotalk.shown().time >= 1.99")
+    rest = page.picture("#face").astype(float)
+    assert rest.std() > 10, "nothing is seen"
+    page.press("#again")
+    page.until("emotalk.shown().jawOpen > 0.3")
+    page.until("emotalk.shown().time >= 1.99")
+    page.run("emotalk.hold(0.6)")
+    page.until("emotalk.shown().jawOpen > 0.55")
+    opened_mouth = page.picture("#face").astype(float)
+    assert (abs(opened_mouth - rest).max(axis=2) > 40).sum() > 200, "the mouth does not open"
+    page.press("#keep")
+    page.check()

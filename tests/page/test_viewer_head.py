@@ -150,9 +150,7 @@ def test_an_own_head_is_worn_kept_and_forgotten(page_3d, gateway, voice):
     )
     page.open(gateway, *SMALL)
     page.until("document.querySelector('#face').dataset.ready === ''")
-    assert [option.text for option in page.find("#who").find_elements("css selector", "option")] == [
-        "The packaged head"
-    ]
+    assert [option.text for option in page.find("#who").find_elements("css selector", "option")] == ["Packaged head"]
 
 
 def test_a_face_lives_before_anything_is_said_unless_motion_is_not_wanted(page_3d, gateway):

@@ -121,10 +121,10 @@ def test_memory_is_flat_where_its_medians_are(growth, flat):
 
 
 def test_what_is_not_right_is_remembered_in_words():
-    one = filled(columns=[(RIGHT,), (REFUSED, "GatewayFull")])
+    one = filled(columns=[(RIGHT,), (REFUSED, "GatewayFull"), (RIGHT,), (WRONG, "off by 1")])
     assert one.columns[RIGHT] == 50
-    assert one.refusals["GatewayFull"] == 50
-    assert "files: refused in words: GatewayFull" in one.remarks[0]
+    assert one.refusals == {"GatewayFull": 25}
+    assert "3.0 s, files: wrong: off by 1" in one.remarks[0]
     assert len(one.remarks) == 20
     assert (one.asked, one.open) == (100, 0)
     assert [part.asked for part in one.tenths] == [10] * 10

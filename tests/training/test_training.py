@@ -78,12 +78,12 @@ def test_a_corpus_that_lacks_a_file_or_has_another_rate_says_which(speech: Path,
 def test_examples_repeat_with_their_seed_and_carry_labels(speech: Path, tmp_path: Path) -> None:
     folder = prepare([speech], tmp_path)
     assert prepare([speech], tmp_path) == folder
-    one, two, other = (Examples(folder, seed).batch(6) for seed in (4, 4, 5))
+    one, two, other = (Examples(folder, seed).batch(6, 0) for seed in (4, 4, 5))
     np.testing.assert_array_equal(one.audio, two.audio)
     np.testing.assert_array_equal(one.labels, two.labels)
     assert not np.array_equal(one.audio, other.audio)
     assert one.audio.shape == (6, 57_600)
-    assert one.labels.shape == (6, 108, 13)
+    assert one.labels.shape == (6, 108, 14)
     assert np.abs(one.audio).max() <= 1
     assert one.labels[..., :12].min() >= 0
     assert one.labels[..., 6].max() > 0.8  # somewhere an m closes
@@ -103,7 +103,7 @@ def test_a_pause_put_in_moves_labels_with_the_sound(speech: Path, tmp_path: Path
         assert np.mean(heard) > 0.9
 
 
-@pytest.mark.parametrize("name", ["channel", "line"])
+@pytest.mark.parametrize("name", ["channel", "coded", "line", "offset"])
 def test_augmentation_moves_nothing_in_time(name: str) -> None:
     rng = np.random.default_rng(0)
     clip = np.zeros(RATE, np.float32)

@@ -6,7 +6,11 @@ so labels stay true.
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
+import soundfile
+import soxr
 from numpy.typing import NDArray
 from scipy import fft
 
@@ -89,6 +93,40 @@ def noise(samples: int, rng: np.random.Generator) -> Audio:
             out[at : at + taps] += rng.uniform(2, 12) * burst * np.exp(-5 * np.arange(taps) / taps)
     out = np.asarray(out, np.float32)
     return out / rms(out)
+
+
+CODECS: tuple[tuple[int, str, str, float], ...] = (
+    (8000, "WAV", "GSM610", 0.0),
+    (8000, "WAV", "ULAW", 0.0),
+    (8000, "OGG", "OPUS", 1.0),
+    (16000, "OGG", "OPUS", 1.0),
+    (16000, "OGG", "VORBIS", 1.0),
+    (16000, "MP3", "MPEG_LAYER_III", 0.99),
+    (8000, "MP3", "MPEG_LAYER_III", 0.99),
+)
+"""Rate in Hertz, container, codec, and how much it compresses (0..1): 8 to 64 kbit/s, none of which delays."""
+
+
+def coded(audio: Audio, rng: np.random.Generator) -> Audio:
+    """A telephone's or a file's codec: what it makes of the sound, at its own rate."""
+    rate, container, codec, compression = CODECS[int(rng.integers(len(CODECS)))]
+    peak = float(np.abs(audio).max()) + 1e-6
+    sound = audio / peak * 0.9
+    sound = soxr.resample(sound, SAMPLE_RATE, rate) if rate != SAMPLE_RATE else sound
+    file = io.BytesIO()
+    given = {"compression_level": compression} if compression else {}
+    soundfile.write(file, sound, rate, format=container, subtype=codec, **given)
+    file.seek(0)
+    heard, _ = soundfile.read(file, dtype="float32")
+    heard = soxr.resample(heard, rate, SAMPLE_RATE) if rate != SAMPLE_RATE else heard
+    out = np.zeros(len(audio), np.float32)
+    out[: len(heard)] = heard[: len(audio)] * np.float32(peak / 0.9)
+    return out
+
+
+def offset(audio: Audio, rng: np.random.Generator) -> Audio:
+    """An offset that nobody hears, as cheap sound cards have: up to 5 % of full scale."""
+    return np.asarray(audio + np.float32(rng.uniform(-0.05, 0.05)), np.float32)
 
 
 def line(audio: Audio, rng: np.random.Generator) -> Audio:

@@ -1,4 +1,4 @@
-"""``emotalk-train``: corpus, real, fit, evaluate, card."""
+"""``emotalk-train``: corpus, people, teach, real, fit, calibrate, evaluate, card."""
 
 from __future__ import annotations
 
@@ -84,6 +84,57 @@ def corpus(
 
 
 @app.command()
+def people(
+    out: Annotated[Path, typer.Argument(help="Folder to fill; what is there stays.")],
+    librispeech: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="An unpacked part of LibriSpeech; never test-other.")
+    ] = None,
+    package: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="festvox-ru or asterisk-ru; may be repeated.")
+    ] = None,
+    part: Annotated[
+        str, typer.Option(help="train; of LibriSpeech also choose and test: readers that no training hears.")
+    ] = "train",
+) -> None:
+    """Take speech of people into a corpus, with phones where a text can be aligned."""
+    from emotalk_training.people import PACKAGES, PARTS, librispeech_people, make_people
+    from emotalk_training.real import Aligner
+
+    if part not in PARTS:
+        raise typer.BadParameter(f"{part!r}; accepted: {', '.join(PARTS)}", param_hint="--part")
+    if unknown := [name for name in package or () if name not in PACKAGES]:
+        raise typer.BadParameter(f"{unknown[0]!r}; accepted: {', '.join(PACKAGES)}", param_hint="--package")
+    sources = {name: PACKAGES[name]() for name in package or ()}
+    if librispeech is not None:
+        sources["librispeech"] = librispeech_people(librispeech)
+    if not sources:
+        raise typer.BadParameter("neither is given; accepted: one or both", param_hint="--librispeech, --package")
+    aligner = Aligner()
+    for name, source in sources.items():
+        console.print(f"{name}: {make_people(out, source, part, aligner):.1f} min")
+
+
+@app.command()
+def teach(
+    out: Annotated[Path, typer.Argument(help="A corpus of people; labels are written into its folder `taught`.")],
+    corpora: CorpusOption,
+    steps: Annotated[int, typer.Option(min=1, help="Of each teacher's training.")] = 1500,
+    most: Annotated[int, typer.Option(min=0, help="Utterances of each engine that teachers learn from.")] = 700,
+    seed: Annotated[int, typer.Option(help="Of the teachers.")] = 1,
+    cache: CacheOption = DEFAULT_CACHE,
+) -> None:
+    """Label speech of people by a teacher that learns from CORPORA (with phones) and from OUT's own phones."""
+    import torch
+
+    from emotalk_training.encoder import SpeechEncoder
+    from emotalk_training.teacher import chosen
+    from emotalk_training.teacher import teach as label
+
+    torch.set_num_threads(1)
+    console.print(label(out, chosen(corpora, most, seed), SpeechEncoder(cache), steps, seed))
+
+
+@app.command()
 def real(out: Annotated[Path, typer.Argument(help="Folder to write.")]) -> None:
     """Make the test set of real speech: recordings of two Debian packages, force-aligned."""
     from emotalk_training.real import make_real
@@ -97,14 +148,14 @@ def fit(
     run: Annotated[Path, typer.Option(help="Folder of this run; one that exists is gone on with.")] = Path(
         "training/run"
     ),
-    minutes: Annotated[float, typer.Option(help="Time for the whole run.")] = 75.0,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps of the whole run, instead of its time.")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the whole run.")] = 24_000,
     batch: Annotated[int, typer.Option(help="Examples of 3.6 s in a step.")] = 12,
     learning_rate: Annotated[float, typer.Option(help="At its highest.")] = 1.5e-3,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(help="Threads of this process.")] = 1,
     workers: Annotated[int, typer.Option(help="Processes that make examples.")] = 1,
     seed: Annotated[int, typer.Option(help="Of weights and examples.")] = 20,
+    start: Annotated[Path | None, typer.Option(help="A checkpoint to begin with; default: random weights.")] = None,
     cache: CacheOption = DEFAULT_CACHE,
 ) -> None:
     """Train on corpora; writes RUN/face.pt again and again, and RUN/validation.jsonl."""
@@ -116,7 +167,7 @@ def fit(
         task = bar.add_task("reading speech", total=1)
         folder = prepare(corpora, cache, lambda now, total: bar.update(task, completed=now, total=total))
     options = FitOptions(
-        minutes=minutes, steps=steps, batch=batch, learning_rate=learning_rate, device=device, threads=threads,
+        steps=steps, batch=batch, start=start, learning_rate=learning_rate, device=device, threads=threads,
         workers=workers, seed=seed,
     )  # fmt: skip
     console.print(f"checkpoint: {train(folder, run, options, {})}")
@@ -144,15 +195,21 @@ def evaluate(
     ),
     headaudio: Annotated[Path | None, typer.Option(help="Unpacked npm package @met4citizen/headaudio.")] = None,
     wawa: Annotated[Path | None, typer.Option(help="Unpacked npm package wawa-lipsync.")] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="taught/teacher.pt of a corpus: says how sure each truth is.")
+    ] = None,
+    cache: CacheOption = DEFAULT_CACHE,
 ) -> None:
     """Score a checkpoint on test corpora: tables, JSON, plots."""
     import torch
 
     from emotalk_training import evaluate as evaluation
+    from emotalk_training.ceilings import SecondAligner
 
     torch.set_num_threads(1)
     peers = {name: path for name, path in (("headaudio", headaudio), ("wawa", wawa)) if path}
-    report = evaluation.evaluate(checkpoint, corpora, peers)
+    aligner = SecondAligner(teacher, cache) if teacher else None
+    report = evaluation.evaluate(checkpoint, corpora, peers, aligner)
     out.mkdir(parents=True, exist_ok=True)
     (out / "figures.json").write_text(report.to_json(), encoding="utf-8")
     (out / "figures.md").write_text(evaluation.table(report), encoding="utf-8")

@@ -45,7 +45,7 @@ class Utterance:
     voice: str
     text: str
     phones: tuple[Phone, ...]
-    """Calibrated: seconds at which the sound is heard."""
+    """Calibrated: seconds at which the sound is heard. None of them: nobody knows."""
     path: Path
 
     def audio(self) -> NDArray[np.float32]:
@@ -80,8 +80,11 @@ def calibrated(engine: str, tokens: Sequence[tuple[str, float, float]]) -> tuple
     return tuple(Phone(p.symbol, max(0.0, p.start + shift), max(0.0, p.end + shift)) for p in out)
 
 
-def utterances(folder: Path) -> Iterator[Utterance]:
+def utterances(folder: Path, *, phones_needed: bool = True) -> Iterator[Utterance]:
     """Every usable utterance of a corpus folder, in the index's order.
+
+    Args:
+        phones_needed: those whose phones nobody knows are left out.
 
     Raises:
         CorpusError: there is no index, or a file that it names is missing.
@@ -94,7 +97,9 @@ def utterances(folder: Path) -> Iterator[Utterance]:
         record = json.loads(line)
         if record["name"] not in present:
             raise CorpusError(f"{index} names {record['name']}, but no such audio file is there")
-        tokens = [(str(s), float(a), float(b)) for s, a, b in record["ph"]]
+        if record["ph"] is None and phones_needed:
+            continue
+        tokens = [(str(s), float(a), float(b)) for s, a, b in record["ph"] or ()]
         engine = str(record["eng"])
         if engine.startswith("flite-kal") and abs(tokens[-1][2] - record["dur"]) > 0.12:
             continue  # flite's diphone voices report about 0.1 s too much per sentence

@@ -26,7 +26,9 @@ from emotalk_training.articulation import (
     visemes,
 )
 from emotalk_training.corpus import SAMPLE_RATE, CorpusError, Utterance, utterances
+from emotalk_training.people import part
 from emotalk_training.pitch import semitones_over_median
+from emotalk_training.taught import taught_labels, taught_version
 
 log = logging.getLogger(__name__)
 
@@ -34,19 +36,24 @@ FPS = 30
 LABEL_FPS = 60
 OVERSAMPLING = 2
 """Labels are kept at 60 Hz, evaluated at 120 Hz: crops start anywhere."""
-RULES_VERSION = 3
+RULES_VERSION = 4
 """Raise it when the articulation rules change, so that labels are made anew."""
 _RULE_RATE = LABEL_FPS * OVERSAMPLING
-LABELS = 8 + 3 + 1 + 1
-"""Columns: mouth, upper face, speaking, viseme class."""
+LABELS = 8 + 3 + 1 + 1 + 1
+"""Columns: mouth, upper face, speaking, viseme class, weight (0 where nobody knows what the mouth does)."""
 
 VALIDATION_VOICES = frozenset({"am_eric", "bf_lily", "ef_dora", "af_sky"})
 """Training voices (and blends with them) that are held back for choices: checkpoints, thresholds."""
 
-ENGINE_SHARE: dict[str, float] = {"kokoro": 0.58, "hib": 0.10, "flite": 0.14, "espeak": 0.18}
+ENGINE_SHARE: dict[str, float] = {"kokoro": 0.34, "hib": 0.05, "flite": 0.09, "espeak": 0.12, "people": 0.40}
 """Share of the crops that come from each family of engines."""
 
 CROP_S = 3.6
+
+CODEC_CHANCE, OFFSET_CHANCE = 0.15, 0.1
+
+REST_FRAMES = 6
+"""Label frames (0.1 s) in which a mouth comes to rest, or leaves it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +63,7 @@ class Batch:
     audio: NDArray[np.float32]
     """[B, N]"""
     labels: NDArray[np.float32]
-    """[B, F, 13], columns as :data:`LABELS`."""
+    """[B, F, 14], columns as :data:`LABELS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +79,13 @@ class Item:
     labels: int
     bilabials: tuple[int, ...]
     """Indices of the phones that close the lips."""
+    taught: bool
+    """True: its labels are a teacher's, and its phones (where there are any) do not make them."""
 
 
 def is_validation(voice: str) -> bool:
-    """Tell whether a (blended) voice is held back for choices."""
-    return bool(VALIDATION_VOICES & set(voice.split("+")))
+    """Tell whether a (blended) voice, or a reader, is held back for choices."""
+    return bool(VALIDATION_VOICES & set(voice.split("+"))) or part(voice) == "choose"
 
 
 def prepare(corpora: Sequence[Path], cache: Path, progress: Callable[[int, int], None] | None = None) -> Path:
@@ -88,12 +97,12 @@ def prepare(corpora: Sequence[Path], cache: Path, progress: Callable[[int, int],
     for corpus in corpora:
         if not (corpus / "index.jsonl").is_file():
             raise CorpusError(f"{corpus} is not a corpus: it has no index.jsonl; `emotalk-train corpus` makes one")
-    key = zlib.crc32(b"".join((c / "index.jsonl").read_bytes() for c in corpora), RULES_VERSION)
+    key = zlib.crc32(b"".join((c / "index.jsonl").read_bytes() + taught_version(c) for c in corpora), RULES_VERSION)
     folder = cache / f"prepared-{key:08x}"
     if (folder / "items.json").is_file():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
-    everything = [u for corpus in corpora for u in utterances(corpus)]
+    everything = [u for corpus in corpora for u in utterances(corpus, phones_needed=False)]
     items: list[dict[str, object]] = []
     sample = label = 0
     with (
@@ -108,6 +117,10 @@ def prepare(corpora: Sequence[Path], cache: Path, progress: Callable[[int, int],
             if len(audio) < 8000 or np.abs(audio).max() < 0.01:
                 continue
             labels, prosody = label_utterance(utterance, audio)
+            taught = taught_labels(utterance)
+            if taught is None and not utterance.phones:
+                continue
+            labels = labels if taught is None else with_taught(labels, taught)
             audio_file.write((np.clip(audio, -1, 1) * 32767).astype(np.int16).tobytes())
             label_file.write(labels.astype(np.float16).tobytes())
             prosody_file.write(prosody.astype(np.float16).tobytes())
@@ -116,6 +129,7 @@ def prepare(corpora: Sequence[Path], cache: Path, progress: Callable[[int, int],
                     "engine": utterance.engine,
                     "voice": utterance.voice,
                     "phones": [[p.symbol, p.start, p.end] for p in utterance.phones],
+                    "taught": taught is not None,
                     "first_sample": sample,
                     "samples": len(audio),
                     "first_label": label,
@@ -131,7 +145,7 @@ def prepare(corpora: Sequence[Path], cache: Path, progress: Callable[[int, int],
 def label_utterance(
     utterance: Utterance, audio: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Labels [L, 13] at 60 Hz, and loudness (dB) and pitch (semitones) [2 L, 2] at 120 Hz."""
+    """Labels [L, 14] at 60 Hz, and loudness (dB) and pitch (semitones) [2 L, 2] at 120 Hz."""
     seconds = len(audio) / SAMPLE_RATE
     count = int(np.ceil(seconds * LABEL_FPS))
     times = np.arange(count * OVERSAMPLING) / _RULE_RATE
@@ -177,13 +191,24 @@ def _label(
     phones: Sequence[Phone], seconds: float, loudness: NDArray[np.float64], pitch: NDArray[np.float64]
 ) -> NDArray[np.float32]:
     s = score(phones, seconds, loudness, pitch, LABEL_FPS, OVERSAMPLING)
-    return np.concatenate([s.mouth, s.upper, s.speaking[:, None], s.viseme[:, None].astype(np.float32)], 1)
+    weight = np.ones((len(s.mouth), 1), np.float32)
+    return np.concatenate([s.mouth, s.upper, s.speaking[:, None], s.viseme[:, None].astype(np.float32), weight], 1)
+
+
+def with_taught(labels: NDArray[np.float32], taught: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return ``labels`` [L, 14] with what the teacher says of the mouth [L, 11]; the upper face follows the voice."""
+    out = labels.copy()
+    n = min(len(out), len(taught))
+    out[:n, :8], out[:n, 11], out[:n, 12], out[:n, 13] = taught[:n, :8], taught[:n, 8], taught[:n, 9], taught[:n, 10]
+    out[:, 8:11] *= out[:, 11:12]
+    return out
 
 
 class Examples:
-    """An endless source of batches from a prepared folder; equal seeds give equal batches."""
+    """An endless source of batches from a prepared folder: a batch follows from the seed and its number."""
 
     def __init__(self, folder: Path, seed: int, crop_s: float = CROP_S) -> None:
+        self.seed = seed
         raw = json.loads((folder / "items.json").read_text(encoding="utf-8"))
         self.items = [_item(r) for r in raw if not is_validation(r["voice"])]
         self.audio = np.memmap(folder / "audio.i16", np.int16, "r")
@@ -195,9 +220,15 @@ class Examples:
         self.chances = self._chances()
 
     def _chances(self) -> NDArray[np.float64]:
-        """Chance of each utterance: its family's share, spread over the family by duration."""
+        """Chance of each utterance: its family's share, spread over the family by duration (of people, by the root of
+        each voice's duration, for many speakers teach more than hours of one)."""
         family = [i.engine.split("-")[0] for i in self.items]
         seconds = np.array([i.samples for i in self.items], np.float64)
+        of_voice: dict[str, float] = {}
+        for item in self.items:
+            of_voice[item.voice] = of_voice.get(item.voice, 0.0) + item.samples
+        people = np.array([f == "people" for f in family], bool)
+        seconds[people] /= np.sqrt([of_voice[i.voice] for i in self.items if i.engine == "people"])
         total = {name: sum(s for s, f in zip(seconds, family, strict=True) if f == name) for name in set(family)}
         chance = np.array([ENGINE_SHARE.get(f, 0.1) * s / total[f] for s, f in zip(seconds, family, strict=True)])
         return np.asarray(chance / chance.sum())
@@ -215,8 +246,9 @@ class Examples:
         labels = self.labels[item.first_label : item.first_label + item.labels].astype(np.float32)
         factor = float(rng.uniform(0.84, 1.18)) if rng.random() < 0.75 else 1.0
         need = int(self.samples * factor) + 2
-        if rng.random() < 0.35 and len(item.phones) > 4:
-            audio, labels, onset = self._with_pause(item, audio)
+        if rng.random() < 0.35 and (item.taught or len(item.phones) > 4):
+            paused = self._with_rest if item.taught else self._with_pause
+            audio, labels, onset = paused(item, audio)
             # Often the clip begins just before the word: trimmed recordings do.
             before = rng.uniform(0.0, 0.14) if rng.random() < 0.5 else rng.uniform(0.02, 2.4)
             first = int(onset - before * SAMPLE_RATE)
@@ -272,6 +304,44 @@ class Examples:
         kept = out[int(low * SAMPLE_RATE) : int(low * SAMPLE_RATE) + int(seconds * SAMPLE_RATE)]
         return kept, labels, int((start + gap - low) * SAMPLE_RATE)
 
+    def _with_rest(
+        self, item: Item, audio: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
+        """The utterance with silence put in before a closure that the teacher heard, or anywhere; the lips rest there.
+
+        Returns:
+            As :meth:`_with_pause`.
+        """
+        rng = self.rng
+        labels = self.labels[item.first_label : item.first_label + item.labels].astype(np.float32)
+        closed = labels[:, 6] > 0.5
+        begins = np.flatnonzero(closed[1:] & ~closed[:-1]) + 1
+        if len(begins) and rng.random() < 0.65:
+            frame = int(begins[int(rng.integers(len(begins)))]) - 1
+        else:
+            frame = int(rng.integers(0, len(labels)))
+        gap = round(float(rng.uniform(0.12, 1.3)) * LABEL_FPS)
+        cut = min(frame * SAMPLE_RATE // LABEL_FPS, len(audio))
+        head, tail = audio[:cut].copy(), audio[cut:].copy()
+        fade = min(64, len(head), len(tail))
+        if fade:
+            ramp = np.linspace(0, 1, fade, dtype=np.float32)
+            head[-fade:] *= ramp[::-1]
+            tail[:fade] *= ramp
+        sound = np.concatenate([head, np.zeros(gap * SAMPLE_RATE // LABEL_FPS, np.float32), tail])
+        before, after = labels[:frame], labels[frame:]
+        still = np.zeros((gap, LABELS), np.float32)
+        still[:, 12], still[:, 13] = VISEME_NAMES.index("sil"), 1.0
+        ramp_frames = min(REST_FRAMES, gap // 2)
+        for k in range(ramp_frames):  # the mouth takes its time, as it does by the rules
+            share = 0.5 + 0.5 * np.cos(np.pi * (k + 1) / (ramp_frames + 1))
+            if len(before):
+                still[k, :12] = np.maximum(still[k, :12], before[-1, :12] * share)
+            if len(after):
+                still[gap - 1 - k, :12] = np.maximum(still[gap - 1 - k, :12], after[0, :12] * share)
+        joined = np.concatenate([before, still, after])
+        return sound, joined, (frame + gap) * SAMPLE_RATE // LABEL_FPS
+
     def one(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """An example as a microphone would hear it: audio [N] and labels [F, 13]."""
         rng = self.rng
@@ -289,21 +359,26 @@ class Examples:
             other = np.asarray(other, np.float32)
             audio = audio + other / augment.rms(other) * np.float32(level * 10 ** (-rng.uniform(12, 28) / 20))
         audio = augment.line(np.asarray(audio, np.float32), rng)
+        if rng.random() < CODEC_CHANCE:
+            audio = augment.coded(audio, rng)
         if rng.random() < 0.1:  # a level that changes on the way
             swing = np.interp(np.arange(self.samples), np.linspace(0, self.samples, 4), rng.normal(0, 3.5, 4))
             audio = audio * (10 ** (swing / 20)).astype(np.float32)
-        return augment.at_level(audio, float(np.clip(rng.normal(-24, 7), -44, -9))), labels
+        audio = augment.at_level(audio, float(np.clip(rng.normal(-26, 9), -58, -9)))
+        return augment.offset(audio, rng) if rng.random() < OFFSET_CHANCE else audio, labels
 
     def _nobody(self, silent: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         rng = self.rng
         labels = np.zeros((self.frames, LABELS), np.float32)
-        labels[:, 12] = VISEME_NAMES.index("sil")
+        labels[:, 12], labels[:, 13] = VISEME_NAMES.index("sil"), 1.0
         if silent:
             return np.zeros(self.samples, np.float32), labels
-        return augment.at_level(augment.noise(self.samples, rng), float(rng.uniform(-75, -12))), labels
+        room = augment.at_level(augment.noise(self.samples, rng), float(rng.uniform(-75, -12)))
+        return augment.offset(room, rng) if rng.random() < OFFSET_CHANCE else room, labels
 
-    def batch(self, size: int) -> Batch:
-        """``size`` examples."""
+    def batch(self, size: int, number: int) -> Batch:
+        """Return the batch ``number`` of ``size`` examples; -1 is one that no training sees."""
+        self.rng = np.random.default_rng((self.seed, number + 1))
         pairs = [self.one() for _ in range(size)]
         return Batch(np.stack([a for a, _ in pairs]), np.stack([y for _, y in pairs]))
 
@@ -320,6 +395,7 @@ def _item(record: dict[str, object]) -> Item:
         first_label=int(record["first_label"]),  # type: ignore[call-overload]
         labels=int(record["labels"]),  # type: ignore[call-overload]
         bilabials=closing,
+        taught=bool(record.get("taught")),
     )
 
 
@@ -347,8 +423,10 @@ def _stretched(
     below = np.minimum(at.astype(int), len(labels) - 2)
     weight = (at - below)[:, None]
     taken = (labels[below] * (1 - weight) + labels[below + 1] * weight).astype(np.float32)
-    taken[:, 12] = labels[np.round(at).astype(int), 12]
+    nearest = np.round(at).astype(int)
+    taken[:, 12:] = labels[nearest, 12:]
     taken[~inside] = 0.0
+    taken[~inside, 13] = 1.0
     return out, taken
 
 

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from emotalk_export.compact import CompactFace
 from emotalk_training import baselines, checks
 from emotalk_training.articulation import Phone
+from emotalk_training.ceilings import SecondAligner, ceiling
 from emotalk_training.corpus import Utterance, utterances
 from emotalk_training.graphs import GraphFace
 from emotalk_training.metrics import Accuracy, Weights, accuracy
+from emotalk_training.people import part
 from emotalk_training.predict import rules
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ def test_sets(folders: Sequence[Path]) -> list[TestSet]:
         ("espeak-ng, English", lambda u: u.engine == "espeak"),
         ("real speech (LibriVox, cards)", lambda u: u.engine == "real" and u.voice != "prompt"),
         ("real speech (telephone prompts)", lambda u: u.engine == "real" and u.voice == "prompt"),
+        ("real speech (readers kept back)", lambda u: u.engine == "people" and part(u.voice) == "test"),
     ]
     everything = [u for folder in folders for u in utterances(folder)]
     sets = []
@@ -64,6 +67,8 @@ class Report:
     """All figures of a checkpoint."""
 
     sets: dict[str, Accuracy]
+    ceilings: dict[str, Accuracy]
+    """A second aligner's face against the first's: no model can be held to more. Empty where no teacher was given."""
     others: dict[str, dict[str, Accuracy]]
     """Loudness alone and, where they were given, the peers, on the same sets."""
     noisy: dict[str, Accuracy]
@@ -86,11 +91,21 @@ def _rounded(value: Any) -> Any:
     return round(value, 4) if isinstance(value, float) else value
 
 
-def evaluate(checkpoint: Path, folders: Sequence[Path], peers: dict[str, Path] | None = None) -> Report:
-    """Score a checkpoint on the corpora in ``folders``, and ``peers`` (kind to unpacked package) beside it."""
+def evaluate(
+    checkpoint: Path,
+    folders: Sequence[Path],
+    peers: dict[str, Path] | None = None,
+    aligner: SecondAligner | None = None,
+) -> Report:
+    """Score a checkpoint on the corpora in ``folders``.
+
+    Args:
+        peers: kind to unpacked package, to be scored beside it.
+        aligner: says how sure each truth is.
+    """
     face = GraphFace.of(checkpoint)
     sets = test_sets(folders)
-    figures, noisy, onsets = {}, {}, {}
+    figures, noisy, onsets, ceilings = {}, {}, {}, {}
     others: dict[str, dict[str, Accuracy]] = {}
     for each in sets:
         log.info("%s: %d clips", each.title, len(each.clips))
@@ -99,6 +114,8 @@ def evaluate(checkpoint: Path, folders: Sequence[Path], peers: dict[str, Path] |
         rough = checks.with_noise(each.clips, SNR_DB)
         noisy[each.title] = accuracy(each.truth, [face(c) for c in rough])
         onsets[each.title] = checks.onsets(each.clips, each.phones, face)
+        if aligner is not None and (highest := ceiling(each.clips, each.phones, aligner)) is not None:
+            ceilings[each.title] = highest
     long_clip = np.concatenate([c for s in sets for c in s.clips])[: int(LONG_CLIP_S * 16000)]
     past, ahead = CompactFace.PAST_SAMPLES / 16000, CompactFace.LOOK_AHEAD_SAMPLES / 16000
     windows = {
@@ -108,7 +125,7 @@ def evaluate(checkpoint: Path, folders: Sequence[Path], peers: dict[str, Path] |
     }
     provenance = torch.load(checkpoint, weights_only=True)["provenance"]
     speed = checks.real_time_factor(face)
-    return Report(figures, others, noisy, onsets, checks.rest(face), windows, speed, provenance)
+    return Report(figures, ceilings, others, noisy, onsets, checks.rest(face), windows, speed, provenance)
 
 
 PEER_ADVANCES = (0, 3)
@@ -150,6 +167,13 @@ def table(report: Report) -> str:
             f"| {n.correlation['jawOpen']:.3f} | {o.natural:.2f} ({o.natural_count}), "
             f"cut {o.cut:.2f} ({o.cut_count}) |"
         )
+        if (c := report.ceilings.get(title)) is not None:
+            r = c.correlation
+            lines.append(
+                f"| its truth's ceiling | {c.clips}, {c.minutes:.1f} | {r['jawOpen']:.3f} | {r['mouthPressLeft']:.3f} "
+                f"| {r['mouthFunnel']:.2f} / {r['mouthPucker']:.2f} | {c.recall:.2f} / {c.precision:.2f} "
+                f"({c.closures}) | {c.jaw_lag_ms:+.0f} / {c.closure_lag_ms:+.0f} ms | | |"
+            )
     lines += [
         "",
         JOE,

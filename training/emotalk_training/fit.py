@@ -1,7 +1,8 @@
-"""The training loop: one process computes examples, this one computes gradients.
+"""The training loop: other processes make examples, this one computes gradients.
 
-Resumable: ``last.pt`` in the run folder holds everything, and a second call with the same folder goes on from it. The
-learning rate follows the time that was asked for, not a number of steps, so a slow machine finishes too, with fewer.
+Resumable: ``last.pt`` in the run folder holds everything, and a second call with the same folder goes on from it. A
+batch follows from the seed and its number alone, so that a run which was interrupted ends with the same bits as one
+which was not, whatever the number of workers, on the same kind of machine.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from emotalk_export.compact import MEL_BANDS, CompactConfig, CompactFace, unifor
 from emotalk_training.articulation import VISEME_NAMES
 from emotalk_training.corpus import SAMPLE_RATE
 from emotalk_training.dataset import Batch, Examples, minutes_by_engine
+from emotalk_training.graphs import load_checkpoint
 from emotalk_training.predict import Validation
 
 log = logging.getLogger(__name__)
@@ -41,10 +43,8 @@ PEOPLE = 24
 class FitOptions:
     """Settings of a run."""
 
-    minutes: float = 65.0
-    """Time for the whole run, resumed parts included."""
-    steps: int | None = None
-    """Steps of the whole run, likewise, whatever time they take; None: as many as ``minutes`` allow."""
+    steps: int = 24_000
+    """Of the whole run, resumed parts included."""
     batch: int = 12
     learning_rate: float = 1.5e-3
     warmup_steps: int = 150
@@ -56,7 +56,11 @@ class FitOptions:
     workers: int = 1
     """Processes that make examples."""
     device: str = "cpu"
-    validate_every_s: float = 420.0
+    save_every: int = 500
+    """Steps between two checkpoints; what was done since the last is done again after an interruption."""
+    validate_every: int = 2000
+    start: Path | None = None
+    """A checkpoint whose weights a new run begins with; None: random ones."""
     config: CompactConfig = field(default_factory=CompactConfig)
 
 
@@ -91,18 +95,20 @@ class Objective(nn.Module):
     def forward(
         self, model: CompactFace, content: Tensor, mouth: Tensor, upper: Tensor, labels: Tensor
     ) -> dict[str, Tensor]:
-        """Losses by name, weighted: content [B, F, width], logits [B, F, 9] and [B, F, 3], labels [B, F, 13]."""
+        """Losses by name, weighted: content [B, F, width], logits [B, F, 9] and [B, F, 3], labels [B, F, 14]."""
         decoder = model.decoder
-        truth, truth_upper, speaking, viseme = torch.split(labels, [8, 3, 1, 1], -1)
+        truth, truth_upper, speaking, viseme, known = torch.split(labels, [8, 3, 1, 1, 1], -1)
         activities, gate = decoder.articulate(mouth)
         face = decoder.compose(activities, gate, torch.sigmoid(upper), self.full, self.natural)[..., :8]
         error = (face - truth) * self.spread
         emphasis = 1 + self.weights.closure_emphasis * truth[..., 6:7] ** 2
         step = (face.diff(dim=1) - truth.diff(dim=1)) * self.spread
         return {
-            "position": (error * error * emphasis).mean(),
-            "velocity": self.weights.velocity * (step * step).mean(),
-            "contact": self.weights.contact * F.binary_cross_entropy_with_logits(mouth[..., 6:8], truth[..., 6:8]) * 4,
+            "position": (error * error * emphasis * known).mean(),
+            "velocity": self.weights.velocity * (step * step * torch.minimum(known[:, 1:], known[:, :-1])).mean(),
+            "contact": self.weights.contact
+            * 4
+            * F.binary_cross_entropy_with_logits(mouth[..., 6:8], truth[..., 6:8], weight=known),
             "speaking": self.weights.speaking * F.binary_cross_entropy_with_logits(mouth[..., 8:9], speaking),
             "viseme": self.weights.viseme
             * F.cross_entropy(
@@ -112,12 +118,12 @@ class Objective(nn.Module):
         }
 
 
-def _produce(folder: Path, seed: int, size: int, queue: Any, nice: int) -> None:
+def _produce(folder: Path, seed: int, size: int, numbers: range, queue: Any, nice: int) -> None:
     os.nice(nice)
     parent = os.getppid()
     examples = Examples(folder, seed)
-    while True:
-        batch = examples.batch(size)
+    for number in numbers:
+        batch = examples.batch(size, number)
         while True:
             try:
                 queue.put(batch, timeout=5)
@@ -128,17 +134,23 @@ def _produce(folder: Path, seed: int, size: int, queue: Any, nice: int) -> None:
 
 
 @contextmanager
-def _producers(folder: Path, seed: int, size: int, workers: int) -> Iterator[Any]:
+def _batches(folder: Path, options: FitOptions, first: int) -> Iterator[Iterator[Batch]]:
+    """Yield the batches from number ``first`` on, in their order; each worker makes every n-th."""
     context = mp.get_context("spawn")
-    queue = context.Queue(8)
+    workers = options.workers
+    queues = [context.Queue(8) for _ in range(workers)]
     processes = [
-        context.Process(target=_produce, args=(folder, seed + 1000 * i, size, queue, 5), daemon=True)
+        context.Process(
+            target=_produce,
+            args=(folder, options.seed, options.batch, range(first + i, options.steps, workers), queues[i], 5),
+            daemon=True,
+        )
         for i in range(workers)
     ]
     for process in processes:
         process.start()
     try:
-        yield queue
+        yield (_next(queues[number % workers]) for number in range(options.steps - first))
     finally:
         for process in processes:
             process.terminate()
@@ -146,9 +158,9 @@ def _producers(folder: Path, seed: int, size: int, workers: int) -> Iterator[Any
 
 def _next(queue: Any) -> Batch:
     try:
-        batch: Batch = queue.get(timeout=120)
+        batch: Batch = queue.get(timeout=300)
     except Empty:
-        raise RuntimeError("no example came for 120 s: the process that makes them has died") from None
+        raise RuntimeError("no example came for 300 s: the process that makes them has died") from None
     return batch
 
 
@@ -167,15 +179,10 @@ def mask_bands(spectra: Tensor, rng: np.random.Generator) -> Tensor:
     return spectra
 
 
-def learning_rate(options: FitOptions, step: int, share: float) -> float:
-    """Linear warm-up, then half a cosine over the share of the run that is done (0..1)."""
+def learning_rate(options: FitOptions, step: int) -> float:
+    """Linear warm-up, then half a cosine over the run."""
     warm = min(1.0, (step + 1) / options.warmup_steps)
-    return options.learning_rate * warm * (0.5 + 0.5 * math.cos(math.pi * min(1.0, share))) + 1e-5
-
-
-def share_done(options: FitOptions, step: int, seconds: float) -> float:
-    """Return the share 0..1 of a run that ``step`` steps and ``seconds`` are."""
-    return step / options.steps if options.steps is not None else seconds / (options.minutes * 60)
+    return options.learning_rate * warm * (0.5 + 0.5 * math.cos(math.pi * step / options.steps)) + 1e-5
 
 
 def fit(folder: Path, run: Path, options: FitOptions, provenance: dict[str, Any]) -> Path:
@@ -187,8 +194,14 @@ def fit(folder: Path, run: Path, options: FitOptions, provenance: dict[str, Any]
     preview = Examples(folder, options.seed)
     speech = minutes_by_engine(preview.items)
     log.info("speech in minutes: %s", speech)
-    spread = preview.batch(64).labels[..., :8].std((0, 1))
-    model = CompactFace(options.config).to(device)
+    spread = preview.batch(64, -1).labels[..., :8].std((0, 1))
+    model = CompactFace(options.config)
+    if options.start is not None:
+        model.load_state_dict(load_checkpoint(options.start).state_dict())
+        model.decoder.contact_gain.fill_(1.0)
+        model.decoder.contact_bias.fill_(0.0)
+        model.train()
+    model = model.to(device)
     objective = Objective(options.config, spread).to(device)
     average = CompactFace(options.config)
     average.load_state_dict(model.state_dict())
@@ -196,7 +209,6 @@ def fit(folder: Path, run: Path, options: FitOptions, provenance: dict[str, Any]
     optimiser = torch.optim.AdamW(
         parameters, options.learning_rate, betas=(0.9, 0.98), weight_decay=options.weight_decay
     )
-    rng = np.random.default_rng(options.seed)
     step, spent = 0, 0.0
     if (run / "last.pt").is_file():
         state = torch.load(run / "last.pt", map_location=device, weights_only=True)
@@ -209,7 +221,7 @@ def fit(folder: Path, run: Path, options: FitOptions, provenance: dict[str, Any]
     validation = Validation.load(folder)
     positions, steps = uniform_positions(preview.samples, feature_count(preview.samples))
     positions, steps = positions.to(device), steps.to(device)
-    started, validated, shown = time.monotonic() - spent, spent, 0.0
+    started, shown = time.monotonic() - spent, spent
     running: dict[str, float] = {}
 
     def save(seconds: float) -> None:
@@ -233,16 +245,15 @@ def fit(folder: Path, run: Path, options: FitOptions, provenance: dict[str, Any]
         }
         _atomic(state, run / "last.pt")
 
-    with _producers(folder, options.seed + 1 + step, options.batch, options.workers) as queue:
-        while (done := share_done(options, step, now := time.monotonic() - started)) < 1:
-            rate = learning_rate(options, step, done)
+    with _batches(folder, options, step) as batches:
+        for batch in batches:
+            rate = learning_rate(options, step)
             for group in optimiser.param_groups:
                 group["lr"] = rate
-            batch = _next(queue)
             labels = torch.from_numpy(batch.labels).to(device)
             with torch.no_grad():
                 spectra = model.frontend.spectra(torch.from_numpy(batch.audio).to(device))
-                spectra = mask_bands(spectra, rng)
+                spectra = mask_bands(spectra, np.random.default_rng((options.seed, step)))
             with torch.autocast(device.type, torch.bfloat16):
                 features = model.frontend.encode(spectra)
                 where = positions.expand(len(labels), -1)
@@ -263,21 +274,21 @@ def fit(folder: Path, run: Path, options: FitOptions, provenance: dict[str, Any]
             if step % 50 == 0:
                 for name, value in losses.items():
                     running[name] = 0.7 * running.get(name, value.item()) + 0.3 * value.item()
+                now = time.monotonic() - started
                 log.info(
-                    "step %d  %.1f/%.0f min  %.2f s/step  lr %.1e  %s", step, now / 60, options.minutes,
-                    (now - shown) / 50, rate, "  ".join(f"{k} {v:.3f}" for k, v in running.items()),
+                    "step %d of %d  %.2f s/step  lr %.1e  %s", step, options.steps, (now - shown) / 50, rate,
+                    "  ".join(f"{k} {v:.3f}" for k, v in running.items()),
                 )  # fmt: skip
                 shown = now
-            if now - validated > options.validate_every_s:
-                validated = now
-                save(now)
+            if step % options.save_every == 0:
+                save(time.monotonic() - started)
+            if step % options.validate_every == 0 or step == options.steps:
                 report = validation.report(average.eval())
                 log.info("validation at step %d: %s", step, report)
                 with (run / "validation.jsonl").open("a") as file:
-                    file.write(json.dumps({"step": step, "minutes": now / 60, **report}) + "\n")
+                    file.write(json.dumps({"step": step, **report}) + "\n")
         save(time.monotonic() - started)
-        log.info("done: %d steps; validation: %s", step, validation.report(average.eval()))
-    (run / "options.json").write_text(json.dumps(asdict(options), indent=2))
+    (run / "options.json").write_text(json.dumps(asdict(options), indent=2, default=str))
     return run / "face.pt"
 
 

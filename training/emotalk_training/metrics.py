@@ -18,6 +18,8 @@ FPS = 30
 CLOSURE_HEIGHT = 0.25
 CLOSURE_PROMINENCE = 0.08
 """A closure is a peak of mouthPressLeft at least this high, standing out at least this much."""
+HELD_SHARE = 0.6
+"""Of the lower of two peaks of mouthPressLeft, above which the lips do not part between them."""
 TOLERANCE_FRAMES = 2
 LAG_REACH_FRAMES = 12
 
@@ -29,9 +31,19 @@ MOUTH_CHANNELS: tuple[str, ...] = tuple(n for n in BLENDSHAPES if n.startswith((
 
 
 def closures(weights: Weights, height: float = CLOSURE_HEIGHT) -> NDArray[np.int64]:
-    """Frames at which the lips press together."""
+    """Frames at which the lips press together: of a closure that is held, its middle.
+
+    Two peaks between which the lips stay pressed are one closure: a long one counts once.
+    """
     press = np.concatenate([[0], weights[:, PRESS], [0]])
-    return np.asarray(find_peaks(press, height=height, prominence=CLOSURE_PROMINENCE)[0] - 1)
+    peaks = find_peaks(press, height=height, prominence=CLOSURE_PROMINENCE)[0]
+    held: list[list[int]] = []
+    for peak in peaks:
+        if held and press[held[-1][-1] : peak].min() > HELD_SHARE * min(press[held[-1][-1]], press[peak]):
+            held[-1].append(int(peak))
+        else:
+            held.append([int(peak)])
+    return np.array([round((one[0] + one[-1]) / 2) - 1 for one in held], np.int64)
 
 
 def matched(truth: Sequence[int], found: Sequence[int], tolerance: int) -> list[int]:

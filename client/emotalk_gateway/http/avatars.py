@@ -23,12 +23,14 @@ from emotalk_gateway.service.spool import Spool
 
 ROOT = "/avatar"
 PART = "file"
+UNNAMED = "avatar"
+"""The name of one whose form has none."""
 FIELDS = {
-    "avatar_name": "for people: a line of text",
+    "avatar_name": "for people: a line of text; default `avatar`",
     "user_id": "a label to list by, where tokens do not name callers",
     "consent": "`true` where the person has agreed",
 }
-PICTURES = "jpg, png, webp or gif: one person's face from the front, mouth closed"
+PICTURES = "jpg, png, webp; or a clip, gif, mp4, mov, webm: one person's face from the front, mouth closed"
 MEDIA_TYPES = {GLB: "model/gltf-binary", PREVIEW: "image/jpeg"}
 
 
@@ -137,11 +139,9 @@ def _asked(spool: Spool, given: dict[str, str]) -> Asked:
     """Return what a form asks for.
 
     Raises:
-        InvalidUpload: it lacks the name.
+        InvalidUpload: its consent is neither given nor withheld.
     """
-    if "avatar_name" not in given:
-        raise InvalidUpload("the form has no avatar_name; accepted: a line of text")
     consent = given.get("consent", "false")
     if consent not in ("true", "false"):
         raise InvalidUpload(f"consent is {consent!r}; accepted: true, false")
-    return Asked(spool.file, given["avatar_name"], given.get("user_id") or None, consent == "true")
+    return Asked(spool.file, given.get("avatar_name", UNNAMED), given.get("user_id") or None, consent == "true")

@@ -128,7 +128,7 @@ class OwnHead:
         return cls(name, spoken, tuple(expressions), tuple(missing), len(_whole(spoken)), content)
 
     def words(self) -> str:
-        """Words for people: which targets were found, and which are missing."""
+        """Findings for people: how much it speaks, and what is missing."""
         said = f"{self.name} speaks {SPOKEN[self.vocabulary]}: {self.whole - len(self.missing)} of {self.whole}"
         return f"{said}; missing: {listed(self.missing)}" if self.missing else said
 

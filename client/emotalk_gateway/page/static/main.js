@@ -339,6 +339,7 @@ async function begin() {
       facts = await gateway.facts();
       resting = new Track(facts.names, facts.fps);
       faces.begin(facts.avatars);
+      at("to-register").hidden = !facts.avatars;
       options.fill(facts, page);
       for (const format of facts.formats) at("format").append(new Option(`.${format}`, format));
       say(`wav, flac, mp3, ogg, opus, webm, m4a; up to ${Math.floor(facts.max_audio_s / 60)} min`);

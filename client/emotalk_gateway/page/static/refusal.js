@@ -1,10 +1,11 @@
 // A refusal of the server: the name of its class, and in words what was wrong and what is accepted.
 
 export class Refusal extends Error {
-  constructor({ error, message }, status = 0) {
+  constructor({ error, message, quality = {} }, status = 0) {
     super(message);
     this.name = error;
     this.status = status;
+    this.quality = quality; // of a refused picture: its measures
   }
 
   // The refusal in a response that is not a success.

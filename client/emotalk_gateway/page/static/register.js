@@ -3,11 +3,13 @@
 import { Avatars } from "./avatars.js";
 import { Camera } from "./camera.js";
 import { Gateway } from "./gateway.js";
+import { poor } from "./hints.js";
 import { TEXTS, chosen } from "./register.texts.js";
 import { sample } from "./sample.js";
 import { Stage } from "./stage.js";
 
 const at = (id) => document.getElementById(id);
+const page = JSON.parse(document.querySelector("meta[name=emotalk]").content);
 const root = document.documentElement;
 const language = chosen(location.search, navigator.languages);
 const texts = TEXTS[language];
@@ -18,9 +20,10 @@ const camera = new Camera(at("camera"));
 
 let facts = null; // of the gateway
 let picture = null; // the chosen one, a Blob
-let made = null; // {id, warnings}: registered, and not confirmed yet
+let made = null; // {id, quality, warnings}: registered, and not confirmed yet
 let stage = null; // what shows it
 let began = null; // milliseconds: when the preview began to move
+let held = null; // seconds at which it stands still
 let track = null; // the preview's movement
 let shown = null; // what the newest picture shows, for tests
 
@@ -61,16 +64,21 @@ function refuse(error) {
   if (error instanceof TypeError) complain(texts.unreachable); // what fetch throws
   else if (texts.errors[error.name]) complain(texts.errors[error.name], error.message);
   else complain(error.message);
+  if (texts.hints) hint(poor(error.quality ?? {}, page.good).map((name) => texts.hints[name]));
   if (error.status === 401) askForToken();
 }
 
-function warn(warnings) {
+// What may be better, in the page's language: from the measures where that is not the server's.
+function warn({ warnings, quality }) {
+  hint(texts.hints ? poor(quality, page.good).map((name) => texts.hints[name]) : warnings);
+}
+
+function hint(warnings) {
   at("warnings").replaceChildren();
   if (!warnings.length) return;
   const head = document.createElement("p");
   head.textContent = texts.wordsOf;
   const list = document.createElement("ul");
-  Object.assign(list, { lang: "en", dir: "ltr" });
   for (const warning of warnings) {
     const item = document.createElement("li");
     item.textContent = warning;
@@ -96,7 +104,7 @@ function state(name) {
   if (!["shown", "kept"].includes(name)) {
     at("face").hidden = at("still").hidden = true;
     at("no-webgl").hidden = true;
-    warn([]);
+    hint([]);
   }
   if (name === "shown") at("decide").querySelector("h2").focus();
   if (name === "kept") at("done").querySelector("h2").focus();
@@ -110,11 +118,25 @@ function clear() {
 // --- a picture ---
 
 async function show(blob, canvas) {
-  const bitmap = await createImageBitmap(blob);
+  const bitmap = blob.type.startsWith("video/") ? await firstPicture(blob) : await createImageBitmap(blob);
   canvas.width = bitmap.width;
   canvas.height = bitmap.height;
   canvas.getContext("2d").drawImage(bitmap, 0, 0);
   bitmap.close();
+}
+
+// The first picture of a clip.
+async function firstPicture(blob) {
+  const video = document.createElement("video");
+  const url = URL.createObjectURL(blob);
+  try {
+    await new Promise((done, failed) => {
+      Object.assign(video, { muted: true, preload: "auto", onloadeddata: done, onerror: failed, src: url });
+    });
+    return await createImageBitmap(video);
+  } finally {
+    URL.revokeObjectURL(url);
+  }
 }
 
 async function take(file) {
@@ -180,7 +202,7 @@ function miss(id, text) {
 async function preview() {
   await show(await avatars.preview(made.id), at("still"));
   at("still").hidden = false;
-  warn(made.warnings);
+  warn(made);
   const moves = await drawn(await avatars.face(made.id));
   at("still").hidden = moves;
   at("face").hidden = at("again").hidden = !moves;
@@ -193,6 +215,7 @@ async function preview() {
 async function drawn(content) {
   at("face").hidden = false; // so that it has a size
   stage ??= new Stage({ face: at("face"), noWebGL: at("no-webgl") });
+  if (!stage.possible) return false;
   try {
     await stage.show("portrait", content, at("name").value);
   } catch {
@@ -202,15 +225,17 @@ async function drawn(content) {
 }
 
 function play() {
+  held = null;
   began = performance.now();
 }
 
 function draw(now) {
   requestAnimationFrame(draw);
   if (!track || !made) return;
-  const time = began === null ? 0 : Math.min(Math.max((now - began) / 1000, 0), track.end);
+  const moved = began === null ? 0 : (now - began) / 1000;
+  const time = Math.min(Math.max(held ?? moved, 0), track.end);
   const { weights } = track.at(time);
-  stage.pose(track, weights, time, now);
+  stage.move(track, weights, time);
   stage.draw(now);
   shown = { time, weights, jawOpen: track.mean(["jawOpen"], weights) };
 }
@@ -221,7 +246,7 @@ function keep() {
   there.searchParams.set("avatar", made.id);
   at("live").href = there.href;
   made = null;
-  warn([]);
+  hint([]);
   state("kept");
 }
 
@@ -290,8 +315,11 @@ function listenToPeople() {
   });
 }
 
-// For tests and for the curious.
-window.emotalk = Object.freeze({ shown: () => ({ ...shown, state: root.dataset.state, id: made?.id ?? null }) });
+// For tests and for the curious: what the newest picture shows; hold: it stands still at `time` seconds.
+window.emotalk = Object.freeze({
+  shown: () => ({ ...shown, state: root.dataset.state, id: made?.id ?? null }),
+  hold: (time) => (held = time),
+});
 
 async function begin() {
   translate();
