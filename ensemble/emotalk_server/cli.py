@@ -24,6 +24,7 @@ from emotalk_server.health import HealthListener
 from emotalk_server.ports import GRPC_PORT, HEALTH_PORT, HTTP_PORT, LOOPBACK, METRICS_PORT, Ports, is_loopback
 from emotalk_server.process import SAFE_VERSION
 
+PLANS_VARIABLE = "EMOTALK_PLANS"
 MOST_CACHE_MIB = 1024 * 1024
 """A tebibyte: more is a slip of the keyboard."""
 
@@ -48,6 +49,14 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--address", default=LOOPBACK, help="where to listen (default: %(default)s)")
     parser.add_argument(
         "--profile", choices=get_args(Profile), default="cpu", help="what the networks run on (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--plans",
+        type=Path,
+        default=os.environ.get(PLANS_VARIABLE) or None,
+        metavar="DIR",
+        help="with --profile tensorrt: plans that the repository lacks are built there for this GPU, once "
+        f"(default: ${PLANS_VARIABLE}, or none are)",
     )
     parser.add_argument(
         "--cache",
@@ -90,6 +99,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the server; return 0 after a requested stop, 1 if it could not start."""
     arguments = parser().parse_args(argv)
+    if arguments.plans is not None and arguments.profile != "tensorrt" and not os.environ.get(PLANS_VARIABLE):
+        parser().error(f"argument --plans: the profile is {arguments.profile}; accepted: with --profile tensorrt")
     logging.basicConfig(
         level=logging.DEBUG if arguments.verbose else logging.INFO, format="%(message)s", stream=sys.stderr
     )
@@ -116,6 +127,7 @@ def _serve(arguments: argparse.Namespace, asked: int) -> None:
         voices=";".join(arguments.voice),
         renderers=arguments.renderers,
         trace_url=arguments.trace,
+        plans=arguments.plans,
     )
     with _health(server, arguments.address, arguments.health_port) as health, server:
         logger.info(

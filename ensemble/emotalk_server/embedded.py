@@ -14,10 +14,11 @@ from types import TracebackType
 
 from emotalk_contract import repository as repositories
 from emotalk_contract.configs import Profile
-from emotalk_server.errors import PortInUse, ServerStartError, StartCancelled
+from emotalk_server.errors import CorruptRepository, PortInUse, ServerStartError, StartCancelled
 from emotalk_server.folder import ServerFolder
 from emotalk_server.groups import DEFAULT_GROUPS, Group
 from emotalk_server.installation import find_triton
+from emotalk_server.plans import prepare
 from emotalk_server.ports import LOOPBACK, Ports, check_ports, free_ports, reachable
 from emotalk_server.process import ServerSettings, TritonProcess, check_repository
 from emotalk_server.renderers import check_renderers
@@ -48,6 +49,8 @@ class EmbeddedServer:
         supervised: a thread watches all its processes, and starts Triton again when one of them dies or hangs.
         renderers: a folder of neural renderers to serve beside them (``emotalk-export renderer``); None: none.
         trace_url: where Triton sends its spans (``http://host:4318/v1/traces``); None: nowhere.
+        plans: for the profile ``tensorrt``, a folder that outlives servers: plans that the repository lacks are built
+            into it for this machine's GPU, and found there the next time. None: the repository has them.
 
     Raises (on entering):
         ServerStartError: the subclass says what keeps it from starting.
@@ -67,6 +70,7 @@ class EmbeddedServer:
         supervised: bool = True,
         renderers: str | Path | None = None,
         trace_url: str | None = None,
+        plans: str | Path | None = None,
     ) -> None:
         self._repository = Path(repository).resolve() if repository is not None else repositories.bundled()
         self._ports = ports
@@ -78,6 +82,9 @@ class EmbeddedServer:
         self._voices = voices
         self._renderers = Path(renderers).resolve() if renderers is not None else None
         self._trace_url = trace_url
+        self._plans = Path(plans).resolve() if plans is not None and profile == "tensorrt" else None
+        self._served = self._repository
+        """The repository as Triton sees it: with plans where they are not the repository's own."""
         self._supervised = supervised
         self._lock = threading.RLock()
         """Held by whoever starts or stops Triton."""
@@ -111,15 +118,16 @@ class EmbeddedServer:
 
     def _start(self) -> None:
         find_triton()
-        check_repository(self._repository, self._profile)
+        check_repository(self._repository, self._profile, with_plans=self._plans is None)
         check_renderers(self._renderers)
         if self._ports is not None:
             _await_ports(self._ports, self._address)
         self._folder = ServerFolder.create()
+        self._prepare_plans(self._folder)
         for attempt in range(ATTEMPTS):
             ports = self._ports or free_ports(self._address)
             settings = ServerSettings(
-                self._repository,
+                self._served,
                 ports,
                 self._address,
                 self._profile,
@@ -140,6 +148,12 @@ class EmbeddedServer:
         if self._supervised:
             self._supervisor = Supervisor(self)
             self._supervisor.start()
+
+    def _prepare_plans(self, folder: ServerFolder) -> None:
+        """Let Triton see the repository with the plans of :attr:`_plans`, where there is such a folder."""
+        if self._plans is not None:
+            self._served = prepare(self._repository, self._plans, folder.for_plans(), self._cancelled)
+            check_repository(self._served, self._profile)
 
     def stop(self) -> None:
         """Stop it; does nothing the second time, or in a forked child."""
@@ -170,7 +184,12 @@ class EmbeddedServer:
                 raise StartCancelled("the server was stopped")
             process.kill()
             folder.watch_over()
-            check_repository(self._repository, self._profile)
+            try:
+                check_repository(self._served, self._profile)
+            except CorruptRepository:
+                if self._plans is None:
+                    raise
+                self._prepare_plans(folder)  # builds again what was damaged
             check_renderers(self._renderers)
             _await_ports(process.settings.ports, self._address)
             self._process = TritonProcess.start(process.settings, folder, self._cancelled, proven=True)

@@ -9,6 +9,10 @@
     ├── CorruptRepository     a file is not the one that the manifest describes
     ├── MissingGraph          a network's file is missing
     ├── UnsupportedProfile    graphs that are not made for what they are to run on
+    ├── TensorRTMissing       plans are to be built, and nothing here builds them
+    ├── GpuMissing            plans are to be built, and there is no GPU to build them for
+    ├── PlanBuildFailed       NVIDIA's tool built no plan
+    ├── PlansUnusable         the folder of plans cannot be written
     ├── InvalidAddress        an address or a port that nobody could listen on
     ├── PortInUse             somebody else listens there
     ├── FolderUnusable        the server's own folder cannot be made or written
@@ -46,6 +50,22 @@ class MissingGraph(ServerStartError):
 
 class UnsupportedProfile(ServerStartError):
     """The graphs are not made for what they are to run on."""
+
+
+class TensorRTMissing(ServerStartError):
+    """Plans are to be built, and nothing here builds them."""
+
+
+class GpuMissing(ServerStartError):
+    """Plans are to be built, and there is no GPU, or more than one kind of them."""
+
+
+class PlanBuildFailed(ServerStartError):
+    """NVIDIA's tool built no plan."""
+
+
+class PlansUnusable(ServerStartError):
+    """The folder of plans cannot be written."""
 
 
 class InvalidAddress(ServerStartError):

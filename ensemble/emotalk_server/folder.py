@@ -98,6 +98,12 @@ class ServerFolder:
         shutil.rmtree(path, ignore_errors=True)
         return self._folder("groups")
 
+    def for_plans(self) -> Path:
+        """Return an empty folder for links to the models and their plans."""
+        path = self.path / "plans"
+        shutil.rmtree(path, ignore_errors=True)
+        return self._folder("plans")
+
     def _folder(self, name: str) -> Path:
         path = self.path / name
         path.mkdir(mode=0o700, exist_ok=True)

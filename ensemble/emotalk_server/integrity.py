@@ -105,7 +105,7 @@ def check_file(described: DescribedFile) -> None:
     seen = (digest, status.st_ino, status.st_size, status.st_mtime_ns)
     if _checked.get(path) == seen:
         return
-    found = _sha256(path)
+    found = sha256_of(path)
     if found != digest:
         raise CorruptRepository(
             f"{path} is damaged: its SHA-256 is {found[:16]}…, its {described.manifest} says {digest[:16]}…. "
@@ -114,8 +114,8 @@ def check_file(described: DescribedFile) -> None:
     _checked[path] = seen
 
 
-def _sha256(path: Path) -> str:
-    """``hashlib.file_digest``, which Python 3.10 lacks."""
+def sha256_of(path: Path) -> str:
+    """Return the digest of a file, as ``hashlib.file_digest`` does, which Python 3.10 lacks."""
     found = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(BLOCK_BYTES):

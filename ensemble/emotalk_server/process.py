@@ -39,7 +39,7 @@ from emotalk_server.launcher import launch
 from emotalk_server.leavings import OWNER_VARIABLE
 from emotalk_server.log import LogReader
 from emotalk_server.ports import LOOPBACK, Ports, reachable
-from emotalk_server.probe import ProbeFailed, get, probe, probe_step
+from emotalk_server.probing import ProbeFailed, get, probe, probe_step
 from emotalk_server.renderers import served_renderers
 
 logger = logging.getLogger(__name__)
@@ -254,8 +254,11 @@ class TritonProcess:
                 self._log.join()
 
 
-def check_repository(repository: Path, profile: Profile) -> None:
+def check_repository(repository: Path, profile: Profile, *, with_plans: bool = True) -> None:
     """Say what is missing or damaged before Triton does.
+
+    Args:
+        with_plans: False: those of the profile ``tensorrt`` will be built from the graphs, which are checked instead.
 
     Raises:
         InvalidRepository: the folder is not a repository of this project.
@@ -274,16 +277,20 @@ def check_repository(repository: Path, profile: Profile) -> None:
         raise UnsupportedProfile(
             f"{repository} has no configs for the profile {profile}: int8 graphs are for CPUs; accepted: --profile cpu"
         )
-    suffix = ".plan" if profile == "tensorrt" else ".onnx"
+    suffix = ".plan" if profile == "tensorrt" and with_plans else ".onnx"
     for model in served.graphs:
         path = repository / model.name / VERSION / f"model{suffix}"
         if not path.is_file():
-            option = " --tensorrt" if profile == "tensorrt" else ""
-            raise MissingGraph(f"{path} is missing; `emotalk-export{option}` writes it")
+            option = " --tensorrt" if suffix == ".plan" else ""
+            raise MissingGraph(f"{path} is missing; `emotalk-export{option}` writes it" + _or_built(suffix))
     if check_manifest(repository, suffix).recipe.steps is not None:
         for path in (LIVE_CONFIG, LIVE_FILE):
             if not (repository / path).is_file():
                 raise MissingGraph(f"{repository / path} is missing; `emotalk-export` writes it")
+
+
+def _or_built(suffix: str) -> str:
+    return ", or `emotalk-server --plans DIR` builds it" if suffix == ".plan" else ""
 
 
 def _recipe(repository: Path) -> Recipe:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from emotalk_contract import tensors
 from emotalk_contract.pipeline import pipeline
+from emotalk_contract.plans import profiles
 from emotalk_contract.recipe import Manifest, Precision
 from emotalk_export import int8
 from emotalk_export.checkpoint import CLASSIFIER_PREFIX
@@ -19,7 +20,6 @@ from emotalk_export.exporter import export
 from emotalk_export.face import EmoTalkFace, open_face
 from emotalk_export.onnx_export import export_graph
 from emotalk_export.precision import halve
-from emotalk_export.tensorrt import profiles
 from emotalk_export.validate import Trial, open_session, run_torch, torch_inputs, trials, validate_graph
 
 pytestmark = pytest.mark.torch
@@ -86,7 +86,11 @@ def test_less_precision_keeps_the_emotion(
 
 
 def test_tensorrt_takes_the_same_inputs(small_face: EmoTalkFace) -> None:
-    assert profiles(encoder(small_face), small_face.widths) == profiles(tensors.EMOTION_ENCODER, small_face.widths)
+    mine, plain = (
+        profiles(model, small_face.widths, small_face.recipe)
+        for model in (encoder(small_face), tensors.EMOTION_ENCODER)
+    )
+    assert mine == plain
 
 
 def test_recipe_names_them(small_repository: Path) -> None:

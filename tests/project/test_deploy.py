@@ -20,6 +20,7 @@ COMPOSED = {
     "compose.yaml": ("compose.yaml",),
     "compose.observability.yaml": ("compose.yaml", "compose.observability.yaml"),
     "compose.avatars.yaml": ("compose.yaml", "compose.avatars.yaml"),
+    "compose.tensorrt.yaml": ("compose.yaml", "compose.tensorrt.yaml"),
     "compose.kafka.yaml": ("compose.kafka.yaml",),
 }
 KUSTOMIZED = sorted(str(path.parent.relative_to(DEPLOY)) for path in DEPLOY.rglob("kustomization.yaml"))
@@ -197,7 +198,7 @@ def test_variables_are_the_gateways():
 
 
 def test_paths_of_probes_exist():
-    from emotalk_server.probe import PATHS
+    from emotalk_server.probing import PATHS
 
     probes = [
         container[kind]["httpGet"]["path"]
@@ -268,6 +269,35 @@ def test_files_that_are_mounted_exist():
             for volume in service.get("volumes") or []:
                 if volume["type"] == "bind":
                     assert Path(volume["source"]).is_file(), volume
+
+
+def test_plans_have_a_volume_where_the_server_builds_them_and_the_time_for_it():
+    service = composed("compose.tensorrt.yaml")["services"]["server"]
+    where = service["entrypoint"][service["entrypoint"].index("--plans") + 1]
+    (volume,) = service["volumes"]
+    assert (volume["type"], volume["target"]) == ("volume", where)
+    found = documents(kustomized("kubernetes/overlays/tensorrt"))
+    pod = next(d for d in found if d["kind"] == "Deployment" and d["metadata"]["name"] == "server")["spec"]["template"]
+    (container,) = containers(pod)
+    assert container["args"] == ["--profile", "tensorrt", "--plans", where]
+    (name,) = (mount["name"] for mount in container["volumeMounts"] if mount["mountPath"] == where)
+    claim = next(one for one in pod["spec"]["volumes"] if one["name"] == name)["persistentVolumeClaim"]["claimName"]
+    claims = {
+        (d["metadata"]["name"], d["metadata"]["namespace"]) for d in found if d["kind"] == "PersistentVolumeClaim"
+    }
+    assert claims == {(claim, "emotalk")}
+    probe = container["startupProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= 3600
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == 1
+
+
+def test_the_servers_image_has_a_folder_of_its_user_for_plans():
+    from emotalk_server.cli import PLANS_VARIABLE
+
+    text = (PROJECT / "Dockerfile.triton").read_text()
+    where = re.search(rf"^ENV {PLANS_VARIABLE}=(\S+)$", text, re.MULTILINE)[1]
+    owner = re.search(rf"install -d -o (\d+) -g \d+ {where}$", text, re.MULTILINE)[1]
+    assert re.search(r"^USER (\d+)$", text, re.MULTILINE)[1] == owner
 
 
 # Locked ----------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ TENTHS = 10
 SETTLES_S = 15.0
 """Seconds after a tenth in which its answers come."""
 REMARKS = 20
-"""Of answers that were not right, that are kept in words."""
+"""Of answers that were neither right nor refused, that are kept in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +111,11 @@ class Ledger:
         """Count the answer of a request that was ``due`` then, and took ``seconds`` from that moment on."""
         self.columns[judged.column] += 1
         self.off = max(self.off, judged.off)
-        if judged.column == REFUSED:
-            self.refusals[judged.why] += 1
         if judged.column == RIGHT:
             for part in self._parts(due):
                 part.right += 1
+        elif judged.column == REFUSED:
+            self.refusals[judged.why] += 1
         elif len(self.remarks) < REMARKS:
             self.remarks.append(f"{due - self.clock.began:.1f} s, {self.name}: {judged.column}: {judged.why}")
         if seconds is not None:

@@ -113,7 +113,7 @@ def _never_starts(target: Target) -> str:
         return closing(peer)
 
 
-_MISTAKE = r"4\d\d \w+"
+_MISTAKE = r"4\d\d \w+|503 GatewayFull"
 STRANGERS: Mapping[str, tuple[str, Send]] = {
     "noise": (_MISTAKE, _noise),
     "half a file": (_MISTAKE, _half),
