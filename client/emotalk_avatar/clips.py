@@ -26,6 +26,7 @@ from emotalk_avatar.fitting.base import base
 from emotalk_avatar.fitting.framing import Frame
 from emotalk_avatar.fitting.surface import laid
 from emotalk_avatar.models import FaceModels
+from emotalk_avatar.walking import walked
 
 KERNEL = np.array([-3.0, 12.0, 17.0, 12.0, -3.0]) / 35
 """Savitzky and Golay's, of five frames and a parabola (Analytical Chemistry 36(8), 1964, table I)."""
@@ -53,14 +54,6 @@ class FittedClip:
     def packed(self) -> bytes:
         """Return ``fit.f16``."""
         return self.differences.astype("<f2").tobytes()
-
-
-def walked(number: int, count: int) -> int:
-    """Return which of ``count`` frames is seen as number ``number`` (0, 1, ...): to and fro, each end once."""
-    if count == 1:
-        return 0
-    place = number % (2 * count - 2)
-    return place if place < count else 2 * count - 2 - place
 
 
 async def followed(frames: Iterable[Picture], models: FaceModels) -> list[Face]:

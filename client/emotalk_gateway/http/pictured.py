@@ -138,10 +138,14 @@ class Pictures:
             self._key_wanted = False
             await self._process.send(framing.KEYFRAME)
         for index, lived in frames:
-            await self._process.send(framing.FRAMES, framing.rows(index, lived.weights, lived.rotations[:, HEAD]))
+            await self._process.send(framing.FRAMES, self._row(index, lived, flags))
         for _ in frames:
             _, payload = await self._process.receive()
             await self._send(bytes([payload[0] | flags]) + payload[1:] if flags else payload)
+
+    def _row(self, index: int, lived: Lived, flags: int) -> bytes:
+        before = 0 if flags & framing.IDLE else self._base
+        return framing.rows(index, lived.weights, lived.rotations[:, HEAD], before)
 
     def _elapsed(self) -> int:
         """Return the frames of the connection by now."""
