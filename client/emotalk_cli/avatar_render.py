@@ -13,11 +13,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from emotalk_avatar.video.avatars import drawn
 from emotalk_avatar.video.drawing import Drawing
 from emotalk_avatar.video.living import shown
 from emotalk_avatar.video.picturing import read_background, read_size
 from emotalk_avatar.video.rendering import Sound, opened_sound, write
-from emotalk_avatar.video.stored import drawing_of
 from emotalk_avatar.video.writing import MAX_FPS, SUFFIXES, check_fps, check_suffix, import_av
 from emotalk_cli.avatar import Store
 from emotalk_cli.avatar import opened as opened_store
@@ -108,7 +108,8 @@ def render_avatar(
     else:
         refuse_given(context, ["background"], "an avatar has its photograph behind it; accepted: without --avatar")
         kept = opened_store(store)
-        drawing = drawing_of(kept, kept.get(avatar), wanted_size)
+        files = drawn(kept.get(avatar), kept.read)
+        drawing = Drawing(files.glb, wanted_size, clip=files.clip_of)
     options: FaceOptions = {
         "level": level,
         "person": person,

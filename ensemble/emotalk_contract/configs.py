@@ -97,11 +97,6 @@ ENCODERS = (tensors.CONTENT_ENCODER.name, tensors.EMOTION_ENCODER.name)
 """Triton runs these beside each other. Where both take as long, each gets half the cores: threads that share a core
 wait for one another."""
 
-TENSORRT_SECONDS = (0.1, 4.0, 30.0)
-"""Shortest, best and longest window of a TensorRT plan."""
-TENSORRT_BATCHES = (1, 4, MAX_BATCH)
-"""Smallest, best and largest batch of a TensorRT plan."""
-
 WARM_UP_SAMPLES = SAMPLE_RATE
 """Length of the request that every instance runs before it counts as ready."""
 WARM_UP_FEATURES = 10

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from emotalk_contract.configs import TENSORRT_BATCHES, TENSORRT_SECONDS, axis_sizes, shape
-from emotalk_contract.recipe import Precision, Widths
+from emotalk_contract.configs import axis_sizes, shape
+from emotalk_contract.limits import MAX_BATCH
+from emotalk_contract.recipe import Precision, Recipe, Widths
 from emotalk_contract.tensors import Model
 from emotalk_contract.timing import SAMPLE_RATE
 
@@ -22,6 +23,11 @@ GRAPH_NAME = "model.onnx"
 TRTEXEC, POLYGRAPHY = "trtexec", "polygraphy"
 TOOLS_FOLDER = "/usr/src/tensorrt/bin"
 """Of NVIDIA's containers, beside the PATH."""
+
+BEST_S = 4.0
+"""Seconds of the window for which a plan is the quickest."""
+BATCHES = (1, 4, MAX_BATCH)
+"""Smallest, best and largest batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +40,15 @@ class ShapeProfile:
     largest: tuple[int, ...]
 
 
-def profiles(model: Model, widths: Widths) -> list[ShapeProfile]:
-    """Return the shape profiles of ``model``'s inputs, from the contract's window lengths and batch sizes."""
-    corners = []
-    for seconds, batch in zip(TENSORRT_SECONDS, TENSORRT_BATCHES, strict=True):
-        sizes = axis_sizes(round(seconds * SAMPLE_RATE), widths)
-        corners.append((batch, sizes))
+def profiles(model: Model, widths: Widths, recipe: Recipe) -> list[ShapeProfile]:
+    """Return the shape profiles of ``model``'s inputs.
+
+    From the shortest clip that the network takes, which is also what a server is probed with, to the window in which
+    clients send long clips, eight at once. Speech that is sent with an emotion clip is one input with it, and both
+    together are as long at most.
+    """
+    lengths = (recipe.min_samples, round(BEST_S * SAMPLE_RATE), round(recipe.window_s * SAMPLE_RATE))
+    corners = [(batch, axis_sizes(samples, widths)) for samples, batch in zip(lengths, BATCHES, strict=True)]
     # A window within a clip lies between more emotion steps than a whole clip of its length has: one a frame, and one.
     corners[-1][1]["steps"] = corners[-1][1]["frames"] + 1
     return [
@@ -95,7 +104,8 @@ def tool() -> str | None:
     return None
 
 
-def build_command(tool: str, graph: Path, plan: Path, model: Model, widths: Widths, precision: Precision) -> list[str]:
-    """Return the command that builds ``plan`` of ``graph``, a graph of ``model``, with a ``tool`` from :func:`tool`."""
-    command = COMMANDS[Path(tool).name](graph, plan, profiles(model, widths), precision)
-    return [tool, *command[1:]]
+def build_command(
+    tool: str, graph: Path, plan: Path, wanted: Sequence[ShapeProfile], precision: Precision
+) -> list[str]:
+    """Return the command with which a ``tool`` from :func:`tool` builds ``plan`` of ``graph``."""
+    return [tool, *COMMANDS[Path(tool).name](graph, plan, wanted, precision)[1:]]

@@ -10,14 +10,14 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from emotalk_contract import plans
-from emotalk_contract.recipe import Precision, Widths
-from emotalk_contract.tensors import Model
+from emotalk_contract.plans import ShapeProfile
+from emotalk_contract.recipe import Precision
 from emotalk_server.errors import GpuMissing, PlanBuildFailed, StartCancelled, TensorRTMissing
 from emotalk_server.launcher import dies_with_us
 
@@ -28,7 +28,8 @@ HEARTBEAT_S = 15.0
 """Seconds between two lines that say that a plan is still being built."""
 LAST_LINES = 12
 """Of a failed tool's output, in an error."""
-_VERSION = re.compile(r"TensorRT v(\d+)")
+_VERSION = re.compile(r"\[TensorRT v([\d.]+)\](?: \[(b\d+)\])?")
+"""``[TensorRT v101300] [b35]``, in the first line of whatever trtexec says; older ones say no build."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Builder:
 
     tool: str
     version: str
-    """Of TensorRT, as the tool says it: ``101300``."""
+    """Of TensorRT, as the tool says it: ``101300 b35``."""
     gpu: str
     """Name and compute capability: ``NVIDIA H100 80GB HBM3, 9.0``."""
 
@@ -45,16 +46,18 @@ class Builder:
         self,
         graph: Path,
         plan: Path,
-        model: Model,
-        widths: Widths,
+        name: str,
+        wanted: Sequence[ShapeProfile],
         precision: Precision,
         *,
         cancelled: threading.Event,
         tell: Callable[[str], None],
     ) -> None:
-        """Build ``plan`` of ``graph``, which is of ``model``.
+        """Build ``plan`` of ``graph``.
 
         Args:
+            name: of the network.
+            wanted: shapes of its inputs.
             cancelled: ends the tool when it is set.
             tell: called every :data:`HEARTBEAT_S` with a line.
 
@@ -62,14 +65,14 @@ class Builder:
             PlanBuildFailed: the tool failed; the message has the end of what it said.
             StartCancelled: it was ended.
         """
-        command = plans.build_command(self.tool, graph, plan, model, widths, precision)
+        command = plans.build_command(self.tool, graph, plan, wanted, precision)
         with tempfile.TemporaryFile() as log:
-            status = _run(command, log, cancelled, lambda s: tell(f"{model.name}: still building after {s:.0f} s"))
+            status = _run(command, log, cancelled, lambda s: tell(f"{name}: still building after {s:.0f} s"))
             if status or not plan.is_file():
                 log.seek(0)
                 last = log.read().decode("utf-8", "replace").strip().splitlines()[-LAST_LINES:]
                 raise PlanBuildFailed(
-                    f"{Path(self.tool).name} built no plan of {model.name} (exit status {status}). It said:\n"
+                    f"{Path(self.tool).name} built no plan of {name} (exit status {status}). It said:\n"
                     + "\n".join(last)
                 )
 
@@ -100,7 +103,7 @@ def _version(tool: str) -> str:
     said = _asked([tool, "--help"])
     if (found := _VERSION.search(said)) is None:
         raise TensorRTMissing(f"{tool} does not start, or says no TensorRT version; it said {said[-300:]!r}")
-    return found[1]
+    return " ".join(filter(None, found.groups()))
 
 
 def _gpu() -> str:

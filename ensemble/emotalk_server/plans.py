@@ -115,7 +115,7 @@ def _wanted(repository: Path, manifest: Manifest, model: Model, found: Builder) 
         "tensorrt": found.version,
         "gpu": found.gpu,
         "precision": manifest.precision,
-        "shapes": [asdict(profile) for profile in profiles(model, manifest.widths)],
+        "shapes": [asdict(profile) for profile in profiles(model, manifest.widths, manifest.recipe)],
     }
     return Wanted(model, folder / GRAPH_NAME, key)
 
@@ -173,7 +173,7 @@ def _build(one: Wanted, manifest: Manifest, found: Builder, volume: Path, cancel
     try:
         plan = new / PLAN_NAME
         found.build(
-            one.graph, plan, one.model, manifest.widths, manifest.precision,
+            one.graph, plan, one.model.name, profiles(one.model, manifest.widths, manifest.recipe), manifest.precision,
             cancelled=cancelled, tell=lambda text: logger.info("plans: %s", text),
         )  # fmt: skip
         seconds = time.monotonic() - began

@@ -222,7 +222,7 @@ def _write(
     if tool:
         for model in graphs:
             steps.begin(f"building the TensorRT plan of {model.name}")
-            tensorrt.build_plan(tool, files[model.name][0], model, face.widths, precision)
+            tensorrt.build_plan(tool, files[model.name][0], model, face.widths, face.recipe, precision)
     python_models = PYTHON_MODELS
     if face.recipe.steps is not None:
         steps.begin(f"exporting {tensors.LIVE.name}, and checking its streams against whole clips")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from emotalk_contract import plans
 from emotalk_contract.plans import PLAN_NAME
-from emotalk_contract.recipe import Precision, Widths
+from emotalk_contract.recipe import Precision, Recipe, Widths
 from emotalk_contract.tensors import Model
 from emotalk_export.errors import PlanBuildFailed, TensorRTMissing
 
@@ -37,14 +37,14 @@ def find_tool() -> str:
     )
 
 
-def build_plan(tool: str, graph: Path, model: Model, widths: Widths, precision: Precision) -> Path:
+def build_plan(tool: str, graph: Path, model: Model, widths: Widths, recipe: Recipe, precision: Precision) -> Path:
     """Build ``model.plan`` beside ``graph`` with ``tool`` (from :func:`find_tool`).
 
     Raises:
         PlanBuildFailed: the tool failed; the message has the end of what it said.
     """
     plan = graph.with_name(PLAN_NAME)
-    command = plans.build_command(tool, graph, plan, model, widths, precision)
+    command = plans.build_command(tool, graph, plan, plans.profiles(model, widths, recipe), precision)
     logger.info("%s: %s", model.name, " ".join(command))
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode or not plan.is_file():

@@ -89,3 +89,16 @@ def test_a_part_of_a_large_picture_is_kept():
     assert fitted.face.landmarks[:, :2].min() > 0
     assert (fitted.face.landmarks[:, :2].max(axis=0) < fitted.frame.size).all()
     assert (np.array(fitted.picture.pixels.shape[1::-1]) == fitted.frame.size).all()
+
+
+def test_glasses_stay_when_brows_rise():
+    seen, up = face(), weights(browInnerUp=1, browOuterUp=1, mouthSmile=1, jawOpen=0.5)
+    without, worn = fit(picture(), seen).surface, fit(picture(), seen, glasses=True).surface
+    near = np.linalg.norm(without.shown[:, :2] - seen.landmarks[[159, 145], :2].mean(axis=0), axis=1) < 35
+    moved = [
+        np.linalg.norm(np.tensordot(up, one.moves, 1)[near & (base().facing > 0)], axis=1) for one in (without, worn)
+    ]
+    assert moved[0].max() > 5
+    assert moved[1].max() < 0.2 * moved[0].max()
+    mouth = [78, 13, 14]
+    assert np.allclose(*(base().at_landmarks(np.tensordot(up, one.moves, 1))[mouth] for one in (without, worn)), atol=1)

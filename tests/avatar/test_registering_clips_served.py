@@ -13,8 +13,9 @@ from emotalk_avatar.errors import NoFace
 from emotalk_avatar.package import CLIP, FIT, GLB, POINTS
 from emotalk_avatar.registering import register
 from emotalk_avatar.store import AvatarStore
+from emotalk_avatar.video.avatars import drawn
+from emotalk_avatar.video.drawing import Drawing
 from emotalk_avatar.video.scene import read_scene
-from emotalk_avatar.video.stored import drawing_of
 from emotalk_avatar.video.writing import Movie
 from emotalk_contract.arkit import INDEX
 
@@ -75,7 +76,8 @@ async def test_a_clip_becomes_an_avatar_that_moves(face_models, tmp_path, clip):
     moved = np.median(differences[:, rows, 0], axis=1) / (right - left) * facts.width
     assert moved[3] == pytest.approx(3 * STEP[0], abs=3)
     assert store.read(made.avatar, CLIP)[4:8] == b"ftyp"
-    drawing = drawing_of(store, made.avatar)
+    files = drawn(made.avatar, store.read)
+    drawing = Drawing(files.glb, clip=files.clip_of)
     try:
         for number, pixels in ((0, 0), (4, 4), (8, 2)):  # to and fro: the ninth frame is the third
             shown = drawing.draw(np.zeros(52, np.float32), seconds=number / facts.fps).astype(float)

@@ -17,52 +17,33 @@ import pytest
 from emotalk_contract import tensors
 from emotalk_contract.pipeline import pipeline
 from emotalk_contract.plans import polygraphy_command, profiles, trtexec_command
-from emotalk_contract.recipe import Manifest, Precision, Widths
+from emotalk_contract.recipe import Manifest, Precision, Recipe, Widths
 from emotalk_contract.tensors import Model
-from emotalk_contract.timing import Window, frame_grid
 from emotalk_export.errors import PlanBuildFailed, TensorRTMissing
 from emotalk_export.exporter import export
 from emotalk_export.tensorrt import build_plan, find_tool
 
 pytestmark = pytest.mark.torch
 
-WIDTHS = Widths(512, 512, 1024, 1024)
-
-
-def test_profiles_hold_every_window() -> None:
-    by_name = {profile.name: profile for model in tensors.GRAPHS for profile in profiles(model, WIDTHS)}
-    assert by_name["NETWORK_AUDIO"].smallest == (1, 1_600)
-    assert by_name["NETWORK_AUDIO"].best == (4, 64_000)
-    assert by_name["NETWORK_AUDIO"].largest == (8, 480_000)
-    assert by_name["CONTENT_FEATURES"].largest == (8, 1_499, 512)
-    assert by_name["LEVEL_CODE"].smallest == (1, 2)
-    assert len(by_name) == 10
-    for window in (Window.whole(480_000), Window(480_000), Window(480_000, 30, 960_000), Window.whole(1_600)):
-        for grid in ("align_corners", "uniform"):
-            positions = frame_grid(window, grid)  # type: ignore[arg-type]  # a word of FrameGrid
-            for name, array in (
-                ("CONTENT_POSITIONS", positions.content),
-                ("EMOTION_POSITIONS", positions.emotion),
-                ("EMOTION_FRAME_POSITIONS", positions.emotion_frame),
-            ):
-                profile = by_name[name]
-                assert profile.smallest[1] <= len(array) <= profile.largest[1], (window, grid, name)
+WIDTHS, RECIPE = Widths(512, 512, 1024, 1024), Recipe()
 
 
 @pytest.mark.parametrize(("precision", "flag"), [("fp32", "--noTF32"), ("fp16", "--stronglyTyped")])
 def test_trtexec_command(precision: Precision, flag: str) -> None:
-    command = trtexec_command(Path("m.onnx"), Path("m.plan"), profiles(tensors.CONTENT_ENCODER, WIDTHS), precision)
+    command = trtexec_command(
+        Path("m.onnx"), Path("m.plan"), profiles(tensors.CONTENT_ENCODER, WIDTHS, RECIPE), precision
+    )
     assert command[:3] == ["trtexec", "--onnx=m.onnx", "--saveEngine=m.plan"]
-    assert "--minShapes=CONTENT_FEATURES:1x4x512,CONTENT_POSITIONS:1x3" in command
+    assert "--minShapes=CONTENT_FEATURES:1x2x512,CONTENT_POSITIONS:1x2" in command
     assert "--optShapes=CONTENT_FEATURES:4x199x512,CONTENT_POSITIONS:4x120" in command
-    assert "--maxShapes=CONTENT_FEATURES:8x1499x512,CONTENT_POSITIONS:8x900" in command
+    assert "--maxShapes=CONTENT_FEATURES:8x1999x512,CONTENT_POSITIONS:8x1200" in command
     assert flag in command
 
 
 def test_polygraphy_command() -> None:
-    command = polygraphy_command(Path("m.onnx"), Path("m.plan"), profiles(tensors.FRONTEND, WIDTHS), "fp16")
+    command = polygraphy_command(Path("m.onnx"), Path("m.plan"), profiles(tensors.FRONTEND, WIDTHS, RECIPE), "fp16")
     assert command[:5] == ["polygraphy", "convert", "m.onnx", "--convert-to", "trt"]
-    assert command[command.index("--trt-max-shapes") + 1] == "NETWORK_AUDIO:[8,480000]"
+    assert command[command.index("--trt-max-shapes") + 1] == "NETWORK_AUDIO:[8,640000]"
     assert command[-1] == "--strongly-typed"
 
 
@@ -97,7 +78,7 @@ def test_a_tool_that_builds(path_folder: Path, tmp_path: Path, name: str) -> Non
     )
     tool = find_tool()
     assert Path(tool).name == name
-    plan = build_plan(tool, tmp_path / "model.onnx", tensors.DECODER, WIDTHS, "fp32")
+    plan = build_plan(tool, tmp_path / "model.onnx", tensors.DECODER, WIDTHS, RECIPE, "fp32")
     assert plan == tmp_path / "model.plan"
     assert plan.read_text("utf-8") == "plan\n"
 
@@ -105,13 +86,13 @@ def test_a_tool_that_builds(path_folder: Path, tmp_path: Path, name: str) -> Non
 def test_a_tool_that_fails(path_folder: Path, tmp_path: Path) -> None:
     install(path_folder, "trtexec", "echo 'no CUDA-capable device is detected' >&2; exit 3\n")
     with pytest.raises(PlanBuildFailed, match=r"emotalk_decoder \(exit status 3\)(.|\n)*no CUDA-capable device"):
-        build_plan(find_tool(), tmp_path / "model.onnx", tensors.DECODER, WIDTHS, "fp32")
+        build_plan(find_tool(), tmp_path / "model.onnx", tensors.DECODER, WIDTHS, RECIPE, "fp32")
 
 
 def test_a_tool_that_only_says_it_did(path_folder: Path, tmp_path: Path) -> None:
     install(path_folder, "trtexec", "echo PASSED\n")
     with pytest.raises(PlanBuildFailed):
-        build_plan(find_tool(), tmp_path / "model.onnx", tensors.DECODER, WIDTHS, "fp32")
+        build_plan(find_tool(), tmp_path / "model.onnx", tensors.DECODER, WIDTHS, RECIPE, "fp32")
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +105,7 @@ def library() -> ModuleType:
     pytest.skip("no TensorRT library here (see the head of this file)")
 
 
-def _parsed(library: ModuleType, repository: Path, model: Model, widths: Widths) -> None:
+def _parsed(library: ModuleType, repository: Path, model: Model, manifest: Manifest) -> None:
     logger = library.Logger(library.Logger.ERROR)
     builder = library.Builder(logger)
     network = builder.create_network(0)
@@ -135,7 +116,7 @@ def _parsed(library: ModuleType, repository: Path, model: Model, widths: Widths)
     assert [network.get_output(i).name for i in range(network.num_outputs)] == [t.name for t in model.outputs]
     # The shapes of the profiles fit the network that the parser understood.
     profile = builder.create_optimization_profile()
-    for wanted in profiles(model, widths):
+    for wanted in profiles(model, manifest.widths, manifest.recipe):
         assert not network.get_input([t.name for t in model.inputs].index(wanted.name)).is_shape_tensor
         profile.set_shape(wanted.name, wanted.smallest, wanted.best, wanted.largest)
     config = builder.create_builder_config()
@@ -146,7 +127,7 @@ def _parsed(library: ModuleType, repository: Path, model: Model, widths: Widths)
 def test_tensorrt_s_parser_takes_the_graphs(library: ModuleType, small_repository: Path, name: str) -> None:
     manifest = Manifest.load(small_repository)
     model = next(model for model in pipeline(manifest.recipe).graphs if model.name == name)
-    _parsed(library, small_repository, model, manifest.widths)
+    _parsed(library, small_repository, model, manifest)
 
 
 def test_tensorrt_s_parser_takes_the_graphs_of_lam(library: ModuleType, lam_repository: Path) -> None:
@@ -154,4 +135,4 @@ def test_tensorrt_s_parser_takes_the_graphs_of_lam(library: ModuleType, lam_repo
     graphs = pipeline(manifest.recipe).graphs
     assert len(graphs) == 3
     for model in graphs:
-        _parsed(library, lam_repository, model, manifest.widths)
+        _parsed(library, lam_repository, model, manifest)

@@ -139,7 +139,7 @@ DOORS = {
 }
 
 
-REFUSED = ("Connection reset", "Socket closed", "did not receive a valid HTTP response")
+REFUSED = ("Connection reset", "Socket closed", "did not receive a valid HTTP response", "no close frame received")
 """In the words of callers' libraries that do not show the alert: gRPC, and websockets."""
 
 
@@ -211,6 +211,20 @@ def test_a_caller_without_a_certificate_or_with_a_strangers_is_told(asked, files
         all_say(ask(Trust(files.authority)), *REFUSED, "certificate required", "CERTIFICATE_REQUIRED")
         all_say(ask(Trust(files.authority, theirs)), *REFUSED, "unknown ca", "UNKNOWN_CA")
         all_say(ask(Trust(files.authority, files.callers)), "200")
+
+
+def test_whom_callers_must_be_vouched_for_by_is_followed_too(asked, files, tmp_path):
+    """The file of authorities is replaced: whoever was let in is not, and the other way round."""
+    new = trustme.CA()
+    theirs = tmp_path / "their.pem", tmp_path / "their.key"
+    files.write(new.issue_cert("caller.example"), *theirs)
+    known = tmp_path / "known.pem"  # as callers trust the gateway, which goes on
+    files.ca.cert_pem.write_to_path(known)
+    with asked(mutual=True) as ask:
+        all_say(ask(Trust(known, files.callers)), "200")
+        new.cert_pem.write_to_path(files.authority)
+        all_say(ask(Trust(known, theirs)), "200")
+        all_say(ask(Trust(known, files.callers)), *REFUSED, "unknown ca", "UNKNOWN_CA")
 
 
 def test_who_never_begins_tls_is_let_go_of(gateway_to, files):

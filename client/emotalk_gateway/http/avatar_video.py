@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
+from emotalk_avatar.video.avatars import Drawn
 from emotalk_client.faces.animation import Animation
 from emotalk_client.threads import in_thread
 from emotalk_contract.renderers import Renderer
@@ -85,7 +86,7 @@ async def _of_text(service: Service, request: Request) -> Response:
         return await _answer(service, asked, avatar, speaking)
 
 
-async def _answer(service: Service, asked: VideoFile, avatar: bytes | None, speaking: _Speaking) -> Response:
+async def _answer(service: Service, asked: VideoFile, avatar: Drawn | None, speaking: _Speaking) -> Response:
     video = await service.videos.written(asked, avatar, speaking.face, speaking.sound)
     return Attachment(video, f"{NAME}{asked.suffix}", MEDIA_TYPES[asked.suffix])
 

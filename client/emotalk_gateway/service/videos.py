@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from emotalk_avatar.package import GLB
+from emotalk_avatar.video.avatars import Drawn, drawn
 from emotalk_avatar.video.elsewhere import write_elsewhere
 from emotalk_avatar.video.framing import Order
 from emotalk_avatar.video.living import shown
@@ -119,18 +119,21 @@ class Videos:
         self.files = Capacity("videos", settings.max_videos, DRAWN)
         self.streams = Capacity("video streams", settings.max_video_streams)
 
-    async def avatar(self, caller: Caller, avatar_id: str | None) -> bytes | None:
-        """Return the glTF of an avatar that ``caller`` may see; None: no avatar is asked for.
+    async def avatar(self, caller: Caller, avatar_id: str | None) -> Drawn | None:
+        """Return the avatar that ``caller`` may see; None: no avatar is asked for.
 
         Raises:
+            NotPermitted: the caller may not ask for avatars.
             AvatarsOff, UnknownAvatar, DamagedAvatar: there is none, or not as it was.
         """
         if avatar_id is None:
             return None
+        caller.check("avatars")
         found = await self._avatars.get(caller, avatar_id)
-        return await self._avatars.read(found, GLB)
+        content: Drawn = await in_thread(drawn, found, self._avatars.store.read)
+        return content
 
-    async def written(self, asked: VideoFile, avatar: bytes | None, face: Animation, sound: BinaryIO) -> BinaryIO:
+    async def written(self, asked: VideoFile, avatar: Drawn | None, face: Animation, sound: BinaryIO) -> BinaryIO:
         """Return the video of ``face`` with ``sound``, once it is its turn: a file without a name, for the caller to
         close.
 
