@@ -1,20 +1,26 @@
 """The figures of docs/avatars.md: ``PYTHONPATH=tools:tests/helpers python tools/avatar_figures.py docs/avatars.md``.
 
 Tries pictures of the packages that the tests bring (two portraits in the public domain, a cat, coffee) and what can be
-made of them, against a server of its own, and renews two blocks of the page: ``pictures``, what is said of each, and
-``face-models``, how near the models are to Google's interpreter and what they take.
+made of them, against a server of its own, and renews three blocks of the page: ``pictures``, what is said of each;
+``decoding``, what the largest and the worst uploads take; and ``face-models``, how near the models are to Google's
+interpreter and what they take.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
+import json
 import os
+import struct
+import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -116,6 +122,72 @@ def _cpu_s() -> float:
     return total
 
 
+def largest() -> Iterator[tuple[str, bytes]]:
+    """Yield uploads at the limits and beyond."""
+    smooth = Image.fromarray(portrait("astronaut").pixels).resize((7300, 5475))
+    for name, image, kind, options in (
+        ("JPEG, 40 million pixels", smooth, "JPEG", {}),
+        ("JPEG, progressive", smooth, "JPEG", {"progressive": True}),
+        ("JPEG, four colours", smooth.convert("CMYK"), "JPEG", {}),
+        ("PNG, 40 million, transparent", smooth.convert("RGBA").quantize(64).convert("RGBA"), "PNG", {}),
+        ("WEBP, 12 million, lossless", smooth.resize((4000, 3000)), "WEBP", {"lossless": True, "method": 0}),
+        ("GIF, 40 million", smooth.quantize(64), "GIF", {}),
+    ):
+        yield name, _encoded(image, kind, **options)
+    yield "PNG, 400 million", _bomb(20_000)
+    frame = b"!\xf9\x04\0\0\0\0\0,\0\0\0\0\1\0\1\0\0\2\2D\1\0"
+    yield "GIF, 800 000 pictures", b"GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff" + frame * 800_000 + b";"
+    yield "JPEG with a zip behind it", _encoded(smooth.resize((512, 384)), "JPEG") + b"PK\3\4" + bytes(1000)
+    yield "a web page", b"<!doctype html><script>alert(1)</script>"
+
+
+def _encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def _bomb(side: int) -> bytes:
+    packer = zlib.compressobj(9)
+    rows = b"".join(packer.compress(bytes(side + 1)) for _ in range(side)) + packer.flush()
+    chunks = ((b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)), (b"IDAT", rows), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        for name, content in chunks
+    )
+
+
+MEASURE = """
+import json, resource, sys
+from emotalk_avatar.decoding import decode, decode_clip, is_clip
+from emotalk_avatar.errors import PictureRefused
+data = sys.stdin.buffer.read()
+try:
+    if is_clip(data):
+        with decode_clip(data) as clip:
+            said = f"{len(list(clip))} pictures"
+    else:
+        picture = decode(data)
+        said = f"read as {picture.width} by {picture.height}"
+except PictureRefused as error:
+    said = f"{type(error).__name__}: {error}"
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([said, used.ru_utime + used.ru_stime, used.ru_maxrss / 1000]))
+"""
+"""Decodes one upload, and tells of the child that did: in a process for each, for a process knows its largest only."""
+
+
+def decoding() -> str:
+    """Return the table of what :func:`largest` take."""
+    rows = []
+    for name, data in largest():
+        command = [sys.executable, "-c", MEASURE]
+        answer = subprocess.run(command, input=data, stdout=subprocess.PIPE, check=True).stdout
+        said, cpu_s, megabytes = json.loads(answer)
+        rows.append([name, f"{len(data) / 1e6:.1f}", said, f"{1000 * cpu_s:.0f}", f"{megabytes:.0f}"])
+    return table(["upload", "MB", "said", "CPU, ms", "memory, MB"], rows)
+
+
 async def agreement(client: AsyncEmoTalkClient) -> str:
     """Return the table of what Triton's answers differ by, and of how long they take."""
     given = inputs(FACES / "head.png")
@@ -157,6 +229,7 @@ def main(page: Path) -> None:
         f"in the middle, {cpu[-1]:.0f} ms at most."
     )
     renew(page, "pictures", text)
+    renew(page, "decoding", decoding())
     renew(page, "face-models", near)
 
 

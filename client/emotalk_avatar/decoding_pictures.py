@@ -39,9 +39,6 @@ _TURNED = {
 
 Convert = Callable[[Image.Image], Image.Image]
 
-Image.MAX_IMAGE_PIXELS = None  # our own limits come first
-ImageFile.LOAD_TRUNCATED_IMAGES = False
-
 
 def frames(file: BinaryIO) -> Iterator[DecodedFrame]:
     """Yield the one picture in ``file``, of an animation the first.
@@ -62,6 +59,8 @@ def frames(file: BinaryIO) -> Iterator[DecodedFrame]:
 
 def opened(data: bytes) -> Image.Image:
     """Return the picture in ``data``, of which the header was read."""
+    Image.MAX_IMAGE_PIXELS = None  # our own limits come first, and have words
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError:

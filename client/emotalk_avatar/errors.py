@@ -12,6 +12,7 @@
         │   └── PoorPicture           a face, but not one that can be made to speak
         ├── UnknownAvatar             no avatar has that id, or it is somebody else's
         ├── DamagedAvatar             a stored package that is not what was written
+        ├── NotDrawable               an avatar that a renderer has no crops of
         ├── AvatarQuotaExceeded       its owner has as many avatars as are taken
         ├── AvatarStoreFull           all owners together have as many as are taken
         ├── InvalidAvatarName         a name, or an owner's, that is not a line of text
@@ -65,6 +66,10 @@ class UnknownAvatar(AvatarError):
 
 class DamagedAvatar(AvatarError):
     """A stored package that is not what was written."""
+
+
+class NotDrawable(AvatarError):
+    """An avatar that a neural renderer has no crops of."""
 
 
 class AvatarQuotaExceeded(AvatarError):

@@ -11,6 +11,9 @@ from emotalk_client.errors import MissingExtra
 
 QUALITY = 92
 """Of libjpeg, 1..95, with all of the colour (4:4:4)."""
+PREVIEW_SIDE = 256
+PREVIEW_MARGIN = 1.8
+"""Side of the preview, in those of the face's box."""
 
 
 def encoded(pixels: NDArray[np.uint8], quality: int = QUALITY) -> bytes:

@@ -36,6 +36,7 @@ FORMAT, VERSION = "emotalk-avatar", 1
 MIB = 2**20
 METADATA, GLB, PREVIEW, POINTS = "metadata.json", "avatar.glb", "preview.jpg", "landmarks.f32"
 PICTURE, CLIP = "source.jpg", "source.mp4"
+FIT = "fit.f16"
 MAX_METADATA_BYTES = MIB
 FILES: Mapping[str, int] = {
     GLB: 16 * MIB,
@@ -43,7 +44,7 @@ FILES: Mapping[str, int] = {
     PICTURE: 32 * MIB,
     CLIP: 64 * MIB,
     POINTS: 4 * MIB,
-    "fit.f16": 64 * MIB,
+    FIT: 64 * MIB,
     "crops.npz": 64 * MIB,
 }
 """Names of what may lie beside the metadata, and the most bytes of each."""
@@ -86,7 +87,7 @@ class Facts:
     fps: float = 0.0
     """Of a clip; 0 for a picture."""
     models: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 of the networks that looked at it, by name."""
+    """SHA-256 of the networks that look at pictures, of the release that registered it, by name."""
     head_sha256: str = ""
     """Of the head that was fitted to it."""
     quality: Mapping[str, float] = field(default_factory=dict)

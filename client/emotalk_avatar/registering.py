@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
+import json
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -20,18 +22,16 @@ from emotalk_avatar.decoding import decode
 from emotalk_avatar.detection import find_face
 from emotalk_avatar.face import Face, Picture
 from emotalk_avatar.fitting import fit
-from emotalk_avatar.jpeg import encoded, square
+from emotalk_avatar.jpeg import PREVIEW_MARGIN, PREVIEW_SIDE, encoded, square
 from emotalk_avatar.models import FaceModels
 from emotalk_avatar.naming import checked_name
 from emotalk_avatar.package import GLB, PICTURE, POINTS, PREVIEW, Avatar, Draft, Facts
 from emotalk_avatar.quality import Quality, judge
+from emotalk_avatar.registering_clips import drafted_clip, is_moving
 from emotalk_avatar.store import AvatarStore
 from emotalk_client.faces import head
 from emotalk_client.threads import in_thread
-
-PREVIEW_SIDE = 256
-PREVIEW_MARGIN = 1.8
-"""Side of the preview, in those of the face's box."""
+from emotalk_contract.recipe import MANIFEST_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +53,25 @@ class Registered:
 
 
 async def register(
-    data: bytes, name: str, owner: str, models: FaceModels, store: AvatarStore, *, consent: bool = False
+    data: bytes,
+    name: str,
+    owner: str,
+    models: FaceModels,
+    store: AvatarStore,
+    *,
+    consent: bool = False,
+    glasses: bool = False,
 ) -> Registered:
-    """Make an avatar of the picture in ``data`` and store it.
+    """Make an avatar of the picture or the clip in ``data`` and store it.
 
     Args:
-        data: the upload: JPEG, PNG, WEBP or GIF.
+        data: the upload: JPEG, PNG, WEBP or GIF; mp4, mov or webm.
         name: for people.
         owner: whose it is.
         models: what sees the face.
         store: where it is stored.
         consent: True where the person has agreed.
+        glasses: True where glasses are worn, which then stay where they are.
 
     Raises:
         InvalidAvatarName: ``name`` or ``owner`` is not a line of text.
@@ -75,30 +83,39 @@ async def register(
     """
     name, owner = checked_name(name), checked_name(owner, "owner")
     await in_thread(store.check_room, owner)
-    picture = await in_thread(decode, data)
-    face = await find_face(picture, models)
-    quality = await in_thread(judge, picture, face)
     facts = Facts(
         name=name,
         owner=owner,
         created=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         kind="image",
-        width=picture.width,
-        height=picture.height,
+        width=0,
+        height=0,
         source_sha256=hashlib.sha256(data).hexdigest(),
         head_sha256=_head_sha256(),
+        models=_models(),
+        consent=consent,
+    )
+    if await in_thread(is_moving, data):
+        draft, quality = await drafted_clip(data, facts, models, glasses=glasses)
+        return Registered(await _stored(store, draft), quality)
+    picture = await in_thread(decode, data)
+    face = await find_face(picture, models)
+    quality = await in_thread(judge, picture, face)
+    facts = dataclasses.replace(
+        facts,
+        width=picture.width,
+        height=picture.height,
         quality=dict(quality.measures),
         warnings=quality.warnings,
         box=face.box,
-        consent=consent,
     )
-    draft = await in_thread(_drafted, facts, picture, face)
+    draft = await in_thread(_drafted, facts, picture, face, glasses)
     return Registered(await _stored(store, draft), quality)
 
 
-def _drafted(facts: Facts, picture: Picture, face: Face) -> Draft:
+def _drafted(facts: Facts, picture: Picture, face: Face, glasses: bool) -> Draft:
     """Fit the head to ``face``, and encode all that is stored."""
-    fitted = fit(picture, face)
+    fitted = fit(picture, face, glasses=glasses)
     files = {
         GLB: fitted.glb(),
         PREVIEW: encoded(square(picture.pixels, face.box, PREVIEW_SIDE, PREVIEW_MARGIN)),
@@ -106,7 +123,7 @@ def _drafted(facts: Facts, picture: Picture, face: Face) -> Draft:
         POINTS: face.landmarks.astype("<f4")[None].tobytes(),
     }
     neutral = tuple(np.asarray(fitted.neutral, np.float64).tolist())
-    return Draft(dataclasses.replace(facts, neutral=neutral), files)
+    return Draft(dataclasses.replace(facts, neutral=neutral, fit=fitted.facts), files)
 
 
 async def _stored(store: AvatarStore, draft: Draft) -> Avatar:
@@ -119,6 +136,13 @@ async def _stored(store: AvatarStore, draft: Draft) -> Avatar:
         if storing.exception() is None:
             await in_thread(store.delete, storing.result().id)
         raise
+
+
+@cache
+def _models() -> dict[str, str]:
+    """SHA-256 of the face models of this release, by name: what a server of the same release serves."""
+    manifest = json.loads((Path(__file__).parent / "repository" / MANIFEST_NAME).read_text("utf-8"))
+    return {name: files["model.onnx"]["sha256"] for name, files in manifest["provenance"]["graphs"].items()}
 
 
 @cache

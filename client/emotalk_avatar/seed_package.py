@@ -26,11 +26,10 @@ from numpy.typing import NDArray
 
 from emotalk_avatar.decoding import decode_clip
 from emotalk_avatar.errors import InvalidPackage
-from emotalk_avatar.jpeg import encoded, square
+from emotalk_avatar.jpeg import PREVIEW_MARGIN, PREVIEW_SIDE, encoded, square
 from emotalk_avatar.limits import MAX_CLIP_BYTES
 from emotalk_avatar.naming import EVERYBODY, MAX_NAME, checked_name
 from emotalk_avatar.package import CLIP, PREVIEW, Draft, Facts
-from emotalk_avatar.registering import PREVIEW_MARGIN, PREVIEW_SIDE
 from emotalk_avatar.renderers.crops import Boxes
 from emotalk_avatar.renderers.sitting import CROPS, MAX_ARRAY_BYTES, packed
 from emotalk_avatar.video.writing import Movie

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from emotalk_avatar.package import GLB
+from emotalk_avatar.video.avatars import drawn
 from emotalk_avatar.video.drawing import Drawing
 from emotalk_avatar.video.living import shown
 from emotalk_avatar.video.picturing import read_background, read_size
@@ -20,6 +21,7 @@ from emotalk_avatar.video.rendering import Sound, opened_sound, write
 from emotalk_avatar.video.writing import MAX_FPS, SUFFIXES, check_fps, check_suffix, import_av
 from emotalk_cli.avatar import Store
 from emotalk_cli.avatar import opened as opened_store
+from emotalk_cli.avatar_neural import checked_renderer, film_it, recorded, sitting, spoken
 from emotalk_cli.connection import Url, connect
 from emotalk_cli.face_options import Emotion, Region, by_name
 from emotalk_cli.given import refuse_given
@@ -46,6 +48,10 @@ def render_avatar(
         str | None, typer.Option(metavar="ID", help="As its registration printed it. Default: the bundled head.")
     ] = None,
     store: Store = None,
+    renderer: Annotated[
+        str | None,
+        typer.Option(help="A network of your own that draws the mouth of --avatar: wav2lip or unet328."),
+    ] = None,
     url: Url = None,
     fps: Annotated[float, typer.Option(help=f"Pictures a second, 1..{MAX_FPS}.")] = float(FPS),
     size: Annotated[
@@ -82,13 +88,28 @@ def render_avatar(
         refuse_given(context, ["audio"], "IN has its own sound; accepted: --audio with an animation")
     life = Life(head, gaze, idle, seed)
     wanted_size = read_size(size)
+    said = Console(stderr=True, highlight=False)
+    began = time.perf_counter()
+    if (network := checked_renderer(renderer)) is not None:
+        if avatar is None:
+            raise typer.BadParameter("it draws an avatar; accepted: with --avatar", param_hint="--renderer")
+        refuse_given(context, MOVED, "a renderer draws what it hears, and nothing else; accepted: without --renderer")
+        who = sitting(opened_store(store), avatar)
+        with ExitStack() as held:
+            heard = spoken(text, Wanted(language, voice), url) if text is not None else recorded(source, held)
+            make_folder_of(output)
+            with _told(said, output.name) as progress:
+                film_it(heard, who, network, url, output, fps=fps, size=wanted_size, mark=mark, progress=progress)
+        _report(said, output, heard.seconds, began)
+        return
     if avatar is None:
         refuse_given(context, ["store"], "the bundled head is in no folder; accepted: with --avatar")
         drawing = Drawing(None, wanted_size, read_background(background, wanted_size))
     else:
         refuse_given(context, ["background"], "an avatar has its photograph behind it; accepted: without --avatar")
         kept = opened_store(store)
-        drawing = Drawing(kept.read(kept.get(avatar), GLB), wanted_size)
+        files = drawn(kept.get(avatar), kept.read)
+        drawing = Drawing(files.glb, wanted_size, clip=files.clip_of)
     options: FaceOptions = {
         "level": level,
         "person": person,
@@ -96,8 +117,6 @@ def render_avatar(
         "emotions": by_name(emotion, "--emotion"),
         "region": by_name(region, "--region"),
     }
-    said = Console(stderr=True, highlight=False)
-    began = time.perf_counter()
     with ExitStack() as held:
         sound: Sound | None
         if text is not None:
@@ -105,24 +124,29 @@ def render_avatar(
         elif source is not None:
             face, sound = _heard(source, audio, url, options, held)
         make_folder_of(output)
-        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=said, transient=True, disable=not said.is_terminal) as bar:
-            task = bar.add_task(output.name, total=None)
-            write(
-                shown(face, fps, life),
-                sound,
-                drawing,
-                output,
-                fps=fps,
-                mark=mark,
-                progress=lambda done, of: bar.update(task, completed=done, total=of),
-            )
-    length, took = face.duration_s, time.perf_counter() - began
-    said.print(f"{length:.2f} s in {took:.2f} s: {output}", markup=False, soft_wrap=True)
+        with _told(said, output.name) as progress:
+            write(shown(face, fps, life), sound, drawing, output, fps=fps, mark=mark, progress=progress)
+    _report(said, output, face.duration_s, began)
 
 
 FACE = ("url", "level", "person", "seed", "emotion", "region")
 """Parameters of :func:`render_avatar` that are nothing to an animation."""
+MOVED = ("audio", "background", "level", "person", "seed", "head", "gaze", "idle", "emotion", "region")
+"""Likewise, that are nothing to a renderer."""
+
+
+@contextmanager
+def _told(said: Console, name: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield what is called with the pictures that are done, and how many there will be."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=said, transient=True, disable=not said.is_terminal) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+def _report(said: Console, output: Path, length_s: float, began: float) -> None:
+    took = time.perf_counter() - began
+    said.print(f"{length_s:.2f} s in {took:.2f} s: {output}", markup=False, soft_wrap=True)
 
 
 def _spoken(text: str, wanted: Wanted, url: str | None, options: FaceOptions) -> tuple[Animation, Sound]:

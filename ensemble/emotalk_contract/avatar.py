@@ -7,7 +7,7 @@ for (``emotalk-server --models core,live,avatar``). The three graphs are MediaPi
 
 from __future__ import annotations
 
-from emotalk_contract.limits import MAX_BATCH
+from emotalk_contract.limits import MAX_BATCH, QUEUE_SIZE
 from emotalk_contract.protobuf_text import Enum, Value, dumps
 from emotalk_contract.tensors import Model, Tensor
 
@@ -67,6 +67,10 @@ def config(model: Model) -> str:
     def entry(tensor: Tensor) -> dict[str, Value]:
         return {"name": tensor.name, "data_type": Enum("TYPE_FP32"), "dims": list(tensor.axes)}
 
+    def warm_up(tensor: Tensor) -> dict[str, Value]:
+        noise: dict[str, Value] = {"data_type": Enum("TYPE_FP32"), "dims": list(tensor.axes), "random_data": True}
+        return {"key": tensor.name, "value": noise}
+
     return dumps(
         {
             "name": model.name,
@@ -76,7 +80,11 @@ def config(model: Model) -> str:
             "input": [entry(tensor) for tensor in model.inputs],
             "output": [entry(tensor) for tensor in model.outputs],
             "instance_group": [{"count": 1, "kind": Enum("KIND_CPU")}],
-            "dynamic_batching": {"max_queue_delay_microseconds": 0},
+            "dynamic_batching": {
+                "max_queue_delay_microseconds": 0,
+                "default_queue_policy": {"max_queue_size": QUEUE_SIZE},
+            },
             "parameters": [{"key": key, "value": {"string_value": value}} for key, value in SESSION.items()],
+            "model_warmup": [{"name": "one", "batch_size": 1, "inputs": [warm_up(tensor) for tensor in model.inputs]}],
         }
     )

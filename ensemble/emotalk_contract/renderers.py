@@ -90,6 +90,9 @@ RENDERERS: tuple[Renderer, ...] = get_args(Renderer)
 MAX_BATCHES = {WAV2LIP.name: 8, UNET328.name: 8, AVE.name: 64}
 """Items that are computed together, at most; a graph may have been fixed at 1 by whoever exported it."""
 
+QUEUE_SIZES = {WAV2LIP.name: 64, UNET328.name: 64, AVE.name: 1024}
+"""Requests that wait in a model, at most; one more is refused as busy. A crop has 2.5 MB."""
+
 MANIFEST_NAME = "RENDERERS.json"
 """Beside the models."""
 FORMAT = "emotalk-renderers"
@@ -178,7 +181,10 @@ def config(model: Model, batch: int, *, gpu: bool = False) -> str:
             "input": [_entry(tensor) for tensor in model.inputs],
             "output": [_entry(tensor) for tensor in model.outputs],
             "instance_group": [{"count": 1, "kind": Enum("KIND_GPU" if gpu else "KIND_CPU")}],
-            "dynamic_batching": {"max_queue_delay_microseconds": 0},
+            "dynamic_batching": {
+                "max_queue_delay_microseconds": 0,
+                "default_queue_policy": {"max_queue_size": QUEUE_SIZES[model.name]},
+            },
             "parameters": [] if gpu else [{"key": k, "value": {"string_value": v}} for k, v in session.items()],
         }
     )

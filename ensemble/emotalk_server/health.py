@@ -26,7 +26,7 @@ from emotalk_contract.limits import QUEUE_SIZE
 from emotalk_server.embedded import EmbeddedServer
 from emotalk_server.errors import InvalidAddress, PortInUse, ServerStartError
 from emotalk_server.ports import check_port, reachable
-from emotalk_server.probe import PATHS, ProbeFailed
+from emotalk_server.probing import PATHS, ProbeFailed
 
 logger = logging.getLogger(__name__)
 

@@ -39,7 +39,7 @@ from emotalk_server.launcher import launch
 from emotalk_server.leavings import OWNER_VARIABLE
 from emotalk_server.log import LogReader
 from emotalk_server.ports import LOOPBACK, Ports, reachable
-from emotalk_server.probe import ProbeFailed, get, probe, probe_step
+from emotalk_server.probing import ProbeFailed, get, probe, probe_step
 from emotalk_server.renderers import served_renderers
 
 logger = logging.getLogger(__name__)

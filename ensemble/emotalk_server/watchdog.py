@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING
 
 from emotalk_contract.tensors import ENSEMBLE
-from emotalk_server.probe import ProbeFailed, get
+from emotalk_server.probing import ProbeFailed, get
 
 if TYPE_CHECKING:
     from emotalk_server.process import TritonProcess

@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 
+import av
 import numpy as np
 import pygltflib
 import pytest
@@ -83,6 +84,55 @@ async def test_a_picture_from_another_place_is_the_same(face_models, tmp_path):
     made = [await register(upload, "A", "me", face_models, store) for upload in (astronaut(), webp.getvalue())]
     first, second = (store.read(one.avatar, GLB) for one in made)
     assert first == second
+
+
+def moving(kind, frames=12):
+    """The astronaut, who is carried to and fro."""
+    whole = data.astronaut()
+    steps = [whole[10:490, 20 + shift : 500 + shift] for shift in (0, 2, 4, 6, 8, 9, 10, 9, 8, 6, 4, 2)][:frames]
+    out = io.BytesIO()
+    if kind == "GIF":
+        first, *others = (Image.fromarray(step) for step in steps)
+        first.save(out, "GIF", save_all=True, append_images=others, duration=80)
+        return out.getvalue()
+    with av.open(out, "w", format=kind) as file:
+        stream = file.add_stream("libvpx-vp9" if kind == "webm" else "libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 480, 480, "yuv420p"
+        for step in steps:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(step))))
+        file.mux(stream.encode(None))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["GIF", "mp4", "webm"])
+async def test_a_clip_becomes_an_avatar(face_models, tmp_path, kind):
+    store = AvatarStore(tmp_path)
+    made = await register(moving(kind), "Ada", "me", face_models, store)
+    facts = made.avatar.metadata
+    assert (facts.kind, facts.frames) == ("video", 12)
+    assert facts.fps == pytest.approx(12.5 if kind == "GIF" else 25, rel=0.01)
+    with av.open(io.BytesIO(made.avatar.read("source.mp4"))) as file:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+    assert len(pictures) == 12
+    assert pictures[0].shape[1::-1] == (facts.width, facts.height)
+    points = made.avatar.landmarks()
+    assert points.shape == (12, 478, 3)
+    assert (points[..., 0] < facts.width).all()
+    eyes = points[:, [33, 263], 0].mean(axis=1)
+    assert eyes[6] - eyes[0] == pytest.approx(-10 * facts.width / 480, abs=6), "the face is not followed"
+    differences = np.frombuffer(made.avatar.read("fit.f16"), "<f2").reshape(12, -1, 4)
+    assert np.isfinite(differences).all()
+    assert not differences[0].any()
+
+
+async def test_a_clip_whose_face_is_lost_is_refused(face_models, tmp_path):
+    out = io.BytesIO()
+    first, *others = (Image.fromarray(picture) for picture in (data.astronaut(), data.coffee()[:, :512]))
+    first.save(out, "GIF", save_all=True, append_images=[one.resize(first.size) for one in others], duration=80)
+    store = AvatarStore(tmp_path / "s")
+    with pytest.raises(PictureRefused):
+        await register(out.getvalue(), "Ada", "me", face_models, store)
+    assert not store.folder.exists()
 
 
 def command(*arguments, **environment):

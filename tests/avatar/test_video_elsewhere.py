@@ -14,6 +14,7 @@ from PIL import Image
 
 from emotalk_avatar.errors import DamagedAvatar
 from emotalk_avatar.video import framing
+from emotalk_avatar.video.avatars import Drawn
 from emotalk_avatar.video.elsewhere import drawer, write_elsewhere
 from emotalk_avatar.video.errors import DrawingFailed, UnwritableVideo
 from emotalk_avatar.video.framing import Order
@@ -49,15 +50,15 @@ def gone(pid):
 
 
 def test_messages_come_back_as_they_went():
-    order = Order(True, (640, 480), (1, 2, 3), True, 25.0, "vp9", ".webm", "a", "b")
+    order = Order(True, 12.5, (640, 480), (1, 2, 3), True, 25.0, "vp9", ".webm", "a", "b")
     assert Order.unpacked(order.packed()) == order
     file = io.BytesIO(framing.message(framing.FRAMES, b"abc") + framing.message(framing.END))
     assert framing.read(file) == (framing.FRAMES, b"abc")
     assert framing.read(file) == (framing.END, b"")
     assert framing.read(file) is None
     assert framing.read(io.BytesIO(framing.message(framing.FRAMES, b"abc")[:-1])) is None
-    index, weights, head = framing.from_rows(frames(7, 2, jawOpen=0.5))
-    assert index.tolist() == [7, 8]
+    index, number, weights, head = framing.from_rows(frames(7, 2, jawOpen=0.5))
+    assert index.tolist() == number.tolist() == [7, 8]
     assert weights.shape == (2, 52)
     assert head.shape == (2, 3)
 
@@ -119,7 +120,7 @@ def speech(tmp_path):
 
 async def test_errors_come_as_they_were(tmp_path):
     with pytest.raises(DamagedAvatar, match="cannot be drawn"):
-        async with drawer(Order(coding="vp9"), b"not a glTF"):
+        async with drawer(Order(coding="vp9"), Drawn(b"not a glTF")):
             pass
     (tmp_path / "a.wav").write_bytes(b"RIFF not really")
     heard = (tmp_path / "a.wav").open("rb")

@@ -194,9 +194,10 @@ def test_fields(gateway, folder, fields, status):
     assert list(folder.parent.iterdir()) in ([folder], [])
 
 
-def test_a_form_without_a_name_or_a_file_is_refused(gateway):
+def test_a_form_without_a_name_is_taken_and_one_without_a_file_is_not(gateway):
     body, kind = form(photograph(), "file", {})
-    assert gateway.ask("POST", "/avatar/register", body, {"Content-Type": kind}).status == 400
+    made = gateway.ask("POST", "/avatar/register", body, {"Content-Type": kind}).json
+    assert gateway.get(f"/avatar/{made['id']}/info").json["avatar_name"] == "avatar"
     body, kind = form(None, "file", {"avatar_name": "Ada"})
     assert gateway.ask("POST", "/avatar/register", body, {"Content-Type": kind}).status == 400
     assert gateway.ask("POST", "/avatar/register", b"{}", {"Content-Type": "application/json"}).status == 400

@@ -147,3 +147,23 @@ def test_doors_that_cannot_be_opened(triton, tmp_path):
         port = str(taken.getsockname()[1])
         for options in (("--omniverse-port", port, "--omniverse-folder", str(tmp_path)), ("--emotalk-port", port)):
             assert f"AddressInUse: port {port}" in refused(*here, *options)
+
+
+def test_what_cannot_be_is_said_before_a_server_is_started(tmp_path):
+    """None is named, so that one would be started, which is said."""
+    (tmp_path / "broken").write_text("broken")
+    broken = str(tmp_path / "broken")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for options, words in (
+            (("--a2f-port", port), "AddressInUse"),
+            (("--emotalk-port", port), "AddressInUse"),
+            (("--omniverse-port", port, "--omniverse-folder", str(tmp_path)), "AddressInUse"),
+            (("--tls-cert", broken, "--tls-key", broken), "TLS cannot be had from"),
+            (("--a2f-port", "0", "--a2f-tls-cert", broken, "--a2f-tls-key", broken), "TLS cannot be had from"),
+            (("--tokens", broken), "are not JSON"),
+            (("--audit", str(tmp_path / "none" / "audit.log")), "cannot be written"),
+        ):
+            said = refused("--port", "0", *options)
+            assert words in said
+            assert "starting" not in said

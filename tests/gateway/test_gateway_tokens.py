@@ -1,12 +1,14 @@
 """Tokens at every door of a gateway: who is let in, for what, and how much."""
 
 import json
+import re
 import threading
 
 import numpy as np
 import pytest
 from asking import HANG_S, RATE, STREAM
 from doorcallers import CONVERT, Known, a2f, all_doors, configs, omniverse, said_last, shown, socket_code, statuses
+from starlette.routing import Route
 from websockets.sync.client import connect
 
 from emotalk_gateway.service.callers import SCOPES
@@ -150,3 +152,41 @@ def test_tokens_are_changed_under_load_and_no_request_fails(gateway_to, known, s
         known.file.write_text("{")
         assert gateway.ask("POST", CONVERT, body, shown("all")).status == 200
         assert 'stale_files{files="tokens"} 1.0' in gateway.get("/metrics", **shown("all")).body.decode()
+
+
+OPEN = {
+    "/", "/openapi.json", "/head.glb", "/vocabularies.json", "/api/v1/capabilities",
+    "/health", "/health/live", "/health/ready", "/ready", "/v1/health/live", "/v1/health/ready",
+}  # fmt: skip
+"""Paths that need no token, beside pages: what pages are made of, and health."""
+
+
+def test_no_route_is_open_that_is_not_named_here(gateway_to, known, tmp_path):
+    """Whoever adds a route asks for a caller, or says here that it needs none."""
+    (tmp_path / "avatars").mkdir()
+    with gateway_to(tokens=known.file, avatars=tmp_path / "avatars") as gateway:
+        routes = [route for route in gateway.server.config.app.routes if isinstance(route, Route)]
+        asked = 0
+        for route in routes:
+            if route.path in OPEN:
+                continue
+            for method in (route.methods or set()) - {"HEAD"}:
+                path = re.sub(r"\{[^}]*\}", "x", route.path)
+                for headers in ({}, shown("nobody")):
+                    answer = gateway.ask(method, f"{path}?format=csv", b"" if method == "POST" else None, headers)
+                    if answer.headers.get("content-type", "").startswith("text/html"):
+                        continue  # a page: it asks the others
+                    assert (method, path, answer.status) == (method, path, 401)
+                    asked += 1
+        assert asked > 20
+
+
+def test_an_avatar_is_shown_to_who_may_ask_for_avatars(gateway_to, known, second, tmp_path):
+    (tmp_path / "avatars").mkdir()
+    known.add("painter", "animate", "avatars")
+    with gateway_to(tokens=known.file, avatars=tmp_path / "avatars") as gateway:
+        for name, status in (("avatars", 200), ("all", 200), ("animate", 403), ("live", 403), ("nobody", 401)):
+            assert gateway.get("/avatar/list", **shown(name)).status == status
+        for name, error in (("animate", "NotPermitted"), ("painter", "UnknownAvatar"), ("avatars", "NotPermitted")):
+            answer = gateway.post("/avatar/process", second, shown(name), avatar_id="0" * 32)
+            assert answer.json["error"] == error

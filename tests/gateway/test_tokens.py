@@ -239,6 +239,13 @@ def test_streams_at_once():
         pass
 
 
+def test_all_of_a_minute_fits_once_the_rest_is_over():
+    """Sums that cancel but for their rounding."""
+    window = Window()
+    window.add(1.078691259866292, 5.0)
+    assert window.wait_s(8, 8.0, 5.0) == 61.0
+
+
 @given(
     most=st.integers(1, 20),
     steps=st.lists(st.tuples(st.floats(0, 30), st.floats(0.1, 8)), max_size=200),

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import threading
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image
@@ -58,10 +59,11 @@ class Parts:
     def judge(self, picture, face):  # noqa: ARG002  # likewise
         return Quality(self.warnings, {"presence": face.presence})
 
-    def fit(self, picture, face):  # noqa: ARG002  # likewise
+    def fit(self, picture, face, glasses=False):  # noqa: ARG002  # likewise
         return self
 
     neutral = np.zeros(52, np.float32)
+    facts: ClassVar = {"open_mouth": False}
 
     def glb(self):
         """What is fitted here: the bundled head, as it is."""

@@ -4,6 +4,7 @@ import io
 import re
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from avatar_faces import face, picture
@@ -152,6 +153,22 @@ def test_a_dropped_photograph(page, url, photo):
     page.until("emotalk.shown().state === 'chosen'")
     shown = page.picture("#chosen")
     assert shown.std() > 20, "the picture is not seen"
+
+
+def test_a_chosen_clip_shows_its_first_picture(page, url, tmp_path):
+    path = tmp_path / "me.webm"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libvpx-vp9", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for _ in range(5):
+            pixels = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels)))
+        file.mux(stream.encode(None))
+    opened(page, url)
+    page.find("#file").send_keys(str(path))
+    page.until("emotalk.shown().state === 'chosen'")
+    assert page.run("const { width, height } = document.querySelector('#chosen'); return [width, height]") == [160, 120]
+    assert page.picture("#chosen").std() > 10
 
 
 def test_what_is_missing_is_said(page, url, photo, store):

@@ -198,7 +198,7 @@ def test_variables_are_the_gateways():
 
 
 def test_paths_of_probes_exist():
-    from emotalk_server.probe import PATHS
+    from emotalk_server.probing import PATHS
 
     probes = [
         container[kind]["httpGet"]["path"]

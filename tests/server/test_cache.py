@@ -8,7 +8,7 @@ from emotalk_client import EmoTalkClient
 from emotalk_contract.configs import CACHED
 from emotalk_server import EmbeddedServer
 from emotalk_server.cli import parser
-from emotalk_server.probe import probe
+from emotalk_server.probing import probe
 
 pytestmark = pytest.mark.server
 

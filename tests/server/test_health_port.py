@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -11,7 +13,7 @@ import urllib.request
 import pytest
 from serving import served
 
-from emotalk_server import EmbeddedServer, probe, watchdog
+from emotalk_server import EmbeddedServer, probe, probing, watchdog
 from emotalk_server.health import HealthListener, live, ready
 from emotalk_server.ports import free_ports
 
@@ -68,7 +70,7 @@ def test_the_deep_check_misses_any_model_that_callers_ask(model):
         pid = next(m.pid for m in server.process.family._members if m.name == model)
         os.kill(pid, signal.SIGSTOP)
         try:
-            with pytest.raises(probe.ProbeFailed, match=r"timed out|is not healthy"):
+            with pytest.raises(probing.ProbeFailed, match=r"timed out|is not healthy"):
                 server.process.probe(1.0)
         finally:
             os.kill(pid, signal.SIGCONT)
@@ -115,3 +117,10 @@ def test_the_command_listens_and_the_images_probe_asks_it(small_repository, tmp_
         process.terminate()
         assert process.wait(HANG_S) == 0
         assert probe.main([url]) == 1
+
+
+def test_the_images_probe_warns_of_nothing():
+    command = [sys.executable, "-W", "error", "-m", "emotalk_server.probe", "--live", "http://127.0.0.1:9"]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S)
+    assert (said.returncode, said.stderr.count("\n")) == (1, 1)
+    assert said.stderr.startswith("not healthy: http://127.0.0.1:9/health/live")

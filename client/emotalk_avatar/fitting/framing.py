@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from emotalk_avatar.face import Face, Picture
 from emotalk_avatar.fitting import mesh478
@@ -25,7 +24,7 @@ class Frame:
     crop: tuple[int, int, int, int]
     """Left, top, width and height, pixels of the picture."""
     size: tuple[int, int]
-    """Width and height of what is made of it."""
+    """Width and height of what is made of it: even, as videos want it."""
 
     @classmethod
     def of(cls, picture: Picture, face: Face) -> Frame:
@@ -36,7 +35,8 @@ class Frame:
         left, width = _span(float(middle[0]), 0.5, most, picture.width)
         upper, height = _span(float(middle[1]), ABOVE, most, picture.height)
         share = min(1.0, SIDE / max(width, height))
-        return cls((left, upper, width, height), (max(1, round(width * share)), max(1, round(height * share))))
+        size = (max(2, 2 * round(width * share / 2)), max(2, 2 * round(height * share / 2)))
+        return cls((left, upper, width, height), size)
 
     def picture(self, picture: Picture) -> Picture:
         """Return that part."""
@@ -44,6 +44,8 @@ class Frame:
         part = picture.pixels[top : top + height, left : left + width]
         if (width, height) == self.size:
             return Picture(np.ascontiguousarray(part))
+        from PIL import Image  # of an extra
+
         return Picture(np.asarray(Image.fromarray(part).resize(self.size, Image.Resampling.LANCZOS)))
 
     def face(self, face: Face) -> Face:
@@ -59,7 +61,7 @@ class Frame:
 
 
 def _span(middle: float, before: float, most: float, whole: int) -> tuple[int, int]:
-    """Start and length, pixels: at most ``most`` around ``middle`` of a side of ``whole`` pixels, within it."""
-    length = min(whole, max(1, round(most)))
+    """Start and length, pixels: at most ``most`` around ``middle`` of a side of ``whole`` pixels, within it, even."""
+    length = max(2, min(whole, round(most)) & ~1)
     start = min(max(0, round(middle - before * length)), whole - length)
     return start, length

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_avatar.errors import DamagedAvatar
+from emotalk_avatar.errors import NotDrawable
 from emotalk_avatar.renderers.crops import resized
 from emotalk_avatar.renderers.networks import RendererModels
 from emotalk_avatar.renderers.rendering import Pixels, frames
@@ -50,12 +50,12 @@ async def film(
         progress: called with the pictures that are done, and how many there will be.
 
     Raises:
-        DamagedAvatar: the avatar has no crops for this renderer.
+        NotDrawable: the avatar has no crops for this renderer.
         UnwritableVideo: the file cannot be written.
         ServerError: its subclass says how the server failed; ModelMissing: it does not have the renderer.
     """
     if renderer not in sitting.boxes:
-        raise DamagedAvatar(f"the avatar has no crops for {renderer}; accepted: {', '.join(sitting.boxes)}")
+        raise NotDrawable(f"the avatar has no crops for {renderer}; accepted: {', '.join(sitting.boxes)}")
     height, width = sitting.frame(0).shape[:2]
     shown = size or (width & ~1, height & ~1)
     count = max(1, -(-round(len(samples) * fps) // SAMPLE_RATE))

@@ -8,12 +8,15 @@ background.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emotalk_avatar.errors import DamagedAvatar
+from emotalk_avatar.video.clip import Clip, Frame
 from emotalk_avatar.video.context import open_context
 from emotalk_avatar.video.errors import InvalidVideo
 from emotalk_avatar.video.picturing import DEFAULT_SIZE, MIN_SIZE, check_size, filled
@@ -78,6 +81,10 @@ _LOOKS = {
 }
 
 
+ClipOf: TypeAlias = Callable[[tuple[int, int]], Clip]
+"""Makes the clip with frames of a width and height."""
+
+
 class Drawing:
     """A face at a size.
 
@@ -86,6 +93,7 @@ class Drawing:
         size: width and height in pixels; None: its photograph's of an avatar, 512 by 512 of a head. A photograph of
             another shape fills it, and is cut at its sides.
         background: RGB of one colour, or a picture [h, w, 3] as large as the video; of a head only.
+        clip: of an avatar whose photograph moves.
 
     Raises:
         InvalidVideo: a size or a background that cannot be.
@@ -98,6 +106,7 @@ class Drawing:
         content: bytes | None = None,
         size: tuple[int, int] | None = None,
         background: tuple[int, int, int] | NDArray[np.uint8] | None = None,
+        clip: ClipOf | None = None,
     ) -> None:
         scene = read_scene(bundled.read() if content is None else content)
         self.size = check_size(size or _own_size(scene))
@@ -107,18 +116,27 @@ class Drawing:
             self.size, background if scene.photograph is None else filled(scene.photograph, self.size)
         )
         self._mesh = _Mesh(scene)
-        self._view = _View.of(scene, self.size, self._mesh)
+        self._view = _View.of(scene, self.size, self._mesh, whole=clip is not None)
         self._screen = _Screen(scene, self._mesh, self._view, self._canvas)
+        self._clip = None if clip is None else self._screen.clip(clip, self._mesh)
 
-    def draw(self, weights: NDArray[np.float32], head: NDArray[np.float32] | None = None) -> NDArray[np.uint8]:
+    def draw(
+        self, weights: NDArray[np.float32], head: NDArray[np.float32] | None = None, seconds: float = 0.0
+    ) -> NDArray[np.uint8]:
         """Return the face as RGB [height, width, 3]; the array is overwritten by the next call.
 
         Args:
             weights: [52] in ARKit's order.
             head: [3] yaw, pitch and roll in radians, as :mod:`emotalk_client.faces.rotations` has them; None: straight.
+            seconds: of the show, which say where a clip is.
         """
         x, y, width, height = self._view.box
-        face = self._screen.drawn(self._mesh.posed(weights), self._view.turned(head))
+        posed = self._mesh.posed(weights)
+        if self._clip is not None:
+            frame = self._clip.at(seconds)
+            posed.reshape(-1, 6)[:, :2] += frame.moves
+            self._screen.show(frame)
+        face = self._screen.drawn(posed, self._view.turned(head))
         self._canvas[y : y + height, x : x + width] = face
         return self._canvas
 
@@ -177,6 +195,8 @@ class _Mesh:
         moves = self._moves.reshape(BLENDSHAPE_COUNT, -1, 6)[..., :3]
         low, high = rest + moves.min(axis=0).clip(max=0), rest + moves.max(axis=0).clip(min=0)
         counts = np.concatenate([np.full(len(s.points), s.name != BACKDROP) for s in scene.surfaces])
+        if not counts.any():
+            raise DamagedAvatar("the glTF has a backdrop and no face; accepted: one that this project wrote")
         return low[counts].min(axis=0), high[counts].max(axis=0)
 
 
@@ -199,25 +219,25 @@ class _View:
     """Of an avatar: its middle, and the distances between which its sway fades; zeros of a head."""
 
     @classmethod
-    def of(cls, scene: Scene, size: tuple[int, int], mesh: _Mesh) -> _View:
+    def of(cls, scene: Scene, size: tuple[int, int], mesh: _Mesh, *, whole: bool) -> _View:
         low, high = mesh.bounds(scene)
         half = (high - low)[:2] / 2
         middle = (high + low)[:2] / 2
         if scene.frame is None:
-            whole, eye = _perspective(size)
+            camera, eye = _perspective(size)
             low, high = low - ROOM_M, high + ROOM_M
             pixel, still = max(TALL_M / size[1], WIDE_M / size[0]), (0.0, 0.0, 0.0, 0.0)
         else:
-            whole, pixel = _straight(scene, size, low, high)
+            camera, pixel = _straight(scene, size, low, high)
             eye = (0.0, 0.0, 10.0)
             begins, ends = (float(half[1] * share) for share in SWAYS)
             still = (float(middle[0]), float(middle[1]), begins, ends)
             low[:2], high[:2] = np.minimum(low[:2], middle - ends), np.maximum(high[:2], middle + ends)
         corners = np.array(np.meshgrid(*zip(low, high, strict=True))).reshape(3, -1)
-        clip = whole @ np.concatenate([corners, np.ones((1, 8))])
-        box = _box(clip[:2] / clip[3], size)
-        camera = (_window(box, size) @ whole).astype(np.float32)
-        return cls(camera, eye, box, pixel, scene.frame is not None, (float(half[0]), float(half[1])), still)
+        seen = camera @ np.concatenate([corners, np.ones((1, 8))])
+        box = (0, 0, *size) if whole else _box(seen[:2] / seen[3], size)
+        boxed = (_window(box, size) @ camera).astype(np.float32)
+        return cls(boxed, eye, box, pixel, scene.frame is not None, (float(half[0]), float(half[1])), still)
 
     def turned(self, head: NDArray[np.float32] | None) -> NDArray[np.float32]:
         """Return what [4, 4] moves a head that is turned by ``head``, [3] yaw, pitch and roll."""
@@ -311,12 +331,16 @@ class _Screen:
             self._points = gl.buffer(reserve=mesh.count * 24, dynamic=True)
             has_own = any(surface.name == BACKDROP for surface in scene.surfaces)
             self._behind = None if has_own else _Wall(gl, canvas[y : y + self._height, x : x + self._width])
-            textures = _Textures(gl, scene, view.pixel)
+            self._textures = textures = _Textures(gl, scene, view.pixel)
+            self._rests = np.concatenate([surface.places for surface in scene.surfaces])
+            self._places = gl.buffer(self._rests.tobytes(), dynamic=True)
             start = 0
             self._pieces = []
             for surface in scene.surfaces:
                 program = self._programs[surface.lit]
-                self._pieces.append(_Piece(gl, program, self._points, surface, start, view.pixel, textures))
+                self._pieces.append(
+                    _Piece(gl, program, self._points, self._places, surface, start, view.pixel, textures)
+                )
                 start += len(surface.points)
 
     def drawn(self, posed: NDArray[np.float32], turned: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -342,6 +366,20 @@ class _Screen:
                 piece.fade(gl, posed, towards)
             content = self._frame.read(components=3, alignment=1)
         return np.frombuffer(content, np.uint8).reshape(self._height, self._width, 3)
+
+    def clip(self, clip: ClipOf, mesh: _Mesh) -> Clip:
+        """Return the clip, its frames as large as the photograph's texture; raises DamagedAvatar."""
+        photograph = self._textures.photograph()
+        found = clip(photograph.size)
+        if found.vertices != mesh.count:
+            raise DamagedAvatar(f"the clip moves {found.vertices} vertices of {mesh.count}; register it again")
+        return found
+
+    def show(self, frame: Frame) -> None:
+        """Let the photograph be ``frame``."""
+        with self._context:
+            self._textures.photograph().write(np.ascontiguousarray(frame.pixels), alignment=1)
+            self._places.write((self._rests + frame.places).astype(np.float32))
 
     def close(self) -> None:
         self._context.release()
@@ -386,6 +424,7 @@ class _Piece:
         gl: Any,
         program: Any,
         points: Any,
+        places: Any,
         surface: Surface,
         start: int,
         pixel: float,
@@ -399,13 +438,15 @@ class _Piece:
         self._fades = surface.lit and (surface.blended or surface.name == SKIN)
         colours = _faded(surface) if surface.lit and surface.name == SKIN else surface.colours
         self._partly = (colours[surface.triangles, 3] < WHOLE).any(axis=1)
-        padded = np.zeros((start + len(colours), 6), np.float32)
-        padded[start:] = np.concatenate([colours, surface.places], axis=1)
+        padded = np.zeros((start + len(colours), 4), np.float32)
+        padded[start:] = colours
         fixed = gl.buffer(padded.tobytes())
         content = [
             _attributes(program, points, point=3, normal=3),
-            _attributes(program, fixed, colour=4, place=2),
+            _attributes(program, fixed, colour=4),
         ]
+        if "place" in program:
+            content.append(_attributes(program, places, place=2))
         index = (surface.triangles + start).astype(np.int32)
         self._whole = gl.vertex_array(program, content, gl.buffer(index.tobytes()))
         self._index = index
@@ -466,6 +507,11 @@ class _Textures:
         if scene.frame is not None and scene.size is not None:
             self._share = (scene.frame[2] - scene.frame[0]) / scene.size[0] / pixel
         self._made: dict[int, Any] = {}
+
+    def photograph(self) -> Any:
+        """Return the texture of an avatar's photograph."""
+        assert self._photograph is not None  # noqa: S101  # an avatar, then
+        return self.of(self._photograph)
 
     def of(self, pixels: NDArray[np.uint8]) -> Any:
         """Return the texture of ``pixels`` [h, w, 3 or 4], which live as long as the scene."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +17,7 @@ if __name__ == "__main__":
     sys.path.pop(0)  # the folder of this file, whose modules have the names of others
 
 from emotalk_avatar.video import framing
+from emotalk_avatar.video.clip import Clip
 from emotalk_avatar.video.drawing import Drawing
 from emotalk_avatar.video.encoding import MICROSECONDS, Encoder, encoder
 from emotalk_avatar.video.errors import DrawingFailed
@@ -38,7 +40,10 @@ def serve(given: BinaryIO, said: BinaryIO) -> None:
     try:
         order = framing.Order.unpacked(_next(given, framing.ORDER))
         content = _next(given, framing.GLB) if order.avatar else None
-        drawing = Drawing(content, order.size, order.background)
+        clip = None
+        if order.clip_fps:
+            clip = partial(Clip, _next(given, framing.CLIP), _next(given, framing.FIT), order.clip_fps)
+        drawing = Drawing(content, order.size, order.background, clip)
         if order.coding is None:
             _file(order, drawing, given, say)
         else:
@@ -57,7 +62,7 @@ def _next(given: BinaryIO, kind: bytes) -> bytes:
 def _file(order: framing.Order, drawing: Drawing, given: BinaryIO, say: object) -> None:
     assert callable(say)  # noqa: S101  # for the types
     say(framing.READY, json.dumps(drawing.size).encode())
-    _, weights, head = framing.from_rows(_next(given, framing.FRAMES))
+    _, _, weights, head = framing.from_rows(_next(given, framing.FRAMES))
 
     def progress(done: int, of: int) -> None:
         if done % EVERY == 0 or done == of:
@@ -88,8 +93,8 @@ def _live(order: framing.Order, drawing: Drawing, coder: Encoder, given: BinaryI
         if kind == framing.KEYFRAME:
             key = True
             continue
-        for index, weights, head in zip(*framing.from_rows(payload), strict=True):
-            pixels = drawing.draw(weights, head)
+        for index, number, weights, head in zip(*framing.from_rows(payload), strict=True):
+            pixels = drawing.draw(weights, head, float(number) / order.fps)
             if words is not None:
                 words.put(pixels)
             flags, content = coder.encode(pixels, key)

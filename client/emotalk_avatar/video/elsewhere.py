@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, NoReturn
 from emotalk_avatar import errors as avatar_errors
 from emotalk_avatar.video import errors as video_errors
 from emotalk_avatar.video import framing
+from emotalk_avatar.video.avatars import Drawn
 from emotalk_avatar.video.errors import DrawingFailed
 from emotalk_avatar.video.framing import Order
 from emotalk_avatar.video.living import Shown
@@ -101,12 +102,12 @@ class Drawer:
 
 @asynccontextmanager
 async def drawer(
-    order: Order, avatar: bytes | None = None, *, files: Sequence[int] = (), patience_s: float = PATIENCE_S
+    order: Order, avatar: Drawn | None = None, *, files: Sequence[int] = (), patience_s: float = PATIENCE_S
 ) -> AsyncIterator[Drawer]:
     """Yield a process that is ready for ``order``; it is gone after the block.
 
     Args:
-        avatar: its glTF; None: the bundled head is drawn.
+        avatar: whose face is drawn; None: the bundled head.
         files: descriptors that it inherits.
         patience_s: seconds in which it must answer.
 
@@ -127,9 +128,13 @@ async def drawer(
         )
         try:
             made = Drawer(process, complaints, patience_s)
-            await made.send(framing.ORDER, replace(order, avatar=avatar is not None).packed())
+            fps = 0.0 if avatar is None else avatar.fps
+            await made.send(framing.ORDER, replace(order, avatar=avatar is not None, clip_fps=fps).packed())
             if avatar is not None:
-                await made.send(framing.GLB, avatar)
+                await made.send(framing.GLB, avatar.glb)
+                if avatar.clip:
+                    await made.send(framing.CLIP, avatar.clip)
+                    await made.send(framing.FIT, avatar.fit)
             _, size = await made.receive(START_S)
             width, height = json.loads(size)
             made.size = (width, height)
@@ -142,7 +147,7 @@ async def drawer(
 
 async def write_elsewhere(
     order: Order,
-    avatar: bytes | None,
+    avatar: Drawn | None,
     faces: Shown,
     sound: BinaryIO | None,
     out: BinaryIO,

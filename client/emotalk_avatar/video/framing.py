@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from emotalk_contract.arkit import BLENDSHAPE_COUNT
 
 HEAD = struct.Struct("<cI")
-ORDER, GLB, FRAMES, KEYFRAME, END = b"O", b"G", b"F", b"K", b"E"
-"""To the process: what is wanted (:class:`Order`), the avatar's glTF, rows of frames, wish for a keyframe, no more."""
+ORDER, GLB, CLIP, FIT, FRAMES, KEYFRAME, END = b"O", b"G", b"C", b"T", b"F", b"K", b"E"
+"""To the process: what is wanted (:class:`Order`), the avatar's glTF, its clip and the fit of that, rows of frames,
+wish for a keyframe, no more."""
 READY, PICTURE, PROGRESS, DONE, ERROR = b"R", b"P", b"N", b"D", b"X"
 """From it: it can draw (width and height), an encoded picture, pictures written so far, all is written, what failed."""
-ROW = 1 + BLENDSHAPE_COUNT + 3
-"""Numbers of a frame: its index, the weights, and yaw, pitch and roll of the head."""
+ROW = 2 + BLENDSHAPE_COUNT + 3
+"""Numbers of a frame: its index, its number in the whole show, the weights, and yaw, pitch and roll of the head."""
 KEY, IDLE = 1, 2
 """Flags of a picture: it can be decoded by itself; nothing is being said."""
 CHUNK = struct.Struct("<BQ")
@@ -33,6 +34,8 @@ class Order:
 
     avatar: bool = False
     """True: an avatar's glTF follows; else the bundled head is drawn."""
+    clip_fps: float = 0.0
+    """Frames a second of its clip, which follows, and the fit; 0: it has none."""
     size: tuple[int, int] | None = None
     """Width and height; None: the avatar's own, or the default."""
     background: tuple[int, int, int] | None = None
@@ -78,15 +81,21 @@ def read(file: BinaryIO) -> tuple[bytes, bytes] | None:
     return None if len(payload) < size else (kind, payload)
 
 
-def rows(first: int, weights: NDArray[np.float32], head: NDArray[np.float32]) -> bytes:
-    """Return frames from ``first`` on, ``weights`` [F, 52] and ``head`` [F, 3], as the payload of :data:`FRAMES`."""
+def rows(first: int, weights: NDArray[np.float32], head: NDArray[np.float32], before: int = 0) -> bytes:
+    """Return frames from ``first`` on, ``weights`` [F, 52] and ``head`` [F, 3], as the payload of :data:`FRAMES`.
+
+    ``before``: frames of the show that came before frame 0.
+    """
     table = np.empty((len(weights), ROW), np.float32)
     table[:, 0] = np.arange(first, first + len(weights))
-    table[:, 1 : 1 + BLENDSHAPE_COUNT], table[:, 1 + BLENDSHAPE_COUNT :] = weights, head
+    table[:, 1] = table[:, 0] + before
+    table[:, 2:-3], table[:, -3:] = weights, head
     return table.tobytes()
 
 
-def from_rows(payload: bytes) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return indices [F], weights [F, 52] and head [F, 3]."""
+def from_rows(
+    payload: bytes,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return indices [F], numbers in the show [F], weights [F, 52] and head [F, 3]."""
     table = np.frombuffer(payload, np.float32).reshape(-1, ROW)
-    return table[:, 0], table[:, 1 : 1 + BLENDSHAPE_COUNT], table[:, 1 + BLENDSHAPE_COUNT :]
+    return table[:, 0], table[:, 1], table[:, 2:-3], table[:, -3:]

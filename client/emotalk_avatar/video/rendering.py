@@ -61,7 +61,7 @@ def write(
     with Movie(path, drawing.size, fps, channels, suffix=suffix, threads=threads) as movie:
         heard = None if sound is None else Cut(in_one_shape(sound.pieces, sound.rate, channels), channels)
         for index, (weights, head) in enumerate(zip(faces.weights, faces.head, strict=True)):
-            pixels = drawing.draw(weights, head)
+            pixels = drawing.draw(weights, head, index / fps)
             if words is not None:
                 words.put(pixels)
             movie.picture(pixels)

@@ -13,8 +13,10 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
+from emotalk_avatar.video.avatars import Drawn
 from emotalk_client.faces.animation import Animation
 from emotalk_client.threads import in_thread
+from emotalk_contract.renderers import Renderer
 from emotalk_contract.timing import FPS, SAMPLE_RATE
 from emotalk_gateway.http.attachment import Attachment
 from emotalk_gateway.http.saying import object_of
@@ -63,6 +65,8 @@ async def _of_speech(service: Service, request: Request) -> Response:
         most_s = service.videos.max_s
         await in_thread(check_duration, upload.audio, most_s)
         with service.videos.files.admit():
+            if asked.renderer is not None:
+                return await _rendered(service, upload.caller, asked, asked.renderer, upload.audio)
             avatar = await service.videos.avatar(upload.caller, asked.look.avatar_id)
             async with aclosing(faces(service, FaceRequest(PATH, upload.audio, options))) as computed:
                 rows = [face.weights async for face in computed]
@@ -74,13 +78,23 @@ async def _of_text(service: Service, request: Request) -> Response:
     asked = VideoFile.taken(given)
     text = Text.of(given, service.settings.max_text_characters)
     with service.videos.files.admit(), service.uploads.admit():
+        if asked.renderer is not None:
+            sound = (await _said(service, text, caller)).sound
+            return await _rendered(service, caller, asked, asked.renderer, sound)
         avatar = await service.videos.avatar(caller, asked.look.avatar_id)
         speaking = await _said(service, text, caller)
         return await _answer(service, asked, avatar, speaking)
 
 
-async def _answer(service: Service, asked: VideoFile, avatar: bytes | None, speaking: _Speaking) -> Response:
+async def _answer(service: Service, asked: VideoFile, avatar: Drawn | None, speaking: _Speaking) -> Response:
     video = await service.videos.written(asked, avatar, speaking.face, speaking.sound)
+    return Attachment(video, f"{NAME}{asked.suffix}", MEDIA_TYPES[asked.suffix])
+
+
+async def _rendered(
+    service: Service, caller: Caller, asked: VideoFile, renderer: Renderer, sound: BinaryIO
+) -> Response:
+    video = await service.neural_videos.written(caller, asked, renderer, sound)
     return Attachment(video, f"{NAME}{asked.suffix}", MEDIA_TYPES[asked.suffix])
 
 

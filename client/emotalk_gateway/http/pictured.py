@@ -57,8 +57,9 @@ class Pictures:
         self._number = 0
         """Of the utterance whose frames are drawn."""
         self._first = 0
-        """Its first frame, and when that was asked for."""
+        """Its first frame."""
         self._began = 0.0
+        """When that would have come, had none come late."""
         self._newest = -LEAST
         """The frame that was drawn last."""
         self._base = 0
@@ -84,6 +85,8 @@ class Pictures:
         async with self._drawing:
             if number != self._number:
                 self._begin(number, frames[0].index)
+            # Frames that came late themselves are not late for drawing: only what waited for it is.
+            self._began += max(0.0, self._now() - self._due(frames[-1].index))
             while done < len(frames) and not stopped():
                 piece = frames[done : done + PIECE]
                 done += len(piece)
@@ -138,10 +141,14 @@ class Pictures:
             self._key_wanted = False
             await self._process.send(framing.KEYFRAME)
         for index, lived in frames:
-            await self._process.send(framing.FRAMES, framing.rows(index, lived.weights, lived.rotations[:, HEAD]))
+            await self._process.send(framing.FRAMES, self._row(index, lived, flags))
         for _ in frames:
             _, payload = await self._process.receive()
             await self._send(bytes([payload[0] | flags]) + payload[1:] if flags else payload)
+
+    def _row(self, index: int, lived: Lived, flags: int) -> bytes:
+        before = 0 if flags & framing.IDLE else self._base
+        return framing.rows(index, lived.weights, lived.rotations[:, HEAD], before)
 
     def _elapsed(self) -> int:
         """Return the frames of the connection by now."""

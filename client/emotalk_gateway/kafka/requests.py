@@ -23,7 +23,8 @@ from emotalk_gateway.service.retiming import check_whole_rate
 
 ROUTE = "kafka"
 MAX_BRACKETS = 100
-"""Opening brackets of JSON: what nests deeper than a parser can follow is refused before it is parsed."""
+"""Opening brackets of JSON: what nests deeper than a parser can follow is refused before it is parsed, and so are the
+millions of small objects that 64 MiB could become. (A form's fields are small; there the depth alone is asked for.)"""
 OLD_NAMES = {"emotion_level": "level", "person_id": "person", "chunk_duration": "window", "chunk_overlap": "overlap"}
 """Names that an older service gives to our options."""
 

@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from emotalk_gateway.lipsync.socket import Connection
+from emotalk_gateway.listening.auditing import Audited
 from emotalk_gateway.listening.hosts import HostCheck, KnownHosts
 from emotalk_gateway.listening.sockets import SocketProtocol
 from emotalk_gateway.listening.tls import DoorTls
@@ -33,7 +34,7 @@ class LipSyncSocketDoor(WebDoor):
             else:
                 await _refuse(send)
 
-        app = HostCheck(answer, KnownHosts(service.settings.allowed_hosts), service.told)
+        app = Audited(HostCheck(answer, KnownHosts(service.settings.allowed_hosts), service.told), "lip-sync")
         most: dict[str, Any] = {"ws": SocketProtocol, "ws_max_size": MOST_MESSAGE_BYTES}
         super().__init__(service, "lip-sync WebSocket", app, host, port, "--lipsync-websocket-port", tls, **most)
 

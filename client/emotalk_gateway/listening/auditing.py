@@ -13,7 +13,7 @@ class Audited:
     """ASGI middleware: requests to ``app``, each with its entry; answers tell its name.
 
     Args:
-        door: what the log calls it.
+        door: as the log calls it.
     """
 
     def __init__(self, app: ASGIApp, door: str = "http") -> None:
@@ -26,7 +26,7 @@ class Audited:
             await self._app(scope, receive, send)
             return
         asked = HTTPConnection(scope)
-        door = "websocket" if scope["type"] == "websocket" else self._door
+        door = "websocket" if scope["type"] == "websocket" and self._door == "http" else self._door
         host = asked.client.host if asked.client is not None else None
         with begun(door, asked.headers.get(REQUEST_ID), host) as entry:
 

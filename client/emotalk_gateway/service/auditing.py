@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import logging.handlers
+import os
 import re
 import time
 import uuid
@@ -20,6 +21,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,7 @@ class Entry:
     """One request, as the log has it."""
 
     door: str
-    """``http``, ``websocket``, ``grpc``, ``omniverse`` or ``kafka``."""
+    """``http``, ``websocket``, ``grpc``, ``omniverse``, ``lip-sync`` (its WebSocket) or ``kafka``."""
     operation: str = ""
     """The route's template or the method's name; never what the caller wrote."""
     request: str = ""
@@ -106,6 +108,14 @@ def begun(door: str, named: str | None = None, address: str | None = None) -> It
             _log.info("%s", json.dumps(made.line(when, time.monotonic() - began)))
 
 
+class _File(logging.handlers.WatchedFileHandler):
+    """A file that others of the machine cannot read: it says who asks, and when."""
+
+    def _open(self) -> TextIOWrapper:
+        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+        return os.fdopen(descriptor, "a", encoding=self.encoding)
+
+
 @contextmanager
 def audited(path: Path | None) -> Iterator[None]:
     """Write the log to the file at ``path`` for as long as the block lasts; None: to nobody but who configured it.
@@ -119,7 +129,7 @@ def audited(path: Path | None) -> Iterator[None]:
         yield
         return
     try:
-        handler = logging.handlers.WatchedFileHandler(path, encoding="utf-8")
+        handler = _File(path, encoding="utf-8")
     except OSError as error:
         raise InvalidSettings(
             f"the audit log {quoted(str(path))} cannot be written: {error.strerror or error}; accepted: a file of a "

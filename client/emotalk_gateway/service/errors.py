@@ -61,6 +61,7 @@ from emotalk_avatar.errors import (
     DamagedAvatar,
     InvalidAvatarName,
     InvalidPackage,
+    NotDrawable,
     PictureRefused,
     UnknownAvatar,
 )
@@ -317,6 +318,7 @@ TABLE: tuple[Row, ...] = (
     Row(PictureRefused, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
     Row(InvalidAvatarName, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
     Row(InvalidPackage, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
+    Row(NotDrawable, _callers(HTTPStatus.UNPROCESSABLE_ENTITY)),
     Row(UnknownAvatar, _callers(HTTPStatus.NOT_FOUND, "NOT_FOUND")),
     Row(AvatarExists, _callers(HTTPStatus.CONFLICT, "ALREADY_EXISTS")),
     Row(AvatarQuotaExceeded, _callers(HTTPStatus.CONFLICT, "RESOURCE_EXHAUSTED")),

@@ -16,6 +16,8 @@ from emotalk_gateway.service.callers import Caller
 from emotalk_gateway.service.errors import ClipTooLong, TooManyRequests, TooManyStreams, TooMuchSpeech
 
 WINDOW_S = 60
+ROUNDING = 1e-9
+"""Of sums of amounts: by so little nothing is too much."""
 
 
 class Window:
@@ -45,11 +47,11 @@ class Window:
     def wait_s(self, most: float, amount: float, now: float) -> float:
         """Return the seconds after which ``amount`` fits into ``most``; infinite where it never does."""
         left = self.spent(now) + amount - most
-        if left <= 0:
+        if left <= ROUNDING:
             return 0.0
         for second, held in self._seconds:
             left -= held
-            if left <= 0:
+            if left <= ROUNDING:
                 return second + WINDOW_S + 1 - now
         return math.inf
 

@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_avatar.errors import UnknownAvatar
+from emotalk_avatar.errors import NotDrawable, UnknownAvatar
 from emotalk_avatar.jpeg import encoded
 from emotalk_avatar.naming import is_id
 from emotalk_avatar.package import Avatar
@@ -156,7 +156,7 @@ class LipSync:
         Raises:
             AvatarsOff: this gateway has none.
             UnknownAvatar: no avatar that ``caller`` may see is called so, or several are.
-            UnknownPicture: it cannot be drawn by a UNet.
+            NotDrawable: it has no crops for a UNet.
             DamagedAvatar, PictureRefused: it cannot be read.
         """
         avatar = await self._named(caller, name)
@@ -168,7 +168,10 @@ class LipSync:
                 store = self._service.avatars.store
                 sitting = await in_thread(sitting_of, avatar.metadata, lambda file: store.read(avatar, file))
                 if "unet328" not in sitting.boxes:
-                    raise UnknownPicture(f"avatar {avatar.id} has no crops for a UNet-328; register it again")
+                    raise NotDrawable(
+                        f"avatar {avatar.id} has no crops for a UNet-328; accepted: one that was registered from a "
+                        "picture, or has them in its package"
+                    )
                 found = Loaded(avatar, sitting, Statistics())
                 self._loaded[avatar.id] = found
                 self._loaded.move_to_end(avatar.id)

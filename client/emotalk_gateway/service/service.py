@@ -12,6 +12,7 @@ from emotalk_gateway.service.avatars import Avatars
 from emotalk_gateway.service.capacity import Capacity
 from emotalk_gateway.service.errors import Problem, problem_of
 from emotalk_gateway.service.metrics import Metrics
+from emotalk_gateway.service.neural_videos import NeuralVideos
 from emotalk_gateway.service.rate import HeldRate
 from emotalk_gateway.service.settings import GatewaySettings
 from emotalk_gateway.service.spool import Budget
@@ -51,6 +52,7 @@ class Service:
         """Callers and their limits."""
         self.avatars = Avatars(settings, client, named=self.access.named)
         self.videos = Videos(settings, self.avatars)
+        self.neural_videos = NeuralVideos(self.videos, self.avatars, client)
         self.metrics.follow("tokens", lambda: self.access.stale)
 
     def told(self, problem: Problem) -> None:

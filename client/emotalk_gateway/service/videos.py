@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from emotalk_avatar.package import GLB
+from emotalk_avatar.video.avatars import Drawn, drawn
 from emotalk_avatar.video.elsewhere import write_elsewhere
 from emotalk_avatar.video.framing import Order
 from emotalk_avatar.video.living import shown
@@ -22,10 +22,12 @@ from emotalk_client.threads import in_thread
 from emotalk_contract.errors import InvalidOption
 from emotalk_contract.limits import DEFAULT_SEED
 from emotalk_contract.quoting import quoted
+from emotalk_contract.renderers import RENDERERS, Renderer
 from emotalk_contract.timing import FPS
 from emotalk_gateway.service.avatars import Avatars
 from emotalk_gateway.service.callers import Caller
 from emotalk_gateway.service.capacity import Capacity
+from emotalk_gateway.service.options import CLIP_OPTIONS
 from emotalk_gateway.service.settings import GatewaySettings
 
 DRAWN = 2
@@ -43,9 +45,15 @@ LOOK_FIELDS = {
 FILE_FIELDS = {
     "format": "`mp4` (default) or `webm`",
     "fps": f"pictures a second, 1..{MAX_FPS}; default {FPS}",
+    "renderer": f"{' or '.join(f'`{name}`' for name in RENDERERS)}: a network of the operator's own draws the mouth of "
+    "`avatar_id`",
     **LOOK_FIELDS,
 }
 """Of a video that is written, likewise."""
+
+
+NOT_RENDERED = frozenset({"background", "head", "gaze", "idle", "options", *CLIP_OPTIONS})
+"""Fields that mean nothing to a renderer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +91,19 @@ class VideoFile:
     look: Look
     suffix: str
     fps: float
+    renderer: Renderer | None = None
+    """Draws the mouth; None: the whole head is drawn."""
 
     @classmethod
     def taken(cls, given: dict[str, Any]) -> VideoFile:
         """Return what the :data:`FILE_FIELDS` in ``given`` ask for, and take them out of it.
 
         Raises:
-            UnknownFormat, InvalidVideo, InvalidOption: a value is not one.
+            UnknownFormat, InvalidVideo, InvalidOption: a value is not one, or means nothing to a renderer.
         """
+        renderer = _renderer(given)
         suffix = check_suffix(f".{str(given.pop('format', 'mp4')).removeprefix('.')}")
-        return cls(Look.taken(given), suffix, check_fps(_number("fps", given.pop("fps", FPS))))
+        return cls(Look.taken(given), suffix, check_fps(_number("fps", given.pop("fps", FPS))), renderer)
 
 
 class Videos:
@@ -108,18 +119,21 @@ class Videos:
         self.files = Capacity("videos", settings.max_videos, DRAWN)
         self.streams = Capacity("video streams", settings.max_video_streams)
 
-    async def avatar(self, caller: Caller, avatar_id: str | None) -> bytes | None:
-        """Return the glTF of an avatar that ``caller`` may see; None: no avatar is asked for.
+    async def avatar(self, caller: Caller, avatar_id: str | None) -> Drawn | None:
+        """Return the avatar that ``caller`` may see; None: no avatar is asked for.
 
         Raises:
+            NotPermitted: the caller may not ask for avatars.
             AvatarsOff, UnknownAvatar, DamagedAvatar: there is none, or not as it was.
         """
         if avatar_id is None:
             return None
+        caller.check("avatars")
         found = await self._avatars.get(caller, avatar_id)
-        return await self._avatars.read(found, GLB)
+        content: Drawn = await in_thread(drawn, found, self._avatars.store.read)
+        return content
 
-    async def written(self, asked: VideoFile, avatar: bytes | None, face: Animation, sound: BinaryIO) -> BinaryIO:
+    async def written(self, asked: VideoFile, avatar: Drawn | None, face: Animation, sound: BinaryIO) -> BinaryIO:
         """Return the video of ``face`` with ``sound``, once it is its turn: a file without a name, for the caller to
         close.
 
@@ -130,8 +144,8 @@ class Videos:
         faces = await in_thread(shown, face, asked.fps, asked.look.life)
         order = _order(asked)
         with contextlib.ExitStack() as held:
-            out = held.enter_context(_nameless())
-            heard = held.enter_context(_nameless())
+            out = held.enter_context(nameless())
+            heard = held.enter_context(nameless())
             await in_thread(_copied, sound, heard)
             async with self.files.run():
                 await write_elsewhere(order, avatar, faces, heard, out)
@@ -140,12 +154,27 @@ class Videos:
             return out
 
 
+def _renderer(given: dict[str, Any]) -> Renderer | None:
+    """Take the renderer out of ``given``, and refuse what has no meaning beside it."""
+    if (name := given.pop("renderer", None)) is None:
+        return None
+    found = next((known for known in RENDERERS if known == name), None)
+    if found is None:
+        raise InvalidOption(f"renderer is {quoted(name)}; accepted: {', '.join(RENDERERS)}")
+    if not given.get("avatar_id"):
+        raise InvalidOption("renderer is given without avatar_id; accepted: both, for it draws an avatar")
+    if moved := sorted(given.keys() & NOT_RENDERED):
+        raise InvalidOption(f"{moved[0]} came with a renderer, which draws what it hears; accepted: without it")
+    return found
+
+
 def _order(asked: VideoFile) -> Order:
     look = asked.look.order
     return Order(size=look.size, background=look.background, mark=look.mark, fps=asked.fps, suffix=asked.suffix)
 
 
-def _nameless() -> BinaryIO:
+def nameless() -> BinaryIO:
+    """Return a file without a name; raise :class:`UnwritableFile` where there is no room for it."""
     try:
         return tempfile.TemporaryFile()
     except OSError as error:

@@ -26,6 +26,7 @@ class Door:
         boundary = uuid.uuid4().hex
         body = b"".join(
             [
+                f'--{boundary}\r\nContent-Disposition: form-data; name="avatar_name"\r\n\r\ndamaged\r\n'.encode(),
                 f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="face"\r\n\r\n'.encode(),
                 data,
                 f"\r\n--{boundary}--\r\n".encode(),

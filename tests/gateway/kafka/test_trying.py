@@ -18,6 +18,7 @@ from emotalk_gateway.kafka.records import Place
 from emotalk_gateway.kafka.settings import WorkerSettings
 from emotalk_gateway.kafka.trying import Trier, Work
 from emotalk_gateway.kafka.writing import RecordTooLarge, WriteFailed
+from emotalk_gateway.service.auditing import audited
 from emotalk_gateway.service.request import Face
 
 pytestmark = pytest.mark.unit
@@ -90,6 +91,19 @@ def test_what_may_pass_is_tried_until_it_has_passed(ended):
     work = ended(broker, [ServerUnavailable("away")] * 7)
     assert topics_of(broker) == ["frames", "frames"]
     assert work.attempts == 10
+
+
+def test_each_request_has_a_line_in_the_audit_log(ended, tmp_path):
+    with audited(tmp_path / "audit.log"):
+        ended(FakeBroker())
+        ended(FakeBroker(), [ZeroDivisionError("ours")] * 9)
+    names = ("door", "request", "operation", "outcome", "error")
+    lines = [json.loads(line) for line in (tmp_path / "audit.log").read_text().splitlines()]
+    assert [[line[name] for name in names] for line in lines] == [
+        ["kafka", "requests:0:5", "requests", "answered", None],
+        ["kafka", "requests:0:5", "requests", "dead letter", "InternalError"],
+    ]
+    assert all(line["bytes_in"] > 3000 for line in lines)
 
 
 def test_a_mistake_of_ours_is_tried_three_times(ended):

@@ -118,11 +118,25 @@ function clear() {
 // --- a picture ---
 
 async function show(blob, canvas) {
-  const bitmap = await createImageBitmap(blob);
+  const bitmap = blob.type.startsWith("video/") ? await firstPicture(blob) : await createImageBitmap(blob);
   canvas.width = bitmap.width;
   canvas.height = bitmap.height;
   canvas.getContext("2d").drawImage(bitmap, 0, 0);
   bitmap.close();
+}
+
+// The first picture of a clip.
+async function firstPicture(blob) {
+  const video = document.createElement("video");
+  const url = URL.createObjectURL(blob);
+  try {
+    await new Promise((done, failed) => {
+      Object.assign(video, { muted: true, preload: "auto", onloadeddata: done, onerror: failed, src: url });
+    });
+    return await createImageBitmap(video);
+  } finally {
+    URL.revokeObjectURL(url);
+  }
 }
 
 async function take(file) {
