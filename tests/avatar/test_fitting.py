@@ -13,8 +13,9 @@ import pytest
 from avatar_faces import SIZE, face, picture, weights
 
 from emotalk_avatar.face import Picture
-from emotalk_avatar.fitting import fit
+from emotalk_avatar.fitting import fit, mesh478
 from emotalk_avatar.fitting.base import base
+from emotalk_avatar.fitting.plane import inside_by
 from emotalk_avatar.fitting.posing import eye_distance, pose_of
 from emotalk_contract.arkit import BLENDSHAPES
 
@@ -102,3 +103,19 @@ def test_glasses_stay_when_brows_rise():
     assert moved[1].max() < 0.2 * moved[0].max()
     mouth = [78, 13, 14]
     assert np.allclose(*(base().at_landmarks(np.tensordot(up, one.moves, 1))[mouth] for one in (without, worn)), atol=1)
+
+
+def test_a_look_moves_the_iris_and_neither_the_eyes_rim_nor_skin_over_it():
+    fitted = fit(picture(), face())
+    layers = {layer.name: layer for layer in fitted.layers}
+    upper, lower = (table["Left"] for table in (mesh478.EYE_UPPER, mesh478.EYE_LOWER))
+    opening = fitted.face.landmarks[[*upper, *lower[-2:0:-1]], :2].astype(np.float64)
+    away = layers["eyes"].moves["eyeLookOutLeft"]
+    iris = np.linalg.norm(layers["eyes"].points[:, :2] - fitted.face.landmarks[473, :2], axis=1).argmin()
+    wide = np.ptp(opening[:, 0])
+    assert 0.03 * wide < away[iris, 0] < 0.2 * wide  # the picture's right is the person's left
+    outside = inside_by(layers["eyes"].points[:, :2], opening) < -0.03 * wide
+    assert outside.any()
+    assert not away[outside].any()
+    deep = inside_by(layers["face"].points[:, :2], opening) > 0.02 * fitted.surface.eyes
+    assert not deep.any()

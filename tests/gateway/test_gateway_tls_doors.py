@@ -1,5 +1,6 @@
 """TLS at every door from one set of files: who comes in, who is refused in which words, and new files under load."""
 
+import asyncio
 import http.client
 import json
 import shutil
@@ -18,8 +19,8 @@ import pytest
 import trustme
 from a2fcallers import begun, ended, nvidia, spoken
 from asking import HANG_S, RATE
+from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
-from websockets.sync.client import connect
 
 from emotalk_gateway.grpc.audio2face.door import audio2face_door
 from emotalk_gateway.grpc.emotalk.door import emotalk_door
@@ -87,10 +88,15 @@ def ask_https(port, trust, path="/health/live"):
 
 
 def ask_wss(port, trust):
+    """On a loop: of websockets' other client two threads use one connection, which OpenSSL does not bear."""
+
+    async def asked():
+        async with connect(f"wss://127.0.0.1:{port}/ws/stream", ssl=trust.context()) as line:
+            await line.send(json.dumps({"type": "start", "sample_rate": RATE}))
+            return "200" if json.loads(await line.recv())["type"] == "started" else "?"
+
     try:
-        with connect(f"wss://127.0.0.1:{port}/ws/stream", ssl=trust.context()) as line:
-            line.send(json.dumps({"type": "start", "sample_rate": RATE}))
-            return "200" if json.loads(line.recv(HANG_S))["type"] == "started" else "?"
+        return asyncio.run(asyncio.wait_for(asked(), HANG_S))
     except (OSError, WebSocketException) as error:
         return str(error)
 
@@ -167,6 +173,7 @@ def asked(gateway_to, files, tmp_path):
             ]
 
         own = {"tls_cert": tls.certificate, "tls_key": tls.key, "tls_client_ca": tls.client_authorities}
+        own |= {"ready_timeout_s": HANG_S}  # of a machine that others keep busy
         with gateway_to(doors=doors, **own) as gateway:
             ports = dict.fromkeys(DOORS, gateway.port)
             ports |= dict(zip(("nvidia", "emotalk", "omniverse"), (door.port for door in gateway.doors), strict=True))

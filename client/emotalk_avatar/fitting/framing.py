@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from emotalk_avatar.face import Face, Picture
 from emotalk_avatar.fitting import mesh478
@@ -45,6 +44,8 @@ class Frame:
         part = picture.pixels[top : top + height, left : left + width]
         if (width, height) == self.size:
             return Picture(np.ascontiguousarray(part))
+        from PIL import Image  # of an extra
+
         return Picture(np.asarray(Image.fromarray(part).resize(self.size, Image.Resampling.LANCZOS)))
 
     def face(self, face: Face) -> Face:

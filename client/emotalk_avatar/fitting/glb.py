@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from emotalk_avatar.fitting.layers import LIDS, PHOTOGRAPH, TEETH, Layer
 from emotalk_avatar.fitting.posing import Pose
+from emotalk_avatar.jpeg import encoded
 from emotalk_client.faces.head import container as glb
 from emotalk_contract.arkit import BLENDSHAPES
 
@@ -78,9 +78,7 @@ def _photograph(pixels: NDArray[np.uint8]) -> bytes:
     """JPEG of the photograph."""
     content = b""
     for quality in QUALITIES:
-        out = io.BytesIO()
-        Image.fromarray(pixels).save(out, "JPEG", quality=quality, subsampling=0, optimize=True)
-        content = out.getvalue()
+        content = encoded(pixels, quality)
         if len(content) <= PHOTOGRAPH_BYTES:
             break
     return content
@@ -88,6 +86,8 @@ def _photograph(pixels: NDArray[np.uint8]) -> bytes:
 
 def _drawing(pixels: NDArray[np.uint8]) -> bytes:
     """PNG of what is drawn."""
+    from PIL import Image  # of an extra
+
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "PNG", optimize=True)
     return out.getvalue()
