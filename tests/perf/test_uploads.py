@@ -4,6 +4,8 @@ import http.server
 import io
 import json
 import random
+import subprocess
+import sys
 import threading
 import zlib
 from collections import Counter
@@ -90,9 +92,11 @@ def test_limits_are_held():
 
 
 def test_the_command_decodes_and_tells():
-    said = CliRunner().invoke(app, ["uploads", "--count", "16", "--seed", "5"])
-    assert said.exit_code == 0, said.output
-    assert "16 uploads, 0 answered wrongly" in said.output
+    # In a process of its own: it judges the largest child, and this one had others.
+    command = [sys.executable, "-m", "emotalk_perf.cli", "uploads", "--count", "16", "--seed", "5"]
+    said = subprocess.run(command, capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
+    assert "16 uploads, 0 answered wrongly" in said.stdout
 
 
 @pytest.fixture
