@@ -77,16 +77,17 @@ def smoothed(faces: Sequence[Face]) -> list[Face]:
     return [dataclasses.replace(face, landmarks=points) for face, points in zip(faces, calm, strict=True)]
 
 
-def fit_clip(first: Picture, faces: Sequence[Face], fps: float) -> FittedClip:
+def fit_clip(first: Picture, faces: Sequence[Face], fps: float, frame: Frame | None = None) -> FittedClip:
     """Fit the head to a clip.
 
     Args:
         first: its first frame.
         faces: of all frames, as :func:`followed` gives them; smoothed here.
         fps: frames a second.
+        frame: the part of all frames that is shown; None: that around the first face.
     """
     head, calm = base(), smoothed(faces)
-    fitted = fit(first, calm[0])
+    fitted = fit(first, calm[0], frame)
     whole = fitted.picture
     scale = fitted.surface.pose.scale
     rest = np.concatenate([layer.points[:, :2] for layer in fitted.layers])

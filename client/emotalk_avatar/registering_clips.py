@@ -46,8 +46,8 @@ async def drafted_clip(data: bytes, facts: Facts, models: FaceModels) -> tuple[D
         PictureRefused: its subclass says why no avatar can be made of it, and of which frame.
         ServerError, MissingExtra: as :func:`emotalk_avatar.registering.register`.
     """
-    with tempfile.TemporaryDirectory(prefix="emotalk-clip-") as folder:
-        path = Path(folder) / CLIP
+    with tempfile.TemporaryFile() as file:  # without a name: nothing of a face is left where this process dies
+        path = Path(f"/dev/fd/{file.fileno()}")
         clip = await in_thread(decode_clip, data)
         try:
             frames = iter(clip)
@@ -57,15 +57,16 @@ async def drafted_clip(data: bytes, facts: Facts, models: FaceModels) -> tuple[D
             faces = [await follow_face(first, models, None)]
             quality = await in_thread(judge, first, faces[0])
             frame = Frame.of(first, faces[0])
-            with Movie(path, frame.size, clip.fps, 0) as movie:
+            with Movie(path, frame.size, clip.fps, 0, suffix=Path(CLIP).suffix) as movie:
                 await in_thread(_append, movie, frame, first)
                 while (picture := await in_thread(next, frames, None)) is not None:
                     faces.append(await _followed(picture, models, faces))
                     await in_thread(_append, movie, frame, picture)
         finally:
             clip.close()
-        source = await in_thread(path.read_bytes)
-    return await in_thread(_packed, facts, first, faces, clip.fps, quality, source), quality
+        file.seek(0)
+        source = await in_thread(file.read)
+    return await in_thread(_packed, facts, first, frame, faces, clip.fps, quality, source), quality
 
 
 async def _followed(picture: Picture, models: FaceModels, faces: list[Face]) -> Face:
@@ -79,9 +80,10 @@ def _append(movie: Movie, frame: Frame, picture: Picture) -> None:
     movie.picture(frame.picture(picture).pixels)
 
 
-def _packed(facts: Facts, first: Picture, faces: list[Face], fps: float, quality: Quality, source: bytes) -> Draft:
-    fitted = fit_clip(first, faces, fps)
-    frame = fitted.frame
+def _packed(
+    facts: Facts, first: Picture, frame: Frame, faces: list[Face], fps: float, quality: Quality, source: bytes
+) -> Draft:
+    fitted = fit_clip(first, faces, fps, frame)
     points = np.stack([frame.face(face).landmarks for face in faces])
     files = {
         GLB: fitted.glb(),

@@ -48,10 +48,16 @@ class Fitted:
         return glb.packed(self.layers, self.surface.pose, self.picture.pixels, drawings)
 
 
-def fit(picture: Picture, face: Face) -> Fitted:
-    """Fit the head to ``face``, which :func:`emotalk_avatar.quality.judge` has found good enough."""
+def fit(picture: Picture, face: Face, frame: Frame | None = None) -> Fitted:
+    """Fit the head to ``face``, which :func:`emotalk_avatar.quality.judge` has found good enough.
+
+    Args:
+        picture: the whole.
+        face: in it.
+        frame: the part of it that is shown; None: that around ``face``.
+    """
     head = base()
-    frame = Frame.of(picture, face)
+    frame = frame or Frame.of(picture, face)
     picture, face = frame.picture(picture), frame.face(face)
     surface = laid(head, face)
     picture = lips.filled(picture, face, surface.eyes) if surface.open else picture
