@@ -30,9 +30,10 @@ SEEN_M = 0.0035
 LOWER_SHARE, UPPER_SHARE = 0.6, 0.35
 """Shares of jawOpen's largest move: the lower lip moves by more than the one, the upper by less than the other."""
 LID_SHARE = 0.5
-"""Share of eyeBlink's largest move that the borders of the lids make."""
+"""Share of eyeBlink's largest move that the border of the upper lid makes at least, and that of the lower at most."""
 
-_LIDS = {number for lids in (mesh478.EYE_UPPER, mesh478.EYE_LOWER) for eye in lids.values() for number in eye[1:-1]}
+_UPPER_LIDS = {number for eye in mesh478.EYE_UPPER.values() for number in eye[1:-1]}
+_LOWER_LIDS = {number for eye in mesh478.EYE_LOWER.values() for number in eye[1:-1]}
 
 
 def main() -> int:
@@ -148,8 +149,10 @@ def _anchors(
             may &= jaw < UPPER_SHARE * jaw.max()
         elif number in mesh478.INNER_LOWER:
             may &= jaw > LOWER_SHARE * jaw.max()
-        elif number in _LIDS:
+        elif number in _UPPER_LIDS:
             may &= blink > LID_SHARE * blink.max()
+        elif number in _LOWER_LIDS:
+            may &= blink < LID_SHARE * blink.max()
         else:
             inside, depth = _under(place[None], corners[front])
             if inside.any():

@@ -5,7 +5,7 @@ Of a package of kind ``video``: ``avatar.glb`` is fitted to the first frame, ``s
 float16 [frames, V, 4]: by how many metres each of the file's vertices (in the order of its primitives) lies farther
 right and higher, and by how much of the photograph its texture's place lies farther right and lower. To draw frame i,
 add the first two to the resting points (weights move them as ever), the last two to the places, and use frame i as the
-photograph. Frames are walked to and fro (:func:`walked`), so that there is no jump.
+photograph. Frames are walked to and fro (:mod:`emotalk_avatar.walking`), so that there is no jump.
 
 People in a clip should be silent: where a mouth is open it is closed, as in a photograph, with what is seen of it.
 """
@@ -13,19 +13,17 @@ People in a clip should be silent: where a mouth is open it is closed, as in a p
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_avatar.detection import follow_face
 from emotalk_avatar.face import Face, Picture
 from emotalk_avatar.fitting import Fitted, fit, layers_of
 from emotalk_avatar.fitting.base import base
 from emotalk_avatar.fitting.framing import Frame
 from emotalk_avatar.fitting.surface import laid
-from emotalk_avatar.models import FaceModels
 from emotalk_avatar.walking import walked
 
 KERNEL = np.array([-3.0, 12.0, 17.0, 12.0, -3.0]) / 35
@@ -56,18 +54,6 @@ class FittedClip:
         return self.differences.astype("<f2").tobytes()
 
 
-async def followed(frames: Iterable[Picture], models: FaceModels) -> list[Face]:
-    """Find the face in each of ``frames``: in the first anywhere, in the others where it was.
-
-    Raises:
-        NoFace, SeveralFaces: in one of them.
-    """
-    faces: list[Face] = []
-    for picture in frames:
-        faces.append(await follow_face(picture, models, faces[-1] if faces else None))
-    return faces
-
-
 def smoothed(faces: Sequence[Face]) -> list[Face]:
     """Return ``faces`` with calmer landmarks; before the first and after the last comes what :func:`walked` shows."""
     count, reach = len(faces), len(KERNEL) // 2
@@ -77,17 +63,20 @@ def smoothed(faces: Sequence[Face]) -> list[Face]:
     return [dataclasses.replace(face, landmarks=points) for face, points in zip(faces, calm, strict=True)]
 
 
-def fit_clip(first: Picture, faces: Sequence[Face], fps: float, frame: Frame | None = None) -> FittedClip:
+def fit_clip(
+    first: Picture, faces: Sequence[Face], fps: float, frame: Frame | None = None, *, glasses: bool = False
+) -> FittedClip:
     """Fit the head to a clip.
 
     Args:
         first: its first frame.
-        faces: of all frames, as :func:`followed` gives them; smoothed here.
+        faces: of all frames, as :func:`emotalk_avatar.detection.follow_face` gives them; smoothed here.
         fps: frames a second.
         frame: the part of all frames that is shown; None: that around the first face.
+        glasses: as :func:`emotalk_avatar.fitting.fit` has it.
     """
     head, calm = base(), smoothed(faces)
-    fitted = fit(first, calm[0], frame)
+    fitted = fit(first, calm[0], frame, glasses=glasses)
     whole = fitted.picture
     scale = fitted.surface.pose.scale
     rest = np.concatenate([layer.points[:, :2] for layer in fitted.layers])

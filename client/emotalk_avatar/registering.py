@@ -53,7 +53,14 @@ class Registered:
 
 
 async def register(
-    data: bytes, name: str, owner: str, models: FaceModels, store: AvatarStore, *, consent: bool = False
+    data: bytes,
+    name: str,
+    owner: str,
+    models: FaceModels,
+    store: AvatarStore,
+    *,
+    consent: bool = False,
+    glasses: bool = False,
 ) -> Registered:
     """Make an avatar of the picture or the clip in ``data`` and store it.
 
@@ -64,6 +71,7 @@ async def register(
         models: what sees the face.
         store: where it is stored.
         consent: True where the person has agreed.
+        glasses: True where glasses are worn, which then stay where they are.
 
     Raises:
         InvalidAvatarName: ``name`` or ``owner`` is not a line of text.
@@ -88,7 +96,7 @@ async def register(
         consent=consent,
     )
     if await in_thread(is_moving, data):
-        draft, quality = await drafted_clip(data, facts, models)
+        draft, quality = await drafted_clip(data, facts, models, glasses=glasses)
         return Registered(await _stored(store, draft), quality)
     picture = await in_thread(decode, data)
     face = await find_face(picture, models)
@@ -101,13 +109,13 @@ async def register(
         warnings=quality.warnings,
         box=face.box,
     )
-    draft = await in_thread(_drafted, facts, picture, face)
+    draft = await in_thread(_drafted, facts, picture, face, glasses)
     return Registered(await _stored(store, draft), quality)
 
 
-def _drafted(facts: Facts, picture: Picture, face: Face) -> Draft:
+def _drafted(facts: Facts, picture: Picture, face: Face, glasses: bool) -> Draft:
     """Fit the head to ``face``, and encode all that is stored."""
-    fitted = fit(picture, face)
+    fitted = fit(picture, face, glasses=glasses)
     files = {
         GLB: fitted.glb(),
         PREVIEW: encoded(square(picture.pixels, face.box, PREVIEW_SIDE, PREVIEW_MARGIN)),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emotalk_avatar.clips import fit_clip
+from emotalk_avatar.clips import FittedClip, fit_clip
 from emotalk_avatar.decoding import decode_clip, is_clip
 from emotalk_avatar.decoding_structure import kind_of
 from emotalk_avatar.detection import follow_face
@@ -34,13 +34,14 @@ def is_moving(data: bytes) -> bool:
     return is_clip(data) and (kind_of(data) not in _PICTURES or importlib.util.find_spec("av") is not None)
 
 
-async def drafted_clip(data: bytes, facts: Facts, models: FaceModels) -> tuple[Draft, Quality]:
+async def drafted_clip(data: bytes, facts: Facts, models: FaceModels, *, glasses: bool) -> tuple[Draft, Quality]:
     """Return the package of the clip in ``data``, and the quality of its first frame.
 
     Args:
         data: the upload: mp4, mov, webm, GIF or animated WEBP.
         facts: what is known beforehand.
         models: what sees the face.
+        glasses: True where glasses are worn.
 
     Raises:
         PictureRefused: its subclass says why no avatar can be made of it, and of which frame.
@@ -66,7 +67,8 @@ async def drafted_clip(data: bytes, facts: Facts, models: FaceModels) -> tuple[D
             clip.close()
         file.seek(0)
         source = await in_thread(file.read)
-    return await in_thread(_packed, facts, first, frame, faces, clip.fps, quality, source), quality
+    fitted = await in_thread(lambda: fit_clip(first, faces, clip.fps, frame, glasses=glasses))
+    return await in_thread(_packed, facts, fitted, first, faces, quality, source), quality
 
 
 async def _followed(picture: Picture, models: FaceModels, faces: list[Face]) -> Face:
@@ -81,9 +83,9 @@ def _append(movie: Movie, frame: Frame, picture: Picture) -> None:
 
 
 def _packed(
-    facts: Facts, first: Picture, frame: Frame, faces: list[Face], fps: float, quality: Quality, source: bytes
+    facts: Facts, fitted: FittedClip, first: Picture, faces: list[Face], quality: Quality, source: bytes
 ) -> Draft:
-    fitted = fit_clip(first, faces, fps, frame)
+    frame = fitted.frame
     points = np.stack([frame.face(face).landmarks for face in faces])
     files = {
         GLB: fitted.glb(),
@@ -99,7 +101,7 @@ def _packed(
         width=width,
         height=height,
         frames=len(faces),
-        fps=fps,
+        fps=fitted.fps,
         quality=dict(quality.measures),
         warnings=quality.warnings,
         box=frame.face(faces[0]).box,

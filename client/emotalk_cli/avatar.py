@@ -64,6 +64,7 @@ def register_photo(
     url: Url = None,
     name: Annotated[str | None, typer.Option(help="For people. Default: the file's.")] = None,
     owner: Annotated[str, typer.Option(help="Whose it is.")] = EVERYBODY,
+    glasses: Annotated[bool, typer.Option("--glasses", help="Glasses are worn: they stay where they are.")] = False,
     store: Store = None,
 ) -> None:
     """Make an avatar of a photograph; its id is the last line, its package the folder of that name in DIR."""
@@ -73,7 +74,7 @@ def register_photo(
     content = _content(photo, MAX_CLIP_BYTES, UnreadablePicture, PictureTooLarge)
     kept.check_room(owner)  # before a server is started
     with address(url, avatars=True) as triton:
-        found = asyncio.run(_registered(content, title, owner, kept, triton, url))
+        found = asyncio.run(_registered(content, title, owner, kept, triton, url, glasses))
     for warning in found.warnings:
         typer.echo(f"emotalk: {photo}: {warning}", err=True)
     typer.echo(f"{title}: {found.avatar.folder}", err=True)
@@ -81,12 +82,12 @@ def register_photo(
 
 
 async def _registered(
-    content: bytes, name: str, owner: str, store: AvatarStore, triton: str, url: str | None
+    content: bytes, name: str, owner: str, store: AvatarStore, triton: str, url: str | None, glasses: bool
 ) -> Registered:
     from emotalk_avatar.models import FaceModels
 
     async with AsyncEmoTalkClient(triton, **security(url)) as client:
-        return await register(content, name, owner, FaceModels(client), store)
+        return await register(content, name, owner, FaceModels(client), store, glasses=glasses)
 
 
 @avatar.command("list")

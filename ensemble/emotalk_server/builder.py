@@ -28,7 +28,8 @@ HEARTBEAT_S = 15.0
 """Seconds between two lines that say that a plan is still being built."""
 LAST_LINES = 12
 """Of a failed tool's output, in an error."""
-_VERSION = re.compile(r"TensorRT v(\d+)")
+_VERSION = re.compile(r"\[TensorRT v([\d.]+)\](?: \[(b\d+)\])?")
+"""``[TensorRT v101300] [b35]``, in the first line of whatever trtexec says; older ones say no build."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Builder:
 
     tool: str
     version: str
-    """Of TensorRT, as the tool says it: ``101300``."""
+    """Of TensorRT, as the tool says it: ``101300 b35``."""
     gpu: str
     """Name and compute capability: ``NVIDIA H100 80GB HBM3, 9.0``."""
 
@@ -102,7 +103,7 @@ def _version(tool: str) -> str:
     said = _asked([tool, "--help"])
     if (found := _VERSION.search(said)) is None:
         raise TensorRTMissing(f"{tool} does not start, or says no TensorRT version; it said {said[-300:]!r}")
-    return found[1]
+    return " ".join(filter(None, found.groups()))
 
 
 def _gpu() -> str:

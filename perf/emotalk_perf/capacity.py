@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from emotalk_client import AsyncEmoTalkClient
 from emotalk_contract.recipe import Recipe
 from emotalk_contract.timing import FPS
+from emotalk_gateway.service.settings import GatewaySettings
 from emotalk_perf import most_streams
 from emotalk_perf.attacked.answers import RIGHT
 from emotalk_perf.attacked.interrupts import interrupts
@@ -42,6 +43,8 @@ MOST_CALLERS = 16
 WARM_ASKS = 3
 ADVISED = 0.7
 """Share of the capacity that an operator is advised to admit."""
+WAITS_S = 5.0
+"""Seconds for which an upload may wait: more than are answered in these are better told to come again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,17 +205,31 @@ def markdown(found: Capacity) -> str:
     return f"{table(head, rows)}\n\n{_advice(found)}"
 
 
+def advice(found: Capacity) -> dict[str, int]:
+    """Return the gateway's settings that fit the machine, at :data:`ADVISED` of it; none of what was not measured."""
+    advised = {}
+    if found.streams:
+        advised["max_streams"] = max(1, int(ADVISED * found.most(STREAMS)))
+    uploads = [one for name, one in found.requests.items() if name.partition(",")[0] == UPLOADS]
+    if uploads:
+        slowest = min(uploads, key=lambda one: one.per_minute)
+        advised["max_computing"] = max(one.callers for one in uploads)
+        advised["max_requests"] = max(advised["max_computing"], int(slowest.per_minute / 60 * WAITS_S))
+    return advised
+
+
 def _advice(found: Capacity) -> str:
-    uploads = [one for one in found.requests.values() if one.name.startswith(UPLOADS)]
-    callers = max(one.callers for one in uploads)
-    advised = int(ADVISED * found.most(STREAMS))
+    fields = GatewaySettings.model_fields
+    prefix = GatewaySettings.model_config["env_prefix"]
+    rows = [[f"`{prefix}{name.upper()}`", f"{fields[name].default}", f"{n}"] for name, n in advice(found).items()]
     return (
+        f"{table(['setting of the gateway', 'default', 'for this machine'], rows)}\n\n"
         f"A number of streams holds while 95 % of their frames come within {1000 * HOLDS_S:g} ms and none is missing; "
         f"requests are asked by twice as many callers until that brings less than {100 * (GAIN - 1):.0f} %. The "
-        f"callers run on the same {len(os.sched_getaffinity(0))} cores (`{CALLER}`). For kinds together, the shares of "
-        f"each one's capacity add up: at {ADVISED:g} of this machine, `EMOTALK_GATEWAY_MAX_STREAMS={advised}` where "
-        f"there are streams only, half of that beside half of the uploads; "
-        f"`EMOTALK_GATEWAY_MAX_COMPUTING={callers}` computes as many uploads at once as bring something."
+        f"callers run on the same {len(os.sched_getaffinity(0))} cores (`{CALLER}`). Advised are {ADVISED:g} of the "
+        f"streams with the shortest hops, as many uploads computed at once as bring something, and as many waiting as "
+        f"are answered in {WAITS_S:g} s, the longest of them. Kinds share a machine: what each one takes of its own "
+        f"capacity adds up."
     )
 
 

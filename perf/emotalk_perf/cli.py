@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from emotalk_client import EmoTalkError, InvalidRequest
 from emotalk_client.audio.loading import load
 from emotalk_client.faces.formats import make_folder_of
+from emotalk_contract.quoting import quoted
 from emotalk_contract.timing import SAMPLE_RATE
 from emotalk_perf import audio2face, capacity, install, load_report, most_streams, saying
 from emotalk_perf import barge_in as barging_in
@@ -670,9 +671,9 @@ def _rates(given: Sequence[str]) -> dict[str, float]:
     rates: dict[str, float] = {}
     for text in given:
         kind, equals, number = text.partition("=")
-        if kind not in KINDS or not equals or not number.isdecimal():
+        if kind not in KINDS or not equals or not number.isdecimal() or not int(number):
             raise typer.BadParameter(
-                f"{text!r}; accepted: KIND=N, of {', '.join(KINDS)}, such as uploads=60", param_hint="--rate"
+                f"{quoted(text)}; accepted: KIND=N, of {', '.join(KINDS)}, such as uploads=60", param_hint="--rate"
             )
         rates[kind] = float(number)
     return rates

@@ -4,6 +4,7 @@
 
     EmoTalkError (Exception)
     ├── ServiceNotStarted         a server or a gateway that was started does not serve
+    ├── RunEnded                  somebody ended a run before there was anything to report
     └── AnalyzerError
         ├── UnsuitableMachine     no perf_analyzer is made for this machine
         ├── DownloadFailed        a package that is needed could not be fetched
@@ -21,6 +22,10 @@ from emotalk_client import EmoTalkError
 
 class ServiceNotStarted(EmoTalkError):
     """A server or a gateway that was started for a measurement does not serve."""
+
+
+class RunEnded(EmoTalkError):
+    """Somebody ended a run before there was anything to report."""
 
 
 class AnalyzerError(EmoTalkError):

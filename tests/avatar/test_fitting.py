@@ -13,8 +13,9 @@ import pytest
 from avatar_faces import SIZE, face, picture, weights
 
 from emotalk_avatar.face import Picture
-from emotalk_avatar.fitting import fit
+from emotalk_avatar.fitting import fit, mesh478
 from emotalk_avatar.fitting.base import base
+from emotalk_avatar.fitting.plane import inside_by
 from emotalk_avatar.fitting.posing import eye_distance, pose_of
 from emotalk_contract.arkit import BLENDSHAPES
 
@@ -89,3 +90,32 @@ def test_a_part_of_a_large_picture_is_kept():
     assert fitted.face.landmarks[:, :2].min() > 0
     assert (fitted.face.landmarks[:, :2].max(axis=0) < fitted.frame.size).all()
     assert (np.array(fitted.picture.pixels.shape[1::-1]) == fitted.frame.size).all()
+
+
+def test_glasses_stay_when_brows_rise():
+    seen, up = face(), weights(browInnerUp=1, browOuterUp=1, mouthSmile=1, jawOpen=0.5)
+    without, worn = fit(picture(), seen).surface, fit(picture(), seen, glasses=True).surface
+    near = np.linalg.norm(without.shown[:, :2] - seen.landmarks[[159, 145], :2].mean(axis=0), axis=1) < 35
+    moved = [
+        np.linalg.norm(np.tensordot(up, one.moves, 1)[near & (base().facing > 0)], axis=1) for one in (without, worn)
+    ]
+    assert moved[0].max() > 5
+    assert moved[1].max() < 0.2 * moved[0].max()
+    mouth = [78, 13, 14]
+    assert np.allclose(*(base().at_landmarks(np.tensordot(up, one.moves, 1))[mouth] for one in (without, worn)), atol=1)
+
+
+def test_a_look_moves_the_iris_and_neither_the_eyes_rim_nor_skin_over_it():
+    fitted = fit(picture(), face())
+    layers = {layer.name: layer for layer in fitted.layers}
+    upper, lower = (table["Left"] for table in (mesh478.EYE_UPPER, mesh478.EYE_LOWER))
+    opening = fitted.face.landmarks[[*upper, *lower[-2:0:-1]], :2].astype(np.float64)
+    away = layers["eyes"].moves["eyeLookOutLeft"]
+    iris = np.linalg.norm(layers["eyes"].points[:, :2] - fitted.face.landmarks[473, :2], axis=1).argmin()
+    wide = np.ptp(opening[:, 0])
+    assert 0.03 * wide < away[iris, 0] < 0.2 * wide  # the picture's right is the person's left
+    outside = inside_by(layers["eyes"].points[:, :2], opening) < -0.03 * wide
+    assert outside.any()
+    assert not away[outside].any()
+    deep = inside_by(layers["face"].points[:, :2], opening) > 0.02 * fitted.surface.eyes
+    assert not deep.any()

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import savgol_filter
 
-from emotalk_avatar.clips import fit_clip, smoothed, walked
+from emotalk_avatar.clips import fit_clip, smoothed
 from emotalk_avatar.fitting import fit
+from emotalk_avatar.walking import walked
 
 pytestmark = pytest.mark.unit
 

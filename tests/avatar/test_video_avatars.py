@@ -1,13 +1,20 @@
 """Avatars drawn: the photograph as it is, a mouth that opens, a head that sways before it."""
 
+import contextlib
+import io
+
 import avatar_faces
 import numpy as np
 import pytest
 from drawn import drawing, face
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from emotalk_avatar.errors import DamagedAvatar
 from emotalk_avatar.fitting import fit
 from emotalk_avatar.video.errors import InvalidVideo
 from emotalk_avatar.video.scene import read_scene
+from emotalk_client.faces.head.container import Container
 
 pytestmark = pytest.mark.unit
 
@@ -78,3 +85,38 @@ def test_it_sways_to_the_side_that_it_turns_to(content):
 def test_its_background_is_its_photograph(content):
     with pytest.raises(InvalidVideo, match="photograph behind it"), drawing(content, background=(0, 0, 0)):
         pass
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_spoilt_gltf_is_refused_or_read(content, data):
+    size = int.from_bytes(content[12:16], "little")
+    spoilt = bytearray(content)
+    for _ in range(data.draw(st.integers(1, 6))):
+        # Mostly in the document, where numbers point at others.
+        end = 20 + size if data.draw(st.booleans()) else len(content)
+        spoilt[data.draw(st.integers(0, end - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(DamagedAvatar):
+        scene = read_scene(bytes(spoilt))
+        assert all(surface.triangles.max() < len(surface.points) for surface in scene.surfaces)
+        assert all(np.isfinite(surface.moves).all() for surface in scene.surfaces)
+
+
+@pytest.mark.parametrize("count", [1 << 20, 1 << 31, -1, "many"])
+def test_one_of_too_many_vertices_is_refused(content, count):
+    container = Container.unpacked(content)
+    first = container.document["meshes"][0]["primitives"][0]["attributes"]["POSITION"]
+    container.document["accessors"][first]["count"] = count
+    with pytest.raises(DamagedAvatar):
+        read_scene(container.packed())
+
+
+def test_a_texture_that_is_too_large_is_refused(content):
+    image = pytest.importorskip("PIL.Image")
+    out = io.BytesIO()
+    image.new("L", (5000, 10)).save(out, "PNG")
+    container = Container.unpacked(content)
+    view = container.add_view(np.frombuffer(out.getvalue(), np.uint8))
+    container.document["images"][0]["bufferView"] = view
+    with pytest.raises(DamagedAvatar, match="5000 by 10"):
+        read_scene(container.packed())

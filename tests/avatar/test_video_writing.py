@@ -110,6 +110,15 @@ def test_colours_come_back(tmp_path, suffix):
         assert np.abs(back[32, 32].astype(int) - colour).max() <= 8
 
 
+@SUFFIXES
+def test_an_odd_side_loses_a_row(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    with Movie(path, (65, 63), 30, 0) as movie:
+        movie.picture(np.full((63, 65, 3), 128, np.uint8))
+    ((_, picture),) = pictures(path)
+    assert picture.shape == (62, 64, 3)
+
+
 def test_a_video_without_libx264_has_free_codecs(tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "has_codec", lambda name: name != "libx264")
     path = tmp_path / "a.mp4"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 from asking import HANG_S, events
+from drawn import drawing, pictures, sound
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -240,3 +241,21 @@ def test_a_text_does_not_come_amid_speech(speaker, voice):
         told = until(socket, "error")[-1]
         assert told["error"] == "InvalidMessage"
         assert "amid speech" in told["message"]
+
+
+def test_a_text_becomes_a_video(speaker, whole, tmp_path):
+    with drawing(size=(64, 64)):  # skipped where nothing can be drawn
+        pass
+    answer = said(speaker, "/avatar/process", text=TEXT, size="64x64", format="webm")
+    assert answer.status == 200, answer.body
+    assert answer.headers["content-type"] == "video/webm"
+    (tmp_path / "a.webm").write_bytes(answer.body)
+    assert len(pictures(tmp_path / "a.webm")) == len(whole.animation)
+    start, rate, samples = sound(tmp_path / "a.webm")
+    assert start + len(samples) / rate == pytest.approx(len(whole.audio) / whole.sample_rate, abs=0.05)
+
+
+def test_a_text_that_takes_too_long_to_say_has_no_video(gateway_to, speaking_server):
+    with gateway_to(speaking_server.grpc_url, max_video_s=1) as gateway:
+        answer = said(gateway, "/avatar/process", text=TEXT)
+        assert (answer.status, answer.json["error"]) == (413, "ClipTooLong")

@@ -1,5 +1,6 @@
 """TLS at every door from one set of files: who comes in, who is refused in which words, and new files under load."""
 
+import asyncio
 import http.client
 import json
 import shutil
@@ -18,8 +19,8 @@ import pytest
 import trustme
 from a2fcallers import begun, ended, nvidia, spoken
 from asking import HANG_S, RATE
+from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
-from websockets.sync.client import connect
 
 from emotalk_gateway.grpc.audio2face.door import audio2face_door
 from emotalk_gateway.grpc.emotalk.door import emotalk_door
@@ -87,10 +88,15 @@ def ask_https(port, trust, path="/health/live"):
 
 
 def ask_wss(port, trust):
+    """On a loop: of websockets' other client two threads use one connection, which OpenSSL does not bear."""
+
+    async def asked():
+        async with connect(f"wss://127.0.0.1:{port}/ws/stream", ssl=trust.context()) as line:
+            await line.send(json.dumps({"type": "start", "sample_rate": RATE}))
+            return "200" if json.loads(await line.recv())["type"] == "started" else "?"
+
     try:
-        with connect(f"wss://127.0.0.1:{port}/ws/stream", ssl=trust.context()) as line:
-            line.send(json.dumps({"type": "start", "sample_rate": RATE}))
-            return "200" if json.loads(line.recv(HANG_S))["type"] == "started" else "?"
+        return asyncio.run(asyncio.wait_for(asked(), HANG_S))
     except (OSError, WebSocketException) as error:
         return str(error)
 
@@ -139,7 +145,7 @@ DOORS = {
 }
 
 
-REFUSED = ("Connection reset", "Socket closed", "did not receive a valid HTTP response")
+REFUSED = ("Connection reset", "Socket closed", "did not receive a valid HTTP response", "no close frame received")
 """In the words of callers' libraries that do not show the alert: gRPC, and websockets."""
 
 
@@ -167,6 +173,7 @@ def asked(gateway_to, files, tmp_path):
             ]
 
         own = {"tls_cert": tls.certificate, "tls_key": tls.key, "tls_client_ca": tls.client_authorities}
+        own |= {"ready_timeout_s": HANG_S}  # of a machine that others keep busy
         with gateway_to(doors=doors, **own) as gateway:
             ports = dict.fromkeys(DOORS, gateway.port)
             ports |= dict(zip(("nvidia", "emotalk", "omniverse"), (door.port for door in gateway.doors), strict=True))
@@ -211,6 +218,20 @@ def test_a_caller_without_a_certificate_or_with_a_strangers_is_told(asked, files
         all_say(ask(Trust(files.authority)), *REFUSED, "certificate required", "CERTIFICATE_REQUIRED")
         all_say(ask(Trust(files.authority, theirs)), *REFUSED, "unknown ca", "UNKNOWN_CA")
         all_say(ask(Trust(files.authority, files.callers)), "200")
+
+
+def test_whom_callers_must_be_vouched_for_by_is_followed_too(asked, files, tmp_path):
+    """The file of authorities is replaced: whoever was let in is not, and the other way round."""
+    new = trustme.CA()
+    theirs = tmp_path / "their.pem", tmp_path / "their.key"
+    files.write(new.issue_cert("caller.example"), *theirs)
+    known = tmp_path / "known.pem"  # as callers trust the gateway, which goes on
+    files.ca.cert_pem.write_to_path(known)
+    with asked(mutual=True) as ask:
+        all_say(ask(Trust(known, files.callers)), "200")
+        new.cert_pem.write_to_path(files.authority)
+        all_say(ask(Trust(known, theirs)), "200")
+        all_say(ask(Trust(known, files.callers)), *REFUSED, "unknown ca", "UNKNOWN_CA")
 
 
 def test_who_never_begins_tls_is_let_go_of(gateway_to, files):

@@ -61,7 +61,7 @@ class Parts:
     def judge(self, picture, face):  # noqa: ARG002  # likewise
         return Quality(self.warnings, {"presence": face.presence})
 
-    def fit(self, picture, face):  # noqa: ARG002  # likewise
+    def fit(self, picture, face, glasses=False):  # noqa: ARG002  # likewise
         return self
 
     neutral = np.zeros(52, np.float32)

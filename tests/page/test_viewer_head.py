@@ -150,9 +150,7 @@ def test_an_own_head_is_worn_kept_and_forgotten(page_3d, gateway, voice):
     )
     page.open(gateway, *SMALL)
     page.until("document.querySelector('#face').dataset.ready === ''")
-    assert [option.text for option in page.find("#who").find_elements("css selector", "option")] == [
-        "The packaged head"
-    ]
+    assert [option.text for option in page.find("#who").find_elements("css selector", "option")] == ["Packaged head"]
 
 
 def test_a_face_lives_before_anything_is_said_unless_motion_is_not_wanted(page_3d, gateway):
@@ -165,6 +163,18 @@ def test_a_face_lives_before_anything_is_said_unless_motion_is_not_wanted(page_3
     page.screen(*SMALL, reduced=True)
     page.until("emotalk.shown().rotations.every((angle) => angle === 0)")
     page.screen(*SMALL, reduced=False)
+
+
+def test_life_is_as_much_as_the_slider_says(page_3d, gateway):
+    page = page_3d
+    page.open(gateway, *SMALL)
+    page.until("document.querySelector('#face').dataset.ready === '' && emotalk.shown().rotations")
+    assert page.find("#life").get_attribute("value") == "0.4"
+    page.set({"#life": 0})
+    page.until("emotalk.shown().rotations.every((angle) => angle === 0)")
+    page.set({"#life": 1})
+    page.until("Math.abs(emotalk.shown().rotations[0]) > 0.001")
+    page.set({"#life": 0.4})
 
 
 def test_the_stage_shows_life_beside_the_clips_own_weights(page_3d, voice, face):

@@ -146,7 +146,7 @@ def test_other_options_ask_again(loaded, client, voice):
     loaded.until("emotalk.shown().time > 1.9")
     agrees(loaded.shown(), right)
     with loaded.answered():
-        loaded.press("h2 + button")
+        loaded.press("h2 + button:not([hidden])")
     agrees(loaded.shown(), client.animate(voice, level=0.3, person=7))
 
 
@@ -273,5 +273,5 @@ def test_every_control_is_reached_by_tab_and_shows_it(loaded):
         assert outline == "3px", name
         reached.append(name)
     emotions = ["amazement", "anger", "cheekiness", "disgust", "fear", "grief", "joy", "outofbreath", "pain", "sadness"]
-    spoken = ["file", "speak", "words", "say"]
-    assert reached == ["play", "time", *spoken, "who", "head-file", "level", "person", *emotions, "format", "save"]
+    spoken, shown = ["file", "speak", "words", "say"], ["who", "head-file", "life"]
+    assert reached == ["play", "time", *spoken, *shown, "level", "person", *emotions, "format", "save"]

@@ -2,6 +2,7 @@
 
 import pytest
 from browsing import served
+from drawn import drawing
 
 from emotalk_client import EmoTalkClient
 from emotalk_server import EmbeddedServer
@@ -57,3 +58,16 @@ def test_a_server_without_voices_says_so(page, gateway):
     say(page, "Hello.")
     page.until("document.querySelector('#problem').textContent.includes('--models core,live,speech')")
     page.expected = ["status of 501"]
+
+
+def test_a_text_is_drawn_as_pictures_in_step_with_its_sound(page, speaker):
+    with drawing(size=(64, 64)):  # skipped where nothing can be drawn
+        pass
+    page.open(f"{speaker}/video?size=128x128", 700, 800)
+    page.origin = speaker
+    page.until("document.documentElement.dataset.state === 'ready' && emotalk.shown().count > 0")
+    say(page, TEXT)
+    page.until("!emotalk.shown().idle && emotalk.shown().time > 0.5")
+    shown = page.driver.execute_script("return emotalk.shown()")
+    assert shown["time"] <= shown["due"] + 0.001  # a picture is never before its sound
+    page.until("document.documentElement.dataset.ended === '1' && emotalk.shown().idle")

@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import math
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 from emotalk_perf import capacity
 from emotalk_perf.attacked.answers import CUT_OFF, LOST, REFUSED, RIGHT, WRONG, Judged, Known
 from emotalk_perf.cli import app
+from emotalk_perf.errors import RunEnded
 from emotalk_perf.process_tree import own_bytes, process_bytes
 from emotalk_perf.soak import run as mixed
 from emotalk_perf.soak.drawing import draw
@@ -218,7 +220,10 @@ def test_an_operator_reads_what_the_machine_holds():
     assert "| live streams, hops of 67 ms | 0 at once |" in text
     assert "| uploads, 3 s | 600 a minute | 2 |" in text
     assert "1.75: triton 1.50, gateway 0.25" in text
-    assert "EMOTALK_GATEWAY_MAX_COMPUTING=2" in text
+    assert "| `EMOTALK_GATEWAY_MAX_COMPUTING` | 8 | 2 |" in text
+    assert "| `EMOTALK_GATEWAY_MAX_REQUESTS` | 32 | 50 |" in text
+    assert "| `EMOTALK_GATEWAY_MAX_STREAMS` | 16 | 1 |" in text
+    assert capacity.advice(capacity.Capacity()) == {}
 
 
 def test_a_run_that_was_cut_has_its_report_and_its_picture(tmp_path):
@@ -246,6 +251,21 @@ def test_a_run_that_was_cut_has_its_report_and_its_picture(tmp_path):
         assert {row["process"] for row in csv.DictReader(file)} == {"caller"}
 
 
+def test_a_run_that_is_ended_while_the_capacity_is_measured_says_so(monkeypatch):
+    async def measure(*_, **__):
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.Event().wait()
+
+    async def main():
+        stopping = asyncio.Event()
+        with mixed._signals(stopping):
+            await mixed._measured(None, None, MIX, stopping, None)
+
+    monkeypatch.setattr(capacity, "measure", measure)
+    with pytest.raises(RunEnded, match="while the capacity was being measured"):
+        asyncio.run(asyncio.wait_for(main(), 30))
+
+
 def test_memory_of_ones_own_has_no_files():
     """A process that maps a library has its pages in the one number, and not in the other."""
     with subprocess.Popen([sys.executable, "-c", "print(flush=True); input()"], stdin=-1, stdout=-1) as process:
@@ -255,7 +275,9 @@ def test_memory_of_ones_own_has_no_files():
     assert own_bytes(process.pid) == 0
 
 
-@pytest.mark.parametrize("rate", ["uploads", "uploads=", "uploads=-1", "downloads=3", "=3", "uploads=many"])
+@pytest.mark.parametrize(
+    "rate", ["uploads", "uploads=", "uploads=-1", "downloads=3", "=3", "uploads=many", "uploads=0"]
+)
 def test_a_rate_that_cannot_be_is_refused(rate, tmp_path):
     audio = tmp_path / "a.wav"
     result = CliRunner().invoke(app, ["soak", str(audio), "--rate", rate, "--out", str(tmp_path)])

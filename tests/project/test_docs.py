@@ -26,6 +26,7 @@ SOURCES = [
 OTHERS = {
     "emotalk_server.probe": {"--live", "--ready", "--deep"},
     "docker": {"--gpus", "--shm-size", "--read-only", "--tmpfs", "--init", "--restart", "--build", "--sbom"},
+    "tools/video_cost.py": {"--face", "--glb"},
     "curl": {"--data-binary", "--max-time"},
     "pip": {"--no-deps"},
     "tests/seeded.py": {"--outliers"},

@@ -39,7 +39,7 @@ from emotalk_server.ports import free_ports
 pytestmark = pytest.mark.server
 
 TRTEXEC = """
-if [ "$1" = --help ]; then echo "&&&& RUNNING TensorRT.trtexec [TensorRT v101300] # trtexec --help"; exit; fi
+if [ "$1" = --help ]; then echo "&&&& RUNNING TensorRT.trtexec [TensorRT v101300] [b35] # trtexec --help"; exit; fi
 for word in "$@"; do case "$word" in
   --onnx=*) graph="${word#--onnx=}";;
   --saveEngine=*) plan="${word#--saveEngine=}";;
@@ -101,7 +101,7 @@ def test_plans_are_built_once_and_said_in_lines(tools, prepare, volume, caplog):
     served = prepare()
     assert built(tools) == GRAPHS
     text = caplog.text
-    assert "4 of 4 must be built for NVIDIA Stand-in, 9.0 with TensorRT 101300" in text
+    assert "4 of 4 must be built for NVIDIA Stand-in, 9.0 with TensorRT 101300 b35" in text
     assert "1 of 4: " in text
     assert re.search(r"plans: 4 for NVIDIA Stand-in, 9.0 .* are ready in \S+: 4 built in \d+ s, 0 were there", text)
     caplog.clear()
@@ -192,6 +192,19 @@ def test_without_a_tool_a_gpu_or_one_kind_of_gpu_it_is_refused_in_words(tools, p
     with pytest.raises(TensorRTMissing, match=r"does not start.*libnvinfer"):
         prepare()
     assert not volume.exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [
+        ("[TensorRT v8601] #", "8601"),
+        ("[TensorRT v100300] [b17] #", "100300 b17"),
+        ("[TensorRT v11.1.0.106] [b48]", "11.1.0.106 b48"),
+    ],
+)
+def test_versions_are_told_apart(tools, said, version):
+    install(tools, "trtexec", f'echo "&&&& RUNNING TensorRT.trtexec {said} # trtexec --help"\n')
+    assert builder.find() == builder.Builder(str(tools / "trtexec"), version, "NVIDIA Stand-in, 9.0")
 
 
 def test_what_is_missing_is_said_at_once(monkeypatch, tmp_path, prepare):

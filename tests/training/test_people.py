@@ -17,7 +17,8 @@ from emotalk_training.corpus import CorpusError, Utterance, utterances
 from emotalk_training.dataset import LABELS, Examples, label_utterance, prepare
 from emotalk_training.encoder import FEATURES, mel_bands
 from emotalk_training.metrics import closures
-from emotalk_training.people import librispeech_people, make_people, part
+from emotalk_training.people import librispeech_people, make_people
+from emotalk_training.readers import part
 from emotalk_training.retiming import STEP_S, retimed
 from emotalk_training.taught import taught_labels, taught_path
 

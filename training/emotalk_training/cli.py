@@ -97,7 +97,8 @@ def people(
     ] = "train",
 ) -> None:
     """Take speech of people into a corpus, with phones where a text can be aligned."""
-    from emotalk_training.people import PACKAGES, PARTS, librispeech_people, make_people
+    from emotalk_training.people import PACKAGES, librispeech_people, make_people
+    from emotalk_training.readers import PARTS
     from emotalk_training.real import Aligner
 
     if part not in PARTS:

@@ -26,8 +26,8 @@ from emotalk_training.articulation import (
     visemes,
 )
 from emotalk_training.corpus import SAMPLE_RATE, CorpusError, Utterance, utterances
-from emotalk_training.people import part
 from emotalk_training.pitch import semitones_over_median
+from emotalk_training.readers import part
 from emotalk_training.taught import taught_labels, taught_version
 
 log = logging.getLogger(__name__)

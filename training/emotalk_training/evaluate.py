@@ -20,8 +20,8 @@ from emotalk_training.ceilings import SecondAligner, ceiling
 from emotalk_training.corpus import Utterance, utterances
 from emotalk_training.graphs import GraphFace
 from emotalk_training.metrics import Accuracy, Weights, accuracy
-from emotalk_training.people import part
 from emotalk_training.predict import rules
+from emotalk_training.readers import part
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import TypeAlias
 
 import numpy as np
 import soundfile
@@ -31,15 +31,12 @@ from numpy.typing import NDArray
 
 from emotalk_training.articulation import Phone
 from emotalk_training.corpus import SAMPLE_RATE, CorpusError
+from emotalk_training.readers import LIBRISPEECH, part
 from emotalk_training.sources import MissingSourceError
 
 log = logging.getLogger(__name__)
 
-Part: TypeAlias = Literal["train", "choose", "test"]
-PARTS: tuple[Part, ...] = get_args(Part)
 Align: TypeAlias = Callable[[NDArray[np.float32], str], list[Phone] | None]
-TEST_DIGIT, CHOOSE_DIGIT = "7", "3"
-"""Last digit of a reader's number in LibriSpeech: of those that are only ever scored, and of those to choose on."""
 PEAK = 0.7
 LONGEST_S = 30.0
 SHORTEST_S = 1.0
@@ -69,14 +66,6 @@ class Person:
     """Empty: nobody wrote it down."""
     phones: tuple[Phone, ...] | None
     """None: nobody knows them."""
-
-
-def part(voice: str) -> Part:
-    """Return what a voice is for."""
-    if not voice.startswith("libri-"):
-        return "train"
-    parts: dict[str, Part] = {TEST_DIGIT: "test", CHOOSE_DIGIT: "choose"}
-    return parts.get(voice[-1], "train")
 
 
 def loaded(path: Path) -> NDArray[np.float32]:
@@ -113,7 +102,7 @@ def librispeech_people(folder: Path) -> Iterator[Person]:
             name, _, text = line.partition(" ")
             path = listing.parent / f"{name}.flac"
             if path.is_file():
-                yield Person(name, f"libri-{name.split('-')[0]}", loaded(path), text.lower(), None)
+                yield Person(name, f"{LIBRISPEECH}{name.split('-')[0]}", loaded(path), text.lower(), None)
 
 
 def _indexed(folder: Path) -> Iterator[Person]:
@@ -124,7 +113,7 @@ def _indexed(folder: Path) -> Iterator[Person]:
             raise CorpusError(f"{folder}/index.jsonl names {record['name']}, but no such audio file is there")
         phones = None if record["ph"] is None else tuple(Phone(str(s), float(a), float(b)) for s, a, b in record["ph"])
         audio = loaded(present[record["name"]])
-        yield Person(record["name"], f"libri-{record['speaker']}", audio, record["text"], phones)
+        yield Person(record["name"], f"{LIBRISPEECH}{record['speaker']}", audio, record["text"], phones)
 
 
 def festvox_ru() -> Iterator[Person]:
@@ -177,7 +166,7 @@ def make_people(out: Path, source: Iterator[Person], which: str, align: Align) -
             if part(person.voice) != which or person.name in known or not SHORTEST_S <= duration <= LONGEST_S:
                 continue
             phones = person.phones
-            if phones is None and person.text and person.voice.startswith("libri-"):
+            if phones is None and person.text and person.voice.startswith(LIBRISPEECH):
                 found = align(person.audio, person.text)
                 phones = None if found is None else tuple(found)
             path = out / f"{person.name}.flac"

@@ -48,18 +48,19 @@ class Fitted:
         return glb.packed(self.layers, self.surface.pose, self.picture.pixels, drawings)
 
 
-def fit(picture: Picture, face: Face, frame: Frame | None = None) -> Fitted:
+def fit(picture: Picture, face: Face, frame: Frame | None = None, *, glasses: bool = False) -> Fitted:
     """Fit the head to ``face``, which :func:`emotalk_avatar.quality.judge` has found good enough.
 
     Args:
-        picture: the whole.
-        face: in it.
+        picture: as it was decoded.
+        face: in its pixels.
         frame: the part of it that is shown; None: that around ``face``.
+        glasses: True where glasses are worn, which are not to go along with brows and cheeks.
     """
     head = base()
     frame = frame or Frame.of(picture, face)
     picture, face = frame.picture(picture), frame.face(face)
-    surface = laid(head, face)
+    surface = laid(head, face, glasses=glasses)
     picture = lips.filled(picture, face, surface.eyes) if surface.open else picture
     eye, lid = eyes.layers(picture, face, surface)
     layers = (

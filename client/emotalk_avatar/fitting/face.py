@@ -19,6 +19,8 @@ CAVITY = (0.085, 0.03, 0.03)
 """Of the mouth's inside."""
 LIDS = ("eyeBlinkLeft", "eyeBlinkRight")
 """Blendshapes that the lids' own layer follows, and the skin does not."""
+LID_RIM = 0.012
+"""Of the eyes' distance: skin that lies this far within an eye is not drawn."""
 LIP_MARGIN = 0.004
 """Of the eyes' distance: so far from the line between closed lips the texture of their inner sides is taken."""
 CONTACT, CONTACT_M = 0.30, 0.0028
@@ -37,7 +39,17 @@ def layer(base: Base, picture: Picture, face: Face, surface: Surface) -> Layer:
     corners = base.skin.triangles
     inner = (base.cavity | base.lips)[corners].all(axis=1)
     kept = (surface.own[corners].max(axis=1) > 0) & (_front(base.skin.points[corners]) | inner)
+    kept &= ~_in_eyes(face, surface)[corners].any(axis=1)
     return Layer("face", surface.rest, corners, places, colours=colours, moves=moves).part(corners[kept])
+
+
+def _in_eyes(face: Face, surface: Surface) -> NDArray[np.bool_]:
+    """[V]: skin that the picture shows within an eye, the lids' rims: there, the eye itself is drawn."""
+    inside = np.full(len(surface.shown), -np.inf)
+    for side, upper in mesh478.EYE_UPPER.items():
+        opening = face.landmarks[[*upper, *mesh478.EYE_LOWER[side][-2:0:-1]], :2].astype(np.float64)
+        inside = np.maximum(inside, inside_by(surface.shown[:, :2], opening))
+    return inside > LID_RIM * surface.eyes
 
 
 def _front(corners: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -29,6 +29,8 @@ BAND = 0.06
 """Of the face's height: inside of the outline, over so much, the skin's moves turn into those of the surroundings."""
 TURNED, TURNED_WITHIN = (0.10, 0.45), (0.12, 0.20)
 """Skin that turns away from the camera goes along too (share of its normal), near the outline (of the height)."""
+STIFF, GLASSES_M = 0.85, (0.026, 0.045)
+"""Share of the moves that skin under glasses does not make, and metres from the eyes' middles between which it ends."""
 REACH = 0.35
 """Of the eyes' distance: no vertex goes farther from where the posed head has it."""
 
@@ -94,8 +96,8 @@ def mouth_gap(face: Face) -> float:
     return float(np.linalg.norm(at[mesh478.LIP_UPPER] - at[mesh478.LIP_LOWER]) / wide)
 
 
-def laid(base: Base, face: Face) -> Surface:
-    """Lay the head on ``face``."""
+def laid(base: Base, face: Face, *, glasses: bool = False) -> Surface:
+    """Lay the head on ``face``; ``glasses``: what lies under glasses moves little, and they with it."""
     pose, eyes = pose_of(base, face), eye_distance(face)
     expression = expression_of(base, face, pose)
     shown = pose.placed(base.skin.points + np.tensordot(expression, base.skin.moves, 1))
@@ -106,6 +108,8 @@ def laid(base: Base, face: Face) -> Surface:
     left = target - base.at_landmarks(shown)[:, :2]
     shown[:, :2] += np.clip(base.matrix @ left, -REACH * eyes, REACH * eyes)
     moves = pose.moved(base.skin.moves)
+    if glasses:
+        moves *= (1 - STIFF * _under_glasses(base))[:, None]
     outline = Outline.of(face)
     share = _own_share(base, outline, shown)[:, None]
     going = outline.weights(shown[:, :2])
@@ -119,6 +123,14 @@ def laid(base: Base, face: Face) -> Surface:
         rest = shown - np.tensordot(neutral, moves, 1)
         _release_smile(moves, expression - neutral)
     return Surface(pose, eyes, shown, rest, moves, share[:, 0], outline, neutral, opened)
+
+
+def _under_glasses(base: Base) -> NDArray[np.float64]:
+    """[V]: 1 where glasses are worn, 0 farther away."""
+    at = base.at_landmarks(base.skin.points)
+    lids = [[*mesh478.EYE_UPPER[side], *mesh478.EYE_LOWER[side]] for side in mesh478.EYE_UPPER]
+    apart = [np.linalg.norm(base.skin.points - at[eye].mean(axis=0), axis=1) for eye in lids]
+    return 1 - smoothstep(np.min(apart, axis=0), *GLASSES_M)
 
 
 def _close(base: Base, pose: Pose, target: NDArray[np.float64]) -> None:

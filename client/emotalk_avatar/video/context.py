@@ -11,7 +11,7 @@ from typing import Any
 from emotalk_avatar.video.errors import NoDisplay
 from emotalk_client.errors import MissingExtra
 
-PACKAGES = "libegl1 libgl1-mesa-dri"
+PACKAGES = "libegl1 libgl1 libgl1-mesa-dri"
 """Debian's and Ubuntu's."""
 
 

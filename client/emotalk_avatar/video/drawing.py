@@ -195,6 +195,8 @@ class _Mesh:
         moves = self._moves.reshape(BLENDSHAPE_COUNT, -1, 6)[..., :3]
         low, high = rest + moves.min(axis=0).clip(max=0), rest + moves.max(axis=0).clip(min=0)
         counts = np.concatenate([np.full(len(s.points), s.name != BACKDROP) for s in scene.surfaces])
+        if not counts.any():
+            raise DamagedAvatar("the glTF has a backdrop and no face; accepted: one that this project wrote")
         return low[counts].min(axis=0), high[counts].max(axis=0)
 
 

@@ -18,6 +18,10 @@ from emotalk_client.faces.head.container import BrokenContainer, Container, memb
 from emotalk_contract.arkit import BLENDSHAPE_COUNT, INDEX
 
 UNLIT = "KHR_materials_unlit"
+MAX_VERTICES = 100_000
+"""Of all surfaces; ours have some thousand."""
+MAX_SIDE = 4096
+"""Pixels of a texture's."""
 FAR_M = 100.0
 """From the head, within which a photograph's corners lie."""
 
@@ -76,14 +80,14 @@ def read_scene(content: bytes) -> Scene:
         container = Container.unpacked(content)
         document = container.document
         images = _Images(container)
-        surfaces = [
-            _surface(container, mesh, primitive, images)
-            for mesh in _meshes(document)
-            for primitive in _list(mesh, "primitives")
-        ]
+        pairs = [(mesh, one) for mesh in _meshes(document) for one in _list(mesh, "primitives")]
+        surfaces = [_surface(container, mesh, primitive, images) for mesh, primitive in _bounded(container, pairs)]
         frame = _frame(document)
         photograph = None if frame is None else images[0]
-    except (BrokenContainer, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (
+        *(BrokenContainer, KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError),
+        *(OSError, SyntaxError),  # Pillow's, of a picture that is none
+    ) as error:
         raise DamagedAvatar(f"the glTF cannot be drawn: {error}; accepted: one that this project wrote") from error
     if not surfaces:
         raise DamagedAvatar("the glTF has no mesh; accepted: one that this project wrote")
@@ -93,6 +97,17 @@ def read_scene(content: bytes) -> Scene:
 def _meshes(document: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the meshes of the document's nodes, in their order."""
     return [member(document, "meshes", node["mesh"]) for node in _list(document, "nodes") if "mesh" in node]
+
+
+def _bounded(
+    container: Container, primitives: list[tuple[dict[str, Any], dict[str, Any]]]
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Return ``primitives``, whose moves take 1.3 kB a vertex, if they have not more vertices than may be."""
+    numbers = [primitive["attributes"]["POSITION"] for _, primitive in primitives]
+    count = sum(int(member(container.document, "accessors", number)["count"]) for number in numbers)
+    if count > MAX_VERTICES:
+        raise BrokenContainer(f"it has {count} vertices; accepted: at most {MAX_VERTICES}")
+    return primitives
 
 
 def _list(parent: dict[str, Any], key: str) -> list[dict[str, Any]]:
@@ -131,9 +146,11 @@ def _surface(container: Container, mesh: dict[str, Any], primitive: dict[str, An
     if texture is not None:
         places = container.array(attributes["TEXCOORD_0"]).astype(np.float32)
     triangles = container.array(primitive["indices"]).astype(np.int32).reshape(-1, 3)
-    if len(triangles) and triangles.max() >= count:
-        raise BrokenContainer("a triangle has a corner that is not there")
+    if not len(triangles) or triangles.max() >= count:
+        raise BrokenContainer("a triangle has a corner that is not there, or there is none")
     moves, turns = _moves(container, mesh, primitive, count)
+    if not all(np.abs(values).max(initial=0) < FAR_M for values in (points, moves, normals, turns)):  # NaN fails too
+        raise BrokenContainer(f"a vertex lies or moves farther than {FAR_M:g} m")
     return Surface(
         str(material.get("name") or mesh.get("name") or ""),
         points,
@@ -206,5 +223,7 @@ class _Images(dict[int, NDArray[np.uint8]]):
         image = member(document, "images", member(document, "textures", texture)["source"])
         content = io.BytesIO(self._container.view(image["bufferView"]))
         with Image.open(content, formats=["JPEG", "PNG"]) as picture:
+            if max(picture.size) > MAX_SIDE:
+                raise BrokenContainer(f"a texture has {picture.width} by {picture.height} pixels")
             self[texture] = np.asarray(picture.convert("RGBA" if "A" in picture.getbands() else "RGB"))
         return self[texture]

@@ -43,7 +43,7 @@ class Movie:
 
     Args:
         path: ends in one of :data:`SUFFIXES`, unless ``suffix`` says the kind.
-        size: width and height, even.
+        size: width and height; of an odd one, a row or a column is left out, for the codecs want pairs.
         fps: pictures a second.
         channels: 1 or 2, of the sound; 0: there is none.
         threads: of the video's encoder; 0: as many as it likes.
@@ -68,11 +68,12 @@ class Movie:
         kind = check_suffix(suffix or path.suffix)
         self._rate = Fraction(fps).limit_denominator(1001)
         self._path = path
+        self._width, self._height = (side & ~1 for side in size)
         self._pictures = 0
         self._samples = 0
         with self._writing():
             self._file = _opened(path, kind)
-            self._video = self._video_stream(kind, size, threads)
+            self._video = self._video_stream(kind, threads)
             self._sound = self._sound_stream(kind, channels) if channels else None
             self._file.start_encoding()  # opens the file
 
@@ -94,7 +95,7 @@ class Movie:
 
     def picture(self, pixels: NDArray[np.uint8]) -> None:
         """Append RGB [height, width, 3]; raises :class:`UnwritableVideo`."""
-        frame = yuv(pixels)
+        frame = yuv(np.ascontiguousarray(pixels[: self._height, : self._width]))
         frame.pts, frame.time_base = self._pictures, 1 / self._rate
         self._pictures += 1
         with self._writing():
@@ -118,10 +119,10 @@ class Movie:
         for packet in stream.encode(frame):
             self._file.mux(packet)
 
-    def _video_stream(self, kind: str, size: tuple[int, int], threads: int) -> Any:
+    def _video_stream(self, kind: str, threads: int) -> Any:
         codec = "libx264" if kind == ".mp4" and has_codec("libx264") else "libvpx-vp9"
         stream = self._file.add_stream(codec, rate=self._rate, options=_VIDEO_OPTIONS[codec])
-        stream.width, stream.height = size
+        stream.width, stream.height = self._width, self._height
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
         context.thread_count = threads

@@ -29,6 +29,7 @@ FIELDS = {
     "avatar_name": "for people: a line of text; default `avatar`",
     "user_id": "a label to list by, where tokens do not name callers",
     "consent": "`true` where the person has agreed",
+    "glasses": "`true` where glasses are worn, which are then left alone",
 }
 PICTURES = "jpg, png, webp; or a clip, gif, mp4, mov, webm: one person's face from the front, mouth closed"
 MEDIA_TYPES = {GLB: "model/gltf-binary", PREVIEW: "image/jpeg"}
@@ -139,9 +140,14 @@ def _asked(spool: Spool, given: dict[str, str]) -> Asked:
     """Return what a form asks for.
 
     Raises:
-        InvalidUpload: its consent is neither given nor withheld.
+        InvalidUpload: consent or glasses is neither true nor false.
     """
-    consent = given.get("consent", "false")
-    if consent not in ("true", "false"):
-        raise InvalidUpload(f"consent is {consent!r}; accepted: true, false")
-    return Asked(spool.file, given.get("avatar_name", UNNAMED), given.get("user_id") or None, consent == "true")
+    consent, glasses = _said(given, "consent"), _said(given, "glasses")
+    return Asked(spool.file, given.get("avatar_name", UNNAMED), given.get("user_id") or None, consent, glasses)
+
+
+def _said(given: dict[str, str], name: str) -> bool:
+    said = given.get(name, "false")
+    if said not in ("true", "false"):
+        raise InvalidUpload(f"{name} is {said!r}; accepted: true, false")
+    return said == "true"

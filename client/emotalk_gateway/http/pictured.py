@@ -57,8 +57,9 @@ class Pictures:
         self._number = 0
         """Of the utterance whose frames are drawn."""
         self._first = 0
-        """Its first frame, and when that was asked for."""
+        """Its first frame."""
         self._began = 0.0
+        """When that would have come, had none come late."""
         self._newest = -LEAST
         """The frame that was drawn last."""
         self._base = 0
@@ -84,6 +85,8 @@ class Pictures:
         async with self._drawing:
             if number != self._number:
                 self._begin(number, frames[0].index)
+            # Frames that came late themselves are not late for drawing: only what waited for it is.
+            self._began += max(0.0, self._now() - self._due(frames[-1].index))
             while done < len(frames) and not stopped():
                 piece = frames[done : done + PIECE]
                 done += len(piece)

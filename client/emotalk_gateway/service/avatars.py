@@ -36,6 +36,8 @@ class Asked:
     user_id: str | None = None
     """A label of the caller's; it counts where tokens do not name callers."""
     consent: bool = False
+    glasses: bool = False
+    """True where glasses are worn."""
 
 
 class Avatars:
@@ -93,7 +95,9 @@ class Avatars:
                     await turn.enter_async_context(self._clip)
                 await turn.enter_async_context(self.registrations.run())
                 content = await in_thread(_read, asked.picture)
-                return await register(content, name, owner, self._models, store, consent=asked.consent)
+                return await register(
+                    content, name, owner, self._models, store, consent=asked.consent, glasses=asked.glasses
+                )
 
     async def list(self, caller: Caller, user_id: str | None = None) -> Listing:
         """Return the avatars that ``caller`` may see; of those, the ones of ``user_id``."""

@@ -22,10 +22,13 @@ from emotalk_perf.capacity import Capacity
 from emotalk_perf.report import table
 from emotalk_perf.soak.memory import Memory
 from emotalk_perf.soak.verdict import Line, lines
+from emotalk_perf.streams import CALLER
 from emotalk_perf.traffic.ledger import TENTHS, Clock, Ledger
 
 PAGE, MINUTES, MEMORY, PICTURE = "report.md", "minutes.csv", "memory.csv", "soak.png"
 MIB = 2**20
+SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+"""Quantiles that are told."""
 
 
 @dataclass
@@ -53,7 +56,8 @@ class Seen:
 
     def lines(self) -> list[Line]:
         """Return the limits."""
-        return lines(self.honest, self.strangers, self.memory.trends(), self.memory.processes, self.tracebacks)
+        trends = [trend for trend in self.memory.trends() if trend.name != CALLER]  # that one is ours
+        return lines(self.honest, self.strangers, trends, self.memory.processes, self.tracebacks)
 
 
 class Report:
@@ -112,9 +116,8 @@ def _verdict(found: Sequence[Line]) -> str:
 
 
 def _answers(seen: Seen) -> str:
-    shares = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
     shown = [column for column in COLUMNS if column == RIGHT or any(one.columns[column] for one in seen.callers)]
-    head = ["", "due a minute", "asked", *shown, "open", "largest difference", *shares, "longest"]
+    head = ["", "due a minute", "asked", *shown, "open", "largest difference", *SHARES, "longest"]
     rows = []
     for ledger in seen.callers:
         waits = ledger.waits
@@ -126,7 +129,7 @@ def _answers(seen: Seen) -> str:
                 *(f"{ledger.columns[column]}" for column in shown),
                 f"{ledger.open}",
                 f"{ledger.off:.1e}",
-                *(_ms(waits.quantile(share)) for share in shares.values()),
+                *(_ms(waits.quantile(share)) for share in SHARES.values()),
                 _ms(waits.largest),
             ]
         )
@@ -135,15 +138,15 @@ def _answers(seen: Seen) -> str:
 
 def _tenths(honest: Sequence[Ledger]) -> str:
     rows = [
-        [ledger.name, *(_pair(ledger, number) for number in range(TENTHS))]
+        [ledger.name, *(_quantiles(ledger, number) for number in range(TENTHS))]
         for ledger in honest
     ]  # fmt: skip
-    return table(["p50 / p99, ms, by tenth of the run", *(f"{n + 1}" for n in range(TENTHS))], rows)
+    return table(["p50 / p95 / p99, ms, by tenth of the run", *(f"{n + 1}" for n in range(TENTHS))], rows)
 
 
-def _pair(ledger: Ledger, tenth: int) -> str:
+def _quantiles(ledger: Ledger, tenth: int) -> str:
     waits = ledger.tenths[tenth].waits
-    return f"{1000 * waits.quantile(0.5):.0f} / {1000 * waits.quantile(0.99):.0f}" if len(waits) else ""
+    return " / ".join(f"{1000 * waits.quantile(share):.0f}" for share in SHARES.values()) if len(waits) else ""
 
 
 def _refusals(seen: Seen) -> str:

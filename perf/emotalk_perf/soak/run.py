@@ -23,6 +23,7 @@ from emotalk_perf.attacked.answers import RIGHT
 from emotalk_perf.attacked.service import Service
 from emotalk_perf.attacked.watched import HOST
 from emotalk_perf.capacity import Capacity
+from emotalk_perf.errors import RunEnded
 from emotalk_perf.hostile.case import Target
 from emotalk_perf.soak.memory import Memory
 from emotalk_perf.soak.report import MEMORY, Report, Seen
@@ -72,7 +73,7 @@ def run(
     Raises:
         ServiceNotStarted: the service does not serve in time.
         UnwritableFile: ``folder`` cannot be written.
-        Ended: a signal came before the load began.
+        RunEnded: a signal came before the load began.
     """
     report = Report(folder)
     with Service(repository, models=plan.models, settings=capacities.SETTINGS) as service:
@@ -104,7 +105,7 @@ async def _measured(
     try:
         await asyncio.wait([measuring, ending], return_when=asyncio.FIRST_COMPLETED)
         if not measuring.done():
-            raise Ended("the capacity was being measured")
+            raise RunEnded("the run was ended while the capacity was being measured")
         return measuring.result()
     finally:
         measuring.cancel()

@@ -15,6 +15,7 @@ from emotalk_client.live.latency import LatencyMeter
 from emotalk_contract.timing import FPS, SAMPLE_RATE, frame_count
 from emotalk_perf.attacked.answers import CUT_OFF, REFUSED, WRONG, Judged, Known
 from emotalk_perf.attacked.watched import HOST
+from emotalk_perf.errors import ServiceNotStarted
 from emotalk_perf.socket_door import ROW
 from emotalk_perf.streams import paced
 from emotalk_perf.traffic.arrivals import stopped_within
@@ -99,13 +100,20 @@ def connection(port: int) -> websockets.connect:
 
 
 async def known(port: int, clip: NDArray[np.float32]) -> Known:
-    """Return ``clip`` with the face that a quiet gateway gives it live."""
-    async with connection(port) as socket:
-        line = Line(socket)
-        await line.start()
-        rows = await line.speak(clip, Ledger("", Clock(time.monotonic(), 1.0)))
+    """Return ``clip`` with the face that a quiet gateway gives it live.
+
+    Raises:
+        ServiceNotStarted: it gives none.
+    """
+    try:
+        async with connection(port) as socket:
+            line = Line(socket)
+            await line.start()
+            rows = await line.speak(clip, Ledger("", Clock(time.monotonic(), 1.0)))
+    except Refused as error:
+        raise ServiceNotStarted(f"the gateway refused a live stream: {error}") from error
     if len(rows) != frame_count(len(clip)):
-        raise Refused(f"{len(rows)} frames")
+        raise ServiceNotStarted(f"a live stream had {len(rows)} frames; accepted: {frame_count(len(clip))}")
     return Known(clip, rows[:, 2:], SAME)
 
 

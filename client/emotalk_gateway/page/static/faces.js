@@ -24,7 +24,7 @@ export class Faces {
   // Show the head that is `given`, a File, or what the page's address asks for, else what was shown last, else the packaged
   // head.
   async begin(avatars, given = null) {
-    this.offer(PACKAGED, "The packaged head");
+    this.offer(PACKAGED, "Packaged head");
     if (given) {
       this.own = given;
       this.offer(OWN, given.name);

@@ -7,7 +7,7 @@ import { Kept } from "./kept.js";
 import { listen } from "./keys.js";
 import { Life } from "./life.js";
 import { Live } from "./live.js";
-import { OptionControls } from "./options.js";
+import { OptionControls, show } from "./options.js";
 import { PlayBar } from "./playbar.js";
 import { Player } from "./player.js";
 import { sentence } from "./refusal.js";
@@ -24,7 +24,7 @@ const gateway = new Gateway();
 const player = new Player();
 const playBar = new PlayBar(player, { play: at("play"), time: at("time"), clock: at("clock") });
 const curves = new Curves(document.querySelector("#curves canvas"), (seconds) => player.seek(seconds));
-const stage = new Stage({ face: at("face"), noWebGL: at("no-webgl"), life: page.result ? null : new Life(page.life) });
+const stage = new Stage({ face: at("face"), noWebGL: at("no-webgl") });
 const faces = new Faces(stage, gateway, { select: at("who"), notes: at("who-notes"), forget: at("forget") }, new Kept());
 const caption = new Caption(at("caption"));
 const options = new OptionControls(at("expression"), at("emotions"), () => again());
@@ -257,6 +257,7 @@ window.emotalk = Object.freeze({
     waiting: player.waiting,
     yaw: stage.yaw,
     rotations: stage.rotations,
+    avatar: faces.avatar,
     state: root.dataset.state,
   }),
 });
@@ -287,6 +288,13 @@ function listenToPeople() {
     at("problem").replaceChildren();
     faces.begin(facts.avatars);
   });
+}
+
+// How much a face lives beyond its frames; those of a file that was made before have their own.
+function livesBy(slider) {
+  const amount = Number(slider.value);
+  stage.life = amount ? new Life({ ...page.life, head: amount, gaze: amount, idle: amount }) : null;
+  show(slider);
 }
 
 // Files of faces come to any page; files of sound only where somebody answers.
@@ -320,6 +328,9 @@ async function begin() {
   state("empty");
   requestAnimationFrame(draw);
   listenToFiles();
+  at("life").value = page.result ? 0 : page.life.head;
+  at("life").addEventListener("input", () => livesBy(at("life")));
+  livesBy(at("life"));
   try {
     if (page.result) {
       await faces.begin(false, page.result.head && (await given()));

@@ -77,7 +77,8 @@ export class OptionControls {
   }
 }
 
-function show(input) {
+// Show what a slider says.
+export function show(input) {
   const amount = Number(input.value);
   input.parentElement.querySelector("output").textContent = amount ? amount.toFixed(2) : "0";
   input.style.setProperty("--part", amount);

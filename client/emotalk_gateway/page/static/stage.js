@@ -13,11 +13,10 @@ const KINDS = {
 };
 
 export class Stage {
-  // life: what makes a face live between words; null: nothing.
-  constructor({ face, noWebGL, life = null }) {
+  constructor({ face, noWebGL }) {
     this.face = face;
     this.noWebGL = noWebGL;
-    this.life = life;
+    this.life = null; // what makes a face live between words
     this.view = null;
     this.said = 0;
     this.posed = [];
