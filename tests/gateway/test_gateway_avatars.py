@@ -221,6 +221,16 @@ def test_a_gateway_without_avatars_says_so(parts):
         assert gateway.get("/api/v1/capabilities").json["avatars"] is False
 
 
+def test_the_registration_page_may_ask_nobody_else(gateway):
+    answer = gateway.get("/register", Accept="text/html")
+    allowed = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
+    assert allowed["default-src"] == "'none'"
+    assert "unsafe" not in str(allowed)
+    assert "http" not in str(allowed)
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
 @pytest.mark.parametrize("named", ["..", "%2e%2e", "..%2f..%2fetc", "A" * 26, "a" * 25, "x" * 3000])
 def test_strange_ids_are_not_found(gateway, named):
     for path in (f"/avatar/{named}/info", f"/avatar/{named}/{GLB}"):
