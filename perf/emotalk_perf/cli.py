@@ -21,7 +21,7 @@ from emotalk_client.audio.loading import load
 from emotalk_client.faces.formats import make_folder_of
 from emotalk_contract.quoting import quoted
 from emotalk_contract.timing import SAMPLE_RATE
-from emotalk_perf import audio2face, capacity, install, load_report, most_streams, saying
+from emotalk_perf import audio2face, capacity, drawn, install, load_report, most_streams, saying
 from emotalk_perf import barge_in as barging_in
 from emotalk_perf import compare as comparison
 from emotalk_perf import equivalence as equal
@@ -292,6 +292,19 @@ def against_eager(
     _put(comparison.markdown(measured), page, block)
     if summary is not None:
         renew(summary, "speed", comparison.summary(measured))
+
+
+@app.command("renderers")
+def drawn_pictures(
+    renderers: Annotated[Path, typer.Argument(metavar="DIR", help="As `emotalk-export renderer` wrote it.")],
+    items: Annotated[int, typer.Option(min=1, help="Pictures, or windows of sound, of each model.")] = 24,
+    at_once: Annotated[int, typer.Option(min=2, help="Requests on their way together.")] = 8,
+    page: Page = None,
+    block: Block = "renderers",
+) -> None:
+    """Measure the processor time of a picture that a neural renderer draws."""
+    _check(page, block)
+    _put(drawn.markdown(drawn.run(renderers, items, at_once, told=_tell)), page, block)
 
 
 @app.command("lengths")
