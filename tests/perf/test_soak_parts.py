@@ -119,6 +119,7 @@ def test_memory_is_flat_where_its_medians_are(growth, flat):
     sizes = [100 * MIB + round(growth(n)) for n in range(200)]
     found = trend(Process("triton", [*range(0, 1000, 5)], sizes), 600)
     assert found.flat is flat
+    assert found.per_hour == pytest.approx(72 * MIB if not flat else 0, rel=0.02)
     assert not all(held([filled()], trends=[found])) or flat
 
 

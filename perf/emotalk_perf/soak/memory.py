@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from types import TracebackType
 
@@ -54,6 +55,9 @@ class Trend:
     """Of the medians."""
     most: float
     last: float
+    per_hour: float
+    """Bytes by which they rise an hour: the median of the slopes between any two (Theil and Sen), which a step does not
+    bend."""
 
     @property
     def change(self) -> float:
@@ -155,9 +159,13 @@ class Memory:
 
 def trend(one: Process, settled_s: float) -> Trend:
     """Return what became of ``one`` after ``settled_s``."""
-    sizes = [size for moment, size in zip(one.seconds, one.bytes, strict=True) if moment >= settled_s]
-    medians = [float(np.median(part)) for part in np.array_split(sizes, min(MEDIANS, len(sizes)))]
-    return Trend(one.name, one.bytes[0], medians[0], min(medians), max(medians), medians[-1])
+    samples = [(moment, size) for moment, size in zip(one.seconds, one.bytes, strict=True) if moment >= settled_s]
+    parts = np.array_split(np.array(samples), min(MEDIANS, len(samples)))
+    points = [(float(np.median(part[:, 0])) / 3600, float(np.median(part[:, 1]))) for part in parts]
+    slopes = [(later - size) / (then - hour) for (hour, size), (then, later) in combinations(points, 2) if then > hour]
+    medians = [size for _, size in points]
+    slope = float(np.median(slopes or [0.0]))
+    return Trend(one.name, one.bytes[0], medians[0], min(medians), max(medians), medians[-1], slope)
 
 
 def _machine_busy_s() -> float:

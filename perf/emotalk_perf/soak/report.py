@@ -156,14 +156,15 @@ def _refusals(seen: Seen) -> str:
 
 
 def _memory(seen: Seen) -> str:
-    head = ["MiB, without files", "at the start", "settled", "least", "most", "last", "change", "cores"]
+    head = ["MiB, without files", "at the start", "settled", "least", "most", "last", "change", "an hour", "cores"]
     trends = {one.name: one for one in seen.memory.trends()}
     rows = []
     for one in seen.memory.processes:
-        cells = [f"{one.bytes[0] / MIB:.1f}", "", "", "", f"{one.bytes[-1] / MIB:.1f}", ""]
+        cells = [f"{one.bytes[0] / MIB:.1f}", "", "", "", f"{one.bytes[-1] / MIB:.1f}", "", ""]
         if (trend := trends.get(one.name)) is not None:
             sizes = (trend.ready, trend.settled, trend.least, trend.most, trend.last)
             cells = [*(f"{size / MIB:.1f}" for size in sizes), f"{100 * trend.change:+.1f} %"]
+            cells.append(f"{trend.per_hour / MIB:+.1f}")
         rows.append([one.name, *cells, f"{seen.memory.cores(one):.2f}"])
     return table(head, rows)
 

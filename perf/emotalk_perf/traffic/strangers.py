@@ -23,8 +23,9 @@ LONG_S = 300.0
 """Seconds of the clip whose face nobody reads: megabytes, more than lies in sockets' buffers."""
 SMALL_BUFFER = 4096
 """Bytes that the system keeps for somebody who does not read."""
-PATIENCE_S = 35.0
-"""Seconds in which a gateway must have let go of somebody who does not read: its ``send_timeout_s``, and five."""
+PATIENCE_S = 45.0
+"""Seconds in which a gateway must have let go of somebody who does not read: its ``send_timeout_s``, 30, and the time
+in which the answer is computed and fills all buffers."""
 SPOKEN_S = 1.0
 
 Send = Callable[[Target], str]
