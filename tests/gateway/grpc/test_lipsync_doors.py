@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import socket
+import ssl
 import struct
 import time
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from contextlib import asynccontextmanager
 import grpc
 import numpy as np
 import pytest
+import trustme
 import websockets
 from fake_renderers import FakeRenderers
 from hypothesis import given
@@ -29,6 +31,7 @@ from emotalk_gateway.grpc.lipsync.service import NAME
 from emotalk_gateway.grpc.messages import service
 from emotalk_gateway.lipsync import dialect
 from emotalk_gateway.lipsync.door import LipSyncSocketDoor
+from emotalk_gateway.listening.tls import DoorTls
 from emotalk_gateway.service import lipsync as core
 from emotalk_gateway.service.callers import Caller
 from emotalk_gateway.service.errors import InvalidMessage
@@ -619,3 +622,36 @@ async def test_a_stream_that_is_not_read_is_let_go_of(tmp_path, drafts):
         await port.channel.close()
         port.channel = other
         assert (await port.ask("GenerateInference", model_name="Sanders")).success
+
+
+async def test_both_doors_speak_tls(tmp_path, drafts):
+    authority = trustme.CA()
+    made = authority.issue_cert("127.0.0.1")
+    made.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    made.private_key_pem.write_to_path(tmp_path / "key.pem")
+    tls = DoorTls(tmp_path / "cert.pem", tmp_path / "key.pem")
+    store = AvatarStore(tmp_path / "avatars")
+    store.add(drafts[0])
+    client = AsyncEmoTalkClient("fake:1", transport=FakeRenderers(), retries=0)
+    gateway = Service(GatewaySettings(avatars=store.folder), client)
+    lipsync = LipSync(gateway)
+    doors = [
+        lipsync_door(gateway, lipsync, "127.0.0.1", 0, tls),
+        LipSyncSocketDoor(gateway, lipsync, "127.0.0.1", 0, tls),
+    ]
+    try:
+        assert "https://" in [await door.open() for door in doors][1]
+        trusted = ssl.create_default_context()
+        authority.configure_trust(trusted)
+        async with websockets.connect(f"wss://127.0.0.1:{doors[1].port}", ssl=trusted) as connection:
+            await connection.send(request("Sanders", 1))
+            assert parsed(await connection.recv())[0] == 1
+        credentials = grpc.ssl_channel_credentials(authority.cert_pem.bytes())
+        async with grpc.aio.secure_channel(f"127.0.0.1:{doors[0].port}", credentials) as channel:
+            port = Port(channel, "", "", gateway, None, lipsync, [])
+            assert (await port.ask("GenerateInference", model_name="Sanders")).success
+    finally:
+        gateway.stopping.set()
+        for door in doors:
+            await door.close()
+        await client.close()
