@@ -1,10 +1,14 @@
 """Seeded checkpoints of neural renderers, laid out as released ones are: batch normalisation behind the convolutions.
 
-python tests/seeded_renderers.py {wav2lip|unet328|ave} OUT.pth
+    python tests/seeded_renderers.py {wav2lip|unet328|ave} OUT.pth
+    python tests/seeded_renderers.py goldens tests/data/renderer_goldens.json
+
+The goldens are computed by another telling of the topology (``helpers/renderer_graphs.py``), not by our networks.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,11 +17,16 @@ import numpy as np
 import torch
 from torch import nn
 
+from emotalk_contract.renderers import MODELS
+from emotalk_export.checkpoint import CheckpointFile
 from emotalk_export.renderer import NETWORKS
-from emotalk_export.renderer_graphs import Conventions
+from emotalk_export.renderer_checkpoint import fill
+from emotalk_export.renderer_graphs import Conventions, examples
 from emotalk_export.renderer_networks import parts
 
 SEED = 7
+PLACES = 32
+"""Of a network's output, that a golden has."""
 GAIN = 2.0
 """He's, for rectifiers; a residual adds as much again."""
 CONVENTIONS = {"wav2lip": Conventions(), "unet328": Conventions("crop-first"), "ave": Conventions()}
@@ -61,5 +70,38 @@ def write(name: str, path: Path) -> Path:
     return path
 
 
+def filled(name: str) -> nn.Module:
+    """The network ``name`` with its seeded weights."""
+    network = NETWORKS[name]().eval()
+    fill(network, CheckpointFile(Path("seeded.pth"), "", 0, state(name)), name)
+    return network
+
+
+def shown(output: np.ndarray) -> list[float]:
+    """Values that lie evenly in a network's output [1, …]."""
+    flat = output.ravel()
+    return [float(value) for value in flat[np.linspace(0, flat.size - 1, PLACES).astype(int)]]
+
+
+def goldens() -> dict[str, list[float]]:
+    """Values of each seeded network, as the other telling computes them."""
+    import onnxruntime
+
+    from helpers import renderer_graphs
+
+    found = {}
+    for name in NETWORKS:
+        folded = (kernel for part in parts(filled(name)).values() for kernel in part)
+        graph = getattr(renderer_graphs, name)((k.weight.detach().numpy(), k.bias.detach().numpy()) for k in folded)
+        given = [np.ascontiguousarray(array) for array in Conventions().native(examples(MODELS[name], 1))]
+        session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+        names = [value.name for value in graph.graph.input]
+        found[name] = shown(session.run(None, dict(zip(names, given, strict=True)))[0])
+    return found
+
+
 if __name__ == "__main__":
-    write(sys.argv[1], Path(sys.argv[2]))
+    if sys.argv[1] == "goldens":
+        Path(sys.argv[2]).write_text(json.dumps(goldens(), indent=1) + "\n", "utf-8")
+    else:
+        write(sys.argv[1], Path(sys.argv[2]))

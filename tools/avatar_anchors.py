@@ -67,6 +67,7 @@ def _landmarks(graph: Path, picture: NDArray[np.uint8]) -> NDArray[np.float64]:
     """[478, 3] in pixels of ``picture``."""
     session = onnxruntime.InferenceSession(str(graph))
     centre, size = centre_px(), 0.75 * HEAD_HEIGHT_PX
+    landmarks: NDArray[np.float64] = np.zeros((0, 3))
     for _ in range(3):
         scale = size / SIDE
         corner = centre - size / 2

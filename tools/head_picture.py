@@ -9,12 +9,14 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import moderngl
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from emotalk_avatar.video.context import open_context
 from emotalk_client.faces import head
 
 SIZE_PX = 1024
@@ -36,7 +38,7 @@ in vec4 shade; out vec4 pixel;
 void main() { pixel = shade; }
 """
 
-Place = Callable[[NDArray[np.floating]], NDArray[np.float64]]
+Place = Callable[[NDArray[np.floating[Any]]], NDArray[np.float64]]
 """Metres of the head [V, 3] to pixels, y down, z towards the viewer."""
 
 
@@ -55,11 +57,11 @@ def drawn(tint: Sequence[float] = (1.0, 1.0, 1.0)) -> tuple[NDArray[np.uint8], P
     tall = np.ptp(parts[0].points[:, 1])
     centre = centre_px()
 
-    def place(points: NDArray[np.floating]) -> NDArray[np.float64]:
-        return points * np.array([1, -1, 1]) * (HEAD_HEIGHT_PX / tall) + [*centre, 0]
+    def place(points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        placed: NDArray[np.float64] = points * np.array([1, -1, 1]) * (HEAD_HEIGHT_PX / tall) + [*centre, 0]
+        return placed
 
-    context = moderngl.create_standalone_context(backend="egl")
-    try:
+    with open_context() as context:
         program = context.program(vertex_shader=_VERTEX, fragment_shader=_FRAGMENT)
         program["size"].value = SIZE_PX
         size = (SIZE_PX, SIZE_PX)
@@ -86,11 +88,9 @@ def drawn(tint: Sequence[float] = (1.0, 1.0, 1.0)) -> tuple[NDArray[np.uint8], P
         # Rows of a framebuffer run upwards, and so do the picture's here: y was not turned round.
         pixels = np.frombuffer(plain.read(components=3, alignment=1), np.uint8).reshape(SIZE_PX, SIZE_PX, 3)
         return pixels.copy(), place
-    finally:
-        context.release()
 
 
-def _encoded(colour: NDArray[np.floating]) -> NDArray[np.float64]:
+def _encoded(colour: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """sRGB of a linear colour (IEC 61966-2-1)."""
     linear = np.clip(colour, 0, 1)
     encoded: NDArray[np.float64] = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)

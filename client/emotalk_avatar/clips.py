@@ -63,17 +63,20 @@ def smoothed(faces: Sequence[Face]) -> list[Face]:
     return [dataclasses.replace(face, landmarks=points) for face, points in zip(faces, calm, strict=True)]
 
 
-def fit_clip(first: Picture, faces: Sequence[Face], fps: float, *, glasses: bool = False) -> FittedClip:
+def fit_clip(
+    first: Picture, faces: Sequence[Face], fps: float, frame: Frame | None = None, *, glasses: bool = False
+) -> FittedClip:
     """Fit the head to a clip.
 
     Args:
         first: its first frame.
         faces: of all frames, as :func:`emotalk_avatar.detection.follow_face` gives them; smoothed here.
         fps: frames a second.
+        frame: the part of all frames that is shown; None: that around the first face.
         glasses: as :func:`emotalk_avatar.fitting.fit` has it.
     """
     head, calm = base(), smoothed(faces)
-    fitted = fit(first, calm[0], glasses=glasses)
+    fitted = fit(first, calm[0], frame, glasses=glasses)
     whole = fitted.picture
     scale = fitted.surface.pose.scale
     rest = np.concatenate([layer.points[:, :2] for layer in fitted.layers])

@@ -28,7 +28,7 @@ from emotalk_avatar import limits
 from emotalk_avatar.decoding_structure import is_animated, kind_of
 from emotalk_avatar.errors import PictureRefused, PictureTooLarge, UnreadablePicture
 from emotalk_avatar.face import Picture
-from emotalk_client.errors import MissingExtra
+from emotalk_client.errors import MissingExtra, UnwritableFile
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ def decode(data: bytes) -> Picture:
         MissingExtra: Pillow, which decodes it, is not installed.
         UnreadablePicture: it is not such a file, or a damaged one.
         PictureTooLarge: it has more bytes, pixels or a longer side than are taken.
+        UnwritableFile: there is no room for it.
     """
     _check_bytes(data, limits.MAX_PICTURE_BYTES, "picture")
     if kind_of(data) in _VIDEOS:
@@ -78,6 +79,7 @@ def decode_clip(data: bytes) -> Clip:
         MissingExtra: what decodes it is not installed.
         UnreadablePicture: it is not such a file, or a damaged one.
         PictureTooLarge: it has more bytes, pixels, seconds or frames than are taken.
+        UnwritableFile: there is no room for it.
     """
     _check_bytes(data, limits.MAX_CLIP_BYTES, "clip")
     kind = kind_of(data)
@@ -117,8 +119,11 @@ class Clip:
         if importlib.util.find_spec("PIL") is None:
             raise MissingExtra("pictures need Pillow; install `emotalk-triton[avatar]`")
         self._asked = asked
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the child
-        self._child = _started(data, asked, self._errors)
+        try:
+            self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the child
+            self._child = _started(data, asked, self._errors)
+        except OSError as error:  # no space, or no process
+            raise UnwritableFile(f"the {asked} cannot be decoded: {error.strerror or error}") from error
         try:
             fps, width, height = self._facts()
         except BaseException:

@@ -47,8 +47,8 @@ async def drafted_clip(data: bytes, facts: Facts, models: FaceModels, *, glasses
         PictureRefused: its subclass says why no avatar can be made of it, and of which frame.
         ServerError, MissingExtra: as :func:`emotalk_avatar.registering.register`.
     """
-    with tempfile.TemporaryDirectory(prefix="emotalk-clip-") as folder:
-        path = Path(folder) / CLIP
+    with tempfile.TemporaryFile() as file:  # without a name: nothing of a face is left where this process dies
+        path = Path(f"/dev/fd/{file.fileno()}")
         clip = await in_thread(decode_clip, data)
         try:
             frames = iter(clip)
@@ -58,15 +58,16 @@ async def drafted_clip(data: bytes, facts: Facts, models: FaceModels, *, glasses
             faces = [await follow_face(first, models, None)]
             quality = await in_thread(judge, first, faces[0])
             frame = Frame.of(first, faces[0])
-            with Movie(path, frame.size, clip.fps, 0) as movie:
+            with Movie(path, frame.size, clip.fps, 0, suffix=Path(CLIP).suffix) as movie:
                 await in_thread(_append, movie, frame, first)
                 while (picture := await in_thread(next, frames, None)) is not None:
                     faces.append(await _followed(picture, models, faces))
                     await in_thread(_append, movie, frame, picture)
         finally:
             clip.close()
-        source = await in_thread(path.read_bytes)
-    fitted = await in_thread(lambda: fit_clip(first, faces, clip.fps, glasses=glasses))
+        file.seek(0)
+        source = await in_thread(file.read)
+    fitted = await in_thread(lambda: fit_clip(first, faces, clip.fps, frame, glasses=glasses))
     return await in_thread(_packed, facts, fitted, first, faces, quality, source), quality
 
 

@@ -26,9 +26,10 @@ from emotalk_cli.connection import Url, connect
 from emotalk_cli.face_options import Emotion, Region, by_name
 from emotalk_cli.given import refuse_given
 from emotalk_cli.inputs import opened
+from emotalk_cli.look import read_life
 from emotalk_client.faces.animation import Animation
 from emotalk_client.faces.formats import FORMATS, make_folder_of
-from emotalk_client.faces.life import SMALL, Life
+from emotalk_client.faces.life import AMOUNTS, SMALL
 from emotalk_client.saying import Wanted
 from emotalk_client.settings import FaceOptions
 from emotalk_contract import limits, speech
@@ -68,9 +69,13 @@ def render_avatar(
         int, typer.Option(help="Speaking style, from 0; the served model has so many.")
     ] = limits.DEFAULT_PERSON,
     seed: Annotated[int, typer.Option(help="Of blinks and life.")] = limits.DEFAULT_SEED,
-    head: Annotated[float, typer.Option(help="Nods and sways of the head, 0..1.")] = SMALL.head,
-    gaze: Annotated[float, typer.Option(help="Eyes that wander, 0..1.")] = SMALL.gaze,
-    idle: Annotated[float, typer.Option(help="Slow movements, as of breath, 0..1.")] = SMALL.idle,
+    life: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=AMOUNT",
+            help=f"0..1 of {', '.join(AMOUNTS)}; repeatable. Default: {SMALL.head:g} of each.",
+        ),
+    ] = None,
     emotion: Emotion = None,
     region: Region = None,
 ) -> None:
@@ -86,7 +91,9 @@ def render_avatar(
         refuse_given(context, FACE, "an animation is as it is; accepted: with audio, or --text")
     else:
         refuse_given(context, ["audio"], "IN has its own sound; accepted: --audio with an animation")
-    life = Life(head, gaze, idle, seed)
+    chosen = by_name(life, "--life")
+    usual = [f"{name}={getattr(SMALL, name)}" for name in AMOUNTS if name not in chosen]
+    lived = read_life([*usual, *(life or [])], seed)
     wanted_size = read_size(size)
     said = Console(stderr=True, highlight=False)
     began = time.perf_counter()
@@ -125,13 +132,13 @@ def render_avatar(
             face, sound = _heard(source, audio, url, options, held)
         make_folder_of(output)
         with _told(said, output.name) as progress:
-            write(shown(face, fps, life), sound, drawing, output, fps=fps, mark=mark, progress=progress)
+            write(shown(face, fps, lived), sound, drawing, output, fps=fps, mark=mark, progress=progress)
     _report(said, output, face.duration_s, began)
 
 
 FACE = ("url", "level", "person", "seed", "emotion", "region")
 """Parameters of :func:`render_avatar` that are nothing to an animation."""
-MOVED = ("audio", "background", "level", "person", "seed", "head", "gaze", "idle", "emotion", "region")
+MOVED = ("audio", "background", "level", "person", "seed", "life", "emotion", "region")
 """Likewise, that are nothing to a renderer."""
 
 

@@ -21,7 +21,7 @@ from emotalk_client.audio.loading import load
 from emotalk_client.faces.formats import make_folder_of
 from emotalk_contract.quoting import quoted
 from emotalk_contract.timing import SAMPLE_RATE
-from emotalk_perf import audio2face, capacity, install, load_report, most_streams, saying
+from emotalk_perf import audio2face, capacity, drawn, install, load_report, most_streams, saying
 from emotalk_perf import barge_in as barging_in
 from emotalk_perf import compare as comparison
 from emotalk_perf import equivalence as equal
@@ -294,6 +294,19 @@ def against_eager(
         renew(summary, "speed", comparison.summary(measured))
 
 
+@app.command("renderers")
+def drawn_pictures(
+    renderers: Annotated[Path, typer.Argument(metavar="DIR", help="As `emotalk-export renderer` wrote it.")],
+    items: Annotated[int, typer.Option(min=1, help="Pictures, or windows of sound, of each model.")] = 24,
+    at_once: Annotated[int, typer.Option(min=2, help="Requests on their way together.")] = 8,
+    page: Page = None,
+    block: Block = "renderers",
+) -> None:
+    """Measure the processor time of a picture that a neural renderer draws."""
+    _check(page, block)
+    _put(drawn.markdown(drawn.run(renderers, items, at_once, told=_tell)), page, block)
+
+
 @app.command("lengths")
 def by_length(
     audio: Audio,
@@ -519,6 +532,9 @@ def hostile(
 
 @app.command()
 def uploads(
+    photographs: Annotated[
+        list[Path] | None, typer.Argument(help="Pictures with faces to begin from, beside drawn ones.")
+    ] = None,
     count: Annotated[int, typer.Option(min=1, help="Damaged uploads.")] = 5000,
     seed: Annotated[int, typer.Option(min=0, help="Of the damage.")] = 0,
     gateway: Annotated[
@@ -532,7 +548,7 @@ def uploads(
     from emotalk_perf.uploads import run as damage
 
     _check(page, block)
-    outcome = damage.run(count, seed, gateway, _tell)
+    outcome = damage.run(count, seed, gateway, _tell, photographs or [])
     _put(report.markdown(outcome), page, block)
     broken = report.broken(outcome)
     for line in broken:

@@ -1,5 +1,6 @@
 """Uploads become pictures: as their formats say, or refused in words."""
 
+import errno
 import io
 import random
 import struct
@@ -13,6 +14,7 @@ from PIL import Image, ImageCms, ImageDraw
 from emotalk_avatar import decoding, limits
 from emotalk_avatar.decoding import decode, is_clip
 from emotalk_avatar.errors import PictureRefused, PictureTooLarge, UnreadablePicture
+from emotalk_client.errors import UnwritableFile
 
 pytestmark = pytest.mark.unit
 
@@ -318,4 +320,13 @@ def test_a_decoder_that_says_nothing_is_ended(monkeypatch, tmp_path):
     child(monkeypatch, tmp_path, "import signal; signal.pause()")
     monkeypatch.setattr(limits, "DECODING_S", 0.2)
     with pytest.raises(PictureTooLarge, match=r"more than 0\.2 s"):
+        decode(saved(quarters(), "PNG"))
+
+
+def test_where_there_is_no_room_it_is_said(monkeypatch):
+    def full():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(decoding.tempfile, "TemporaryFile", full)
+    with pytest.raises(UnwritableFile, match="cannot be decoded: No space left on device"):
         decode(saved(quarters(), "PNG"))

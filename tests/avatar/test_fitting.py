@@ -119,3 +119,13 @@ def test_a_look_moves_the_iris_and_neither_the_eyes_rim_nor_skin_over_it():
     assert not away[outside].any()
     deep = inside_by(layers["face"].points[:, :2], opening) > 0.02 * fitted.surface.eyes
     assert not deep.any()
+
+
+def test_a_noisy_picture_of_full_size_makes_no_larger_file():
+    size = 1024
+    noise = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
+    far = face(scale=3300)
+    middle = dataclasses.replace(far, landmarks=far.landmarks + np.array([272, 232, 0], np.float32))
+    fitted = fit(Picture(noise), middle)
+    assert fitted.frame.size == (size, size)
+    assert len(fitted.glb()) <= 1.2e6

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
@@ -25,6 +26,7 @@ from emotalk_avatar.errors import NoFace, PictureRefused
 from emotalk_avatar.package import GLB
 from emotalk_avatar.registering import register
 from emotalk_avatar.store import AvatarStore
+from emotalk_avatar.video.writing import Movie
 from emotalk_contract.arkit import BLENDSHAPES
 
 pytestmark = pytest.mark.server
@@ -86,10 +88,11 @@ async def test_a_picture_from_another_place_is_the_same(face_models, tmp_path):
     assert first == second
 
 
-def moving(kind, frames=12):
-    """The astronaut, who is carried to and fro."""
+def moving(kind, jumps=False):
+    """The astronaut, who is carried to and fro, or jumps."""
     whole = data.astronaut()
-    steps = [whole[10:490, 20 + shift : 500 + shift] for shift in (0, 2, 4, 6, 8, 9, 10, 9, 8, 6, 4, 2)][:frames]
+    shifts = (12, 0, 0, 12, 0, 12) if jumps else (0, 2, 4, 6, 8, 9, 10, 9, 8, 6, 4, 2)
+    steps = [whole[10:490, 20 + shift : 500 + shift] for shift in shifts]
     out = io.BytesIO()
     if kind == "GIF":
         first, *others = (Image.fromarray(step) for step in steps)
@@ -123,6 +126,33 @@ async def test_a_clip_becomes_an_avatar(face_models, tmp_path, kind):
     differences = np.frombuffer(made.avatar.read("fit.f16"), "<f2").reshape(12, -1, 4)
     assert np.isfinite(differences).all()
     assert not differences[0].any()
+
+
+async def test_what_is_drawn_over_a_clip_is_the_clip(face_models, tmp_path, monkeypatch):
+    """The photograph in avatar.glb is the stored clip's first picture, however the face jumps; nothing has a name."""
+    (tmp_path / "named").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "named"))
+    append, named = Movie.picture, []
+
+    def looked(movie, pixels):
+        named.extend((tmp_path / "named").iterdir())
+        append(movie, pixels)
+
+    monkeypatch.setattr(Movie, "picture", looked)
+    store = AvatarStore(tmp_path / "s")
+    made = await register(moving("GIF", jumps=True), "Ada", "me", face_models, store)
+    facts = made.avatar.metadata
+    with av.open(io.BytesIO(made.avatar.read("source.mp4"))) as file:
+        first = next(file.decode(video=0)).to_ndarray(format="rgb24").astype(float)
+    assert first.shape[1::-1] == (facts.width, facts.height)
+    gltf = pygltflib.GLTF2.load_from_bytes(made.avatar.read(GLB))
+    view = gltf.bufferViews[gltf.images[0].bufferView]
+    photograph = gltf.binary_blob()[view.byteOffset : view.byteOffset + view.byteLength]
+    drawn = np.asarray(Image.open(io.BytesIO(photograph)).convert("RGB"), np.float64)
+    assert drawn.shape == first.shape
+    edges = np.s_[: drawn.shape[0] // 4]  # away from the mouth, which may be filled
+    assert np.abs(drawn[edges] - first[edges]).mean() < 6
+    assert named == []
 
 
 async def test_a_clip_whose_face_is_lost_is_refused(face_models, tmp_path):

@@ -70,7 +70,7 @@ def test_options_reach_the_server(served, speech, tmp_path):
         (["IN", "-o", "a.mp4", "--fps", "90"], "InvalidVideo: fps is 90.0; accepted: 1..60"),
         (["IN", "-o", "a.mp4", "--size", "1x1"], "InvalidVideo: the size is 1x1"),
         (["IN", "-o", "a.mp4", "--background", "red"], "InvalidVideo: the background red cannot be read"),
-        (["IN", "-o", "a.mp4", "--idle", "2"], "InvalidOption: idle is 2.0; accepted: 0..1"),
+        (["IN", "-o", "a.mp4", "--life", "idle=2"], "InvalidOption: idle is 2.0; accepted: 0..1"),
         (["/nowhere.wav", "-o", "a.mp4"], "UnreadableAudio: /nowhere.wav"),
     ],
 )

@@ -70,7 +70,7 @@ def test_a_server_without_renderers_is_told_of(bundled_server, store, voice, tmp
         (("--renderer", "unet328"), "--avatar"),
         (("--renderer", "gan", "--avatar", "x"), "wav2lip"),
         (("--renderer", "unet328", "--avatar", "x", "--level", "1"), "--level"),
-        (("--renderer", "unet328", "--avatar", "x", "--gaze", "1"), "--gaze"),
+        (("--renderer", "unet328", "--avatar", "x", "--life", "gaze=1"), "--life"),
     ],
 )
 def test_options_are_obeyed_or_refused(voice, tmp_path, options, said):

@@ -100,6 +100,21 @@ def test_live_link_says_the_rate_as_a_fraction(fps, rate):
     assert (numerator, denominator) == rate
 
 
+def test_vmc_turns_the_head_in_unitys_axes():
+    """Left-handed, x to the person's right: a turn to the person's left is one to their left there too."""
+    rotations = np.array([0.3, 0.2, 0.1, 0, 0, 0, 0, 0, 0], np.float32)
+    bones = {}
+    for message in OscBundle(vmc.encode(Frame(0, 0.0, np.zeros(52, np.float32), rotations=rotations))):
+        if message.address == "/VMC/Ext/Bone/Pos":
+            bones[message.params[0]] = message.params[1:]
+    assert list(bones) == ["Head", "LeftEye", "RightEye"]
+    assert bones["LeftEye"] == [0, 0, 0, 0, 0, 0, 1]
+    x, y, z, w = bones["Head"][3:]
+    front = np.array([2 * (x * z + y * w), 2 * (y * z - x * w), 1 - 2 * (x * x + y * y)])  # of the vector z, in Unity
+    expected = [-np.sin(0.3) * np.cos(0.2), -np.sin(0.2), np.cos(0.3) * np.cos(0.2)]  # left is -x, and down is -y
+    np.testing.assert_allclose(front, expected, atol=1e-6)
+
+
 def test_vmc_bundles_arrive_and_are_osc_for_python_oscs_own_parser(listener):
     output = VmcOutput(listener.address)
     sent = frame()

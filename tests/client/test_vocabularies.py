@@ -17,6 +17,33 @@ from emotalk_contract.lips import gap_mm
 pytestmark = pytest.mark.unit
 
 
+CLOSED = [
+    {
+        "jawOpen": 0.07,
+        "mouthClose": 0.06,
+        "mouthFunnel": 0.09,
+        "mouthPressLeft": 0.4,
+        "mouthPressRight": 0.4,
+        "mouthPucker": 0.31,
+        "mouthRollLower": 0.24,
+        "mouthRollUpper": 0.2,
+        "mouthShrugLower": 0.09,
+    },
+    {
+        "jawOpen": 0.08,
+        "mouthClose": 0.07,
+        "mouthPressLeft": 0.37,
+        "mouthPressRight": 0.37,
+        "mouthRollLower": 0.6,
+        "mouthRollUpper": 0.19,
+        "mouthShrugLower": 0.21,
+        "mouthUpperUpLeft": 0.23,
+        "mouthUpperUpRight": 0.23,
+    },
+]
+"""Closed lips of the sample voice's face in the middle of other movements."""
+
+
 def face_of(pose):
     weights = np.zeros((1, 52), np.float32)
     for name, amount in pose.items():
@@ -66,7 +93,9 @@ def test_coarse_rigs_open_their_mouths_as_the_face_does(name):
 
 
 @pytest.mark.parametrize("name", list(POSES))
-@pytest.mark.parametrize("pose", [{"mouthPressLeft": 0.7, "mouthPressRight": 0.7}, {"jawOpen": 0.2, "mouthClose": 0.2}])
+@pytest.mark.parametrize(
+    "pose", [{"mouthPressLeft": 0.7, "mouthPressRight": 0.7}, {"jawOpen": 0.2, "mouthClose": 0.2}, *CLOSED]
+)
 def test_lips_that_close_stay_closed(name, pose):
     weights = face_of({**pose, "jawOpen": pose.get("jawOpen", 0.05)})
     assert gap_mm(shown(name, weights))[0] < 0.7

@@ -38,12 +38,6 @@ MILLIONS = {"wav2lip": 36.3, "unet328": 12.2, "ave": 2.81}
 """Weights of the released networks, normalisation included."""
 
 
-def filled(name: str) -> torch.nn.Module:
-    network = NETWORKS[name]().eval()
-    fill(network, _opened(seeded_renderers.state(name)), name)
-    return network
-
-
 def _opened(state: dict[str, torch.Tensor]) -> CheckpointFile:
     return CheckpointFile(Path("seeded.pth"), "", 0, state)
 
@@ -119,7 +113,7 @@ def test_as_many_weights_as_the_released_ones(name: str) -> None:
 
 @pytest.mark.parametrize("name", facts.MODELS)
 def test_another_telling_of_the_topology_gives_the_same(name: str) -> None:
-    network, model = filled(name), facts.MODELS[name]
+    network, model = seeded_renderers.filled(name), facts.MODELS[name]
     folded = (kernel for part in parts(network).values() for kernel in part)
     graph = getattr(judges, name)((k.weight.detach().numpy(), k.bias.detach().numpy()) for k in folded)
     given = [np.ascontiguousarray(array) for array in Conventions().native(examples(model, 2))]
@@ -129,6 +123,16 @@ def test_another_telling_of_the_topology_gives_the_same(name: str) -> None:
         found = network(*map(torch.from_numpy, given)).numpy()
     assert expected.std() > 0.05  # a picture, not a grey
     assert np.abs(found - expected).max() <= 1e-4
+
+
+@pytest.mark.parametrize("name", facts.MODELS)
+def test_seeded_networks_give_their_goldens(name: str) -> None:
+    expected = json.loads((Path(__file__).parents[1] / "data" / "renderer_goldens.json").read_text())[name]
+    given = [np.ascontiguousarray(array) for array in Conventions().native(examples(facts.MODELS[name], 1))]
+    with torch.inference_mode():
+        found = seeded_renderers.filled(name)(*map(torch.from_numpy, given)).numpy()
+    assert np.std(expected) > 0.05
+    assert np.abs(np.array(seeded_renderers.shown(found)) - expected).max() <= 1e-4
 
 
 # Checkpoints ---------------------------------------------------------------------------------------
@@ -148,7 +152,7 @@ def test_parts_in_any_order() -> None:
 
 def test_normalisation_is_folded_as_torch_computes_it() -> None:
     state = seeded_renderers.state("ave")
-    network = filled("ave")
+    network = seeded_renderers.filled("ave")
     x = torch.rand(2, 1, 80, 16)
     norm = torch.nn.BatchNorm2d(32).eval()
     norm.load_state_dict({k: state[f"module.sound.0.norm.{k}"] for k in norm.state_dict()})

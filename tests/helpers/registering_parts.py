@@ -27,6 +27,8 @@ class Parts:
         self.seen = self.looking = self.most_looking = self.cancelled = 0
         self.free = threading.Event()
         self.free.set()
+        self.slow = None
+        """Width of the pictures that are held; None: all."""
         for name in ("decode", "find_face", "judge", "fit"):
             monkeypatch.setattr(registering, name, getattr(self, name))
 
@@ -42,7 +44,7 @@ class Parts:
         self.most_looking = max(self.most_looking, self.looking)
         self.seen += 1
         try:
-            while not self.free.is_set():
+            while not self.free.is_set() and self.slow in (None, picture.width):
                 await asyncio.sleep(0.005)
             if self.refusal is not None:
                 raise self.refusal

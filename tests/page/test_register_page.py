@@ -13,6 +13,7 @@ from PIL import Image
 from registering_parts import Parts, photograph
 
 import headless
+from emotalk_avatar import registering
 from emotalk_avatar.errors import NoFace, PoorPicture
 from emotalk_avatar.fitting import fit
 from emotalk_avatar.quality import verdicts
@@ -88,6 +89,16 @@ def test_a_chosen_photograph_is_kept(page, url, photo, store, parts):
     page.run("location.reload()")
     page.until("'begun' in document.documentElement.dataset")
     assert [one.id for one in store.list().avatars] == [avatar.id]
+
+
+def test_glasses_are_told(page, url, photo, parts, monkeypatch):
+    told = []
+    monkeypatch.setattr(registering, "fit", lambda *_, glasses=False: told.append(glasses) or parts)
+    opened(page, url)
+    page.press("#glasses")
+    filled(page, photo)
+    is_shown(page)
+    assert told == [True]
 
 
 def test_a_discarded_one_is_gone(page, url, photo, store):

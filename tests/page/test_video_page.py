@@ -91,3 +91,12 @@ def test_a_refusal_is_said_in_words(page, gateway):
     page.until("document.documentElement.dataset.state === 'closed'")
     said = page.driver.execute_script("return document.querySelector('#problem').textContent")
     assert said.startswith("The size is 9x9; accepted: WIDTHxHEIGHT")
+
+
+def test_anybody_can_use_it(page, gateway, axe):
+    opened(page, gateway)
+    page.driver.execute_script(axe)
+    found = page.driver.execute_async_script(
+        "const done = arguments[arguments.length - 1]; axe.run().then(({ violations }) => done(violations))"
+    )
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []

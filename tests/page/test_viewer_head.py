@@ -2,12 +2,17 @@
 
 import base64
 import json
+import re
+import signal
+import subprocess
+import sys
 
 import heads
 import numpy as np
 import pytest
 from browsing import SMALL
 
+from emotalk_client import UnreadableHead
 from emotalk_client.faces import head
 from emotalk_client.faces.head.own import OwnHead
 from emotalk_client.faces.life import Life
@@ -104,11 +109,54 @@ def test_the_browser_refuses_what_python_refuses(page, gateway):
         "elsewhere.glb": heads.changed(lambda d: d.update(images=[{"uri": "https://example.org/a.png"}])),
         "unknown.glb": heads.renamed(lambda name: None),
         "nameless.glb": heads.changed(lambda d: d["meshes"][0].pop("extras")),
+        "astray.vrm": heads.changed(
+            lambda d: d.update(
+                extensions={
+                    "VRM": {
+                        "blendShapeMaster": {
+                            "blendShapeGroups": [
+                                {"presetName": "a", "binds": [{"mesh": 0, "index": 99, "weight": 100}]},
+                            ]
+                        }
+                    }
+                }
+            )
+        ),
         "broken.glb": heads.changed(lambda d: d.update(meshes=[{"primitives": []}])),
     }
     found = page.driver.execute_async_script(READ, [[name, encoded(content)] for name, content in wrong.items()])
     for name, read in zip(wrong, found, strict=True):
         assert read.get("error", "").startswith(name), (name, read)
+        with pytest.raises(UnreadableHead, match="^" + name):
+            OwnHead.of(wrong[name], name)
+
+
+def test_a_result_is_shown_with_a_head_of_ones_own(page, face, voice, tmp_path):
+    lively = face.lively(Life(1, 1, 1))
+    lively.save(tmp_path / "face.csv")
+    (tmp_path / "me.vrm").write_bytes(MADE["one.vrm"][0])
+    command = [sys.executable, "-m", "emotalk_cli", "view", tmp_path / "face.csv", voice, "--head", tmp_path / "me.vrm"]
+    with subprocess.Popen(
+        [*map(str, command), "--no-browser"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as viewing:
+        try:
+            page.open(re.search(r"http://127\.0\.0\.1:\d+", viewing.stdout.readline())[0])
+            page.settled()
+            page.until("document.querySelector('#who').value === 'own'")
+            assert page.find("#who").text.splitlines()[-1].strip() == "me.vrm"
+            content = page.driver.execute_async_script(
+                "fetch('result/head').then((a) => a.arrayBuffer()).then((b) => arguments[0](b.byteLength))"
+            )
+            assert content == len(MADE["one.vrm"][0])
+            given = page.driver.execute_async_script(
+                "fetch('result/frames.json').then((a) => a.json()).then((b) => arguments[0](b.rotations))"
+            )
+            np.testing.assert_allclose(given, lively.rotations, atol=1e-6)
+        finally:
+            viewing.send_signal(signal.SIGINT)
+            out, err = viewing.communicate(timeout=120)
+    assert (viewing.returncode, out) == (0, "")
+    assert err == "me.vrm speaks the expressions of VRM 1.0: 15 of 15\n"
 
 
 def wear(page, name, content):

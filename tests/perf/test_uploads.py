@@ -58,6 +58,16 @@ def test_checksums_are_made_right_again():
         image.verify()
 
 
+def test_photographs_are_damaged_beside_the_drawings(tmp_path):
+    path = tmp_path / "me.png"
+    Image.new("RGB", (2000, 1000), (200, 160, 140)).save(path)
+    names = {upload.name for upload in damage._uploads(40, 0, [path])}
+    assert {"me.png, JPEG", "me.png, PNG", "me.png, WEBP"} < names
+    said = CliRunner().invoke(app, ["uploads", "--count", "1", str(tmp_path / "none.jpg")])
+    assert said.exit_code != 0
+    assert isinstance(said.exception, drawn.InvalidPhotograph)
+
+
 def test_what_is_not_a_refusal_is_wrong(monkeypatch):
     def dies(data):
         raise IndexError("out of range")

@@ -48,16 +48,17 @@ class Fitted:
         return glb.packed(self.layers, self.surface.pose, self.picture.pixels, drawings)
 
 
-def fit(picture: Picture, face: Face, *, glasses: bool = False) -> Fitted:
+def fit(picture: Picture, face: Face, frame: Frame | None = None, *, glasses: bool = False) -> Fitted:
     """Fit the head to ``face``, which :func:`emotalk_avatar.quality.judge` has found good enough.
 
     Args:
         picture: as it was decoded.
         face: in its pixels.
+        frame: the part of it that is shown; None: that around ``face``.
         glasses: True where glasses are worn, which are not to go along with brows and cheeks.
     """
     head = base()
-    frame = Frame.of(picture, face)
+    frame = frame or Frame.of(picture, face)
     picture, face = frame.picture(picture), frame.face(face)
     surface = laid(head, face, glasses=glasses)
     picture = lips.filled(picture, face, surface.eyes) if surface.open else picture

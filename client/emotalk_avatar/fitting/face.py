@@ -23,7 +23,7 @@ LID_RIM = 0.012
 """Of the eyes' distance: skin that lies this far within an eye is not drawn."""
 LIP_MARGIN = 0.004
 """Of the eyes' distance: so far from the line between closed lips the texture of their inner sides is taken."""
-CONTACT, CONTACT_M = 0.30, 0.0028
+CONTACT, CONTACT_M = 0.42, 0.0024
 """Factor (linear) of lips where they touch, and the metres over which it fades: an open mouth does not show it."""
 
 

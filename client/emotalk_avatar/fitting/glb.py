@@ -21,9 +21,9 @@ from emotalk_client.faces.head import container as glb
 from emotalk_contract.arkit import BLENDSHAPES
 
 UNLIT = "KHR_materials_unlit"
-MOVED_M, MOVED_PX = 5e-5, 0.2
+MOVED_M, MOVED_PX = 1.8e-4, 0.25
 """Moves of fewer metres, or of fewer pixels of the photograph, are left out."""
-QUALITIES, PHOTOGRAPH_BYTES = (92, 88, 84, 78, 70), 400_000
+QUALITIES, PHOTOGRAPH_BYTES = (92, 88, 84, 78, 70, 60, 45, 30, 15), 300_000
 """Of the photograph's JPEG: the first that makes it no larger, else the last."""
 LINEAR, TRILINEAR, CLAMPED = 9729, 9987, 33071
 """glTF's constants of samplers."""

@@ -25,6 +25,8 @@ ROUNDED = {"mouthPucker": 0.9, "mouthFunnel": 0.6}
 """Blendshapes that end such a smile, and how much of it."""
 GOES = 0.32
 """Of the face's height: so far from its outline the surroundings go along. A wide open jaw moves half as far."""
+SOFT = 0.05
+"""Of the face's height: moves of the surroundings change little over less, so a grid can follow them."""
 BAND = 0.06
 """Of the face's height: inside of the outline, over so much, the skin's moves turn into those of the surroundings."""
 TURNED, TURNED_WITHIN = (0.10, 0.45), (0.12, 0.20)
@@ -60,7 +62,7 @@ class Outline:
     def weights(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """[N, 36]: shares of the outline's moves that the surroundings at ``points`` [N, 2] make."""
         apart = np.linalg.norm(points[:, None] - self.points, axis=-1)
-        weight = 1 / (apart + 0.01 * self.tall) ** 3
+        weight = 1 / (apart + SOFT * self.tall) ** 3
         weight /= weight.sum(axis=1, keepdims=True)
         outside = np.maximum(-inside_by(points, self.points), 0)
         going: NDArray[np.float64] = weight * (1 - smoothstep(outside, 0, GOES * self.tall))[:, None]

@@ -12,11 +12,11 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn, TypeVar
 
 from emotalk_avatar import errors as avatar_errors
 from emotalk_avatar.video import errors as video_errors
@@ -26,6 +26,8 @@ from emotalk_avatar.video.errors import DrawingFailed
 from emotalk_avatar.video.framing import Order
 from emotalk_avatar.video.living import Shown
 from emotalk_client import errors as client_errors
+
+T = TypeVar("T")
 
 START_S = 30.0
 """Seconds in which the process must be ready: it loads libraries, and a shader is compiled."""
@@ -60,7 +62,7 @@ class Drawer:
         assert self._process.stdin is not None  # noqa: S101  # a pipe, as it was started
         try:
             self._process.stdin.write(framing.message(kind, payload))
-            await asyncio.wait_for(self._process.stdin.drain(), self._patience_s)
+            await _within(self._process.stdin.drain(), self._patience_s)
         except asyncio.TimeoutError:  # first: it is an OSError since Python 3.11
             raise self._silent() from None
         except OSError as error:
@@ -75,7 +77,7 @@ class Drawer:
         """
         assert self._process.stdout is not None  # noqa: S101  # a pipe, as it was started
         try:
-            kind, payload = await asyncio.wait_for(self._answer(self._process.stdout), patience_s or self._patience_s)
+            kind, payload = await _within(self._answer(self._process.stdout), patience_s or self._patience_s)
         except asyncio.IncompleteReadError as error:
             await self._died(error)
         except asyncio.TimeoutError:
@@ -172,6 +174,22 @@ async def write_elsewhere(
         await process.send(framing.FRAMES, framing.rows(0, faces.weights, faces.head))
         while (await process.receive())[0] != framing.DONE:
             pass
+
+
+async def _within(work: Coroutine[Any, Any, T], seconds: float) -> T:
+    """Return what ``work`` returns; raise ``asyncio.TimeoutError`` where it takes longer.
+
+    ``asyncio.wait_for`` of Python 3.10 and 3.11 loses a cancellation that comes as its work is done.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+        if task.done():
+            return task.result()
+        raise asyncio.TimeoutError
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _path(descriptor: int) -> str:

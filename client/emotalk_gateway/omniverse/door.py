@@ -28,8 +28,8 @@ class OmniverseDoor(WebDoor):
         settings = service.settings
         sounds = [_folder(Path(one), "EMOTALK_GATEWAY_OMNIVERSE_SOUNDS") for one in settings.omniverse_sounds]
         anywhere = not sounds and _is_loopback(settings.omniverse_host)
-        folders = Folders(_folder(folder, "--omniverse-folder"), None if anywhere else sounds)
-        app = omniverse_app(service, folders)
+        self._folders = Folders(_folder(folder, "--omniverse-folder"), None if anywhere else sounds)
+        app = omniverse_app(service, self._folders)
         super().__init__(service, "omniverse", app, settings.omniverse_host, port, "--omniverse-port", tls, ws="none")
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from emotalk_avatar.decoding import is_clip
 from emotalk_avatar.errors import PictureTooLarge
 from emotalk_avatar.limits import MAX_CLIP_BYTES
 from emotalk_avatar.models import FaceModels
@@ -19,8 +22,8 @@ from emotalk_gateway.service.capacity import Capacity
 from emotalk_gateway.service.errors import AvatarsOff
 from emotalk_gateway.service.settings import GatewaySettings
 
-COMPUTED = 1
-"""Registrations that are computed at once; the others wait."""
+COMPUTED = 2
+"""Registrations that are computed at once, of which one may be a clip's; the others wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,9 @@ class Avatars:
         self._models = FaceModels(client)
         self._named = named
         self.registrations = Capacity("registrations", settings.max_registrations, COMPUTED)
+        self._looking = asyncio.Semaphore(1)
+        self._clip = asyncio.Semaphore(1)
+        """To be held by the one clip that is computed: it takes a minute, and photographs go past it."""
 
     @property
     def on(self) -> bool:
@@ -82,7 +88,12 @@ class Avatars:
         owner = self._owner(caller, asked.user_id)
         with self.registrations.admit():
             await in_thread(store.check_room, owner)
-            async with self.registrations.run():
+            async with AsyncExitStack() as turn:
+                async with self._looking:  # one at a time is in memory as a whole
+                    moves = await in_thread(_moves, asked.picture)
+                if moves:
+                    await turn.enter_async_context(self._clip)
+                await turn.enter_async_context(self.registrations.run())
                 content = await in_thread(_read, asked.picture)
                 return await register(
                     content, name, owner, self._models, store, consent=asked.consent, glasses=asked.glasses
@@ -124,6 +135,10 @@ class Avatars:
     def _visible(self, caller: Caller) -> str | None:
         """Return whose avatars ``caller`` may see; None: everybody's."""
         return caller.name if self._named and not caller.may("admin") else None
+
+
+def _moves(file: BinaryIO) -> bool:
+    return is_clip(_read(file))
 
 
 def _read(file: BinaryIO) -> bytes:

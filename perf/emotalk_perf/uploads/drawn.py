@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms, ImageDraw
 
 from emotalk_client.audio import media
+from emotalk_contract.quoting import quoted
 
 SIZE = (96, 72)
+PHOTOGRAPH_SIDE = 512
+"""Pixels of a photograph's longer side."""
+
+
+class InvalidPhotograph(ValueError):
+    """A file to begin from that is not a picture."""
 
 
 def picture(number: int = 0) -> Image.Image:
@@ -31,9 +40,28 @@ def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
     return file.getvalue()
 
 
-def pictures() -> dict[str, bytes]:
-    """Return uploads of one picture by name."""
-    image, second = picture(), picture(6)
+def pictures(photographs: Sequence[Path] = ()) -> dict[str, bytes]:
+    """Return uploads of one picture by name.
+
+    Args:
+        photographs: whose faces are to come through, beside the drawing.
+
+    Raises:
+        InvalidPhotograph: one cannot be read.
+    """
+    uploads = _of(picture(), picture(6))
+    for path in photographs:
+        try:
+            with Image.open(path) as photograph:
+                shown = photograph.convert("RGB")
+        except (OSError, ValueError) as error:
+            raise InvalidPhotograph(f"{quoted(str(path))} is not a picture ({error}); accepted: a photograph") from None
+        shown.thumbnail((PHOTOGRAPH_SIDE, PHOTOGRAPH_SIDE))
+        uploads |= {f"{path.name}, {kind}": _saved(shown, kind) for kind in ("JPEG", "PNG", "WEBP")}
+    return uploads
+
+
+def _of(image: Image.Image, second: Image.Image) -> dict[str, bytes]:
     exif = Image.Exif()
     exif[0x0112] = 6
     exif[0x010F] = "a camera"

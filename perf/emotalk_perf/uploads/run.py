@@ -6,9 +6,10 @@ import random
 import resource
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeAlias
 
 from emotalk_avatar.decoding import decode, decode_clip
@@ -55,11 +56,12 @@ class Outcome:
     """Memory of the largest child; through a gateway, which has the children, 0."""
 
 
-def run(count: int, seed: int, gateway: str | None, tell: Tell) -> Outcome:
+def run(count: int, seed: int, gateway: str | None, tell: Tell, photographs: Sequence[Path] = ()) -> Outcome:
     """Have ``count`` damaged uploads decoded, drawn by ``seed``.
 
     Args:
         gateway: its URL; None: decoded here.
+        photographs: pictures with faces, to begin from beside the drawn ones.
     """
     outcome = Outcome()
     door = None if gateway is None else Door(gateway)
@@ -73,7 +75,7 @@ def run(count: int, seed: int, gateway: str | None, tell: Tell) -> Outcome:
         return upload, answer, time.monotonic() - began
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for done, (upload, answer, seconds) in enumerate(pool.map(tried, _uploads(count, seed)), 1):
+        for done, (upload, answer, seconds) in enumerate(pool.map(tried, _uploads(count, seed, photographs)), 1):
             named = f"upload {upload.number} of seed {seed}, {upload.name}"
             if seconds > outcome.longest_s:
                 outcome.longest_s, outcome.longest = seconds, named
@@ -89,8 +91,8 @@ def run(count: int, seed: int, gateway: str | None, tell: Tell) -> Outcome:
     return outcome
 
 
-def _uploads(count: int, seed: int) -> Iterator[Upload]:
-    still, moving = pictures(), clips()
+def _uploads(count: int, seed: int, photographs: Sequence[Path] = ()) -> Iterator[Upload]:
+    still, moving = pictures(photographs), clips()
     wholes = [(name, data, False) for name, data in still.items()]
     wholes += [(name, data, True) for name, data in moving.items()]
     generator = random.Random(seed)  # noqa: S311  # not a secret

@@ -3,12 +3,16 @@
 import asyncio
 import io
 import json
+import socket
+import ssl
 import struct
+import time
 from contextlib import asynccontextmanager
 
 import grpc
 import numpy as np
 import pytest
+import trustme
 import websockets
 from fake_renderers import FakeRenderers
 from hypothesis import given
@@ -27,6 +31,7 @@ from emotalk_gateway.grpc.lipsync.service import NAME
 from emotalk_gateway.grpc.messages import service
 from emotalk_gateway.lipsync import dialect
 from emotalk_gateway.lipsync.door import LipSyncSocketDoor
+from emotalk_gateway.listening.tls import DoorTls
 from emotalk_gateway.service import lipsync as core
 from emotalk_gateway.service.callers import Caller
 from emotalk_gateway.service.errors import InvalidMessage
@@ -70,7 +75,8 @@ def read_once():
 class Port:
     """The doors of a gateway, and callers of them."""
 
-    def __init__(self, channel, url, gateway, transport, lipsync, ids):
+    def __init__(self, channel, target, url, gateway, transport, lipsync, ids):
+        self.target = target
         self.channel, self.url, self.service, self.transport = channel, url, gateway, transport
         self.lipsync, self.ids = lipsync, ids
 
@@ -100,8 +106,9 @@ async def opened(tmp_path, drafts, served=None, **settings):
     assert await doors[0].open() == f"lip-sync 127.0.0.1:{doors[0].port}"
     assert await doors[1].open() == f"lip-sync WebSocket http://127.0.0.1:{doors[1].port}"
     try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{doors[0].port}") as channel:
-            yield Port(channel, f"ws://127.0.0.1:{doors[1].port}/ws", gateway, transport, lipsync, ids)
+        target = f"127.0.0.1:{doors[0].port}"
+        async with grpc.aio.insecure_channel(target) as channel:
+            yield Port(channel, target, f"ws://127.0.0.1:{doors[1].port}/ws", gateway, transport, lipsync, ids)
     finally:
         gateway.stopping.set()
         for door in doors:
@@ -562,3 +569,89 @@ async def test_the_gateway_that_stops_says_so(port):
         await socket.recv()
         port.service.stopping.set()
         assert parsed(await socket.recv()).startswith("GatewayStopping")
+
+
+async def gone(port):
+    """Wait until nobody is served any more."""
+    until = time.monotonic() + LIMIT_S
+    while port.service.streams.admitted:
+        assert time.monotonic() < until, "somebody is still being served"
+        await asyncio.sleep(0.02)
+
+
+async def test_a_socket_that_is_not_read_is_let_go_of(tmp_path, drafts):
+    async with opened(tmp_path, drafts, send_timeout_s=0.3) as port:
+        raw = socket.socket()
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.connect(("127.0.0.1", int(port.url.rpartition(":")[2].partition("/")[0])))
+        async with websockets.connect(port.url, sock=raw, max_queue=1) as unread:
+            asked = json.dumps({"type": "get_video_frame", "model_name": "Sanders"})
+            sending = asyncio.ensure_future(send_all(unread, [asked] * 1000))
+            while not port.service.streams.admitted:
+                await asyncio.sleep(0.01)
+            await gone(port)
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+            unread.transport.abort()
+        async with websockets.connect(port.url) as other:
+            await other.send(request("Sanders", 0))
+            assert parsed(await other.recv())[0] == 0
+
+
+async def send_all(connection, messages):
+    for one in messages:
+        await connection.send(one)
+
+
+async def test_a_stream_that_is_not_read_is_let_go_of(tmp_path, drafts):
+    async with opened(tmp_path, drafts, send_timeout_s=0.3) as port:
+        other, port.channel = port.channel, grpc.aio.insecure_channel(port.target, [("grpc.http2.bdp_probe", 0)])
+        asked, call = port.stream()
+
+        async def write():
+            for _ in range(2000):
+                await call.write(asked(model_name="Sanders", frame_id=1))
+
+        writing = asyncio.ensure_future(write())
+        until = time.monotonic() + LIMIT_S
+        while b'rejections_total{error="RequestTooSlow"} 1.0' not in port.service.metrics.exposition():
+            assert time.monotonic() < until, "it is still being served"
+            await asyncio.sleep(0.05)
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+        await port.channel.close()
+        port.channel = other
+        assert (await port.ask("GenerateInference", model_name="Sanders")).success
+
+
+async def test_both_doors_speak_tls(tmp_path, drafts):
+    authority = trustme.CA()
+    made = authority.issue_cert("127.0.0.1")
+    made.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    made.private_key_pem.write_to_path(tmp_path / "key.pem")
+    tls = DoorTls(tmp_path / "cert.pem", tmp_path / "key.pem")
+    store = AvatarStore(tmp_path / "avatars")
+    store.add(drafts[0])
+    client = AsyncEmoTalkClient("fake:1", transport=FakeRenderers(), retries=0)
+    gateway = Service(GatewaySettings(avatars=store.folder), client)
+    lipsync = LipSync(gateway)
+    doors = [
+        lipsync_door(gateway, lipsync, "127.0.0.1", 0, tls),
+        LipSyncSocketDoor(gateway, lipsync, "127.0.0.1", 0, tls),
+    ]
+    try:
+        assert "https://" in [await door.open() for door in doors][1]
+        trusted = ssl.create_default_context()
+        authority.configure_trust(trusted)
+        async with websockets.connect(f"wss://127.0.0.1:{doors[1].port}", ssl=trusted) as connection:
+            await connection.send(request("Sanders", 1))
+            assert parsed(await connection.recv())[0] == 1
+        credentials = grpc.ssl_channel_credentials(authority.cert_pem.bytes())
+        async with grpc.aio.secure_channel(f"127.0.0.1:{doors[0].port}", credentials) as channel:
+            port = Port(channel, "", "", gateway, None, lipsync, [])
+            assert (await port.ask("GenerateInference", model_name="Sanders")).success
+    finally:
+        gateway.stopping.set()
+        for door in doors:
+            await door.close()
+        await client.close()

@@ -5,13 +5,14 @@ export class Avatars {
     this.gateway = gateway;
   }
 
-  // {id, quality, warnings} of a new one.
-  async register(file, name, signal) {
+  // {id, quality, warnings} of a new one; glasses: whether the person wears some.
+  async register(file, name, glasses) {
     const body = new FormData();
     body.append("avatar_name", name);
     body.append("consent", "true");
+    body.append("glasses", String(glasses));
     body.append("file", file, "picture");
-    return (await this.gateway.answer("avatar/register", { method: "POST", body, signal })).json();
+    return (await this.gateway.answer("avatar/register", { method: "POST", body })).json();
   }
 
   // The face as it is drawn: the bytes of a .glb.

@@ -47,10 +47,14 @@ export function reading(document, name, table) {
     checkWhole(document, name, table.packed);
     return chosen(name, found(document), table);
   } catch (error) {
+    if (error instanceof Broken) throw new Error(`${name} is not binary glTF that can be read: ${error.message}`);
     if (!(error instanceof TypeError)) throw error;
     throw new Error(`${name} is not glTF as its specification has it`);
   }
 }
+
+// A document that points at what is not there, or is larger than is read.
+class Broken extends Error {}
 
 function checkWhole(document, name, packed) {
   for (const extension of document.extensionsRequired ?? []) {
@@ -90,7 +94,7 @@ function found(document) {
 function* targets(document) {
   for (const [mesh, { primitives, extras }] of (document.meshes ?? []).entries()) {
     const count = (primitives[0].targets ?? []).length;
-    if (count > MOST_TARGETS) throw new Error(`mesh ${mesh} has ${count} morph targets; accepted: at most ${MOST_TARGETS}`);
+    if (count > MOST_TARGETS) throw new Broken(`mesh ${mesh} has ${count} morph targets; accepted: at most ${MOST_TARGETS}`);
     const names = extras?.targetNames ?? primitives[0].extras?.targetNames ?? [];
     for (const [target, name] of names.slice(0, count).entries()) {
       if (typeof name === "string") yield [name, { mesh, target, factor: 1 }];
@@ -100,7 +104,7 @@ function* targets(document) {
 
 function bound(document, mesh, target, factor) {
   if (document.meshes[mesh].primitives[0].targets?.[target] === undefined) {
-    throw new Error(`an expression moves target ${target} of mesh ${mesh}, which is not there`);
+    throw new Broken(`an expression moves target ${target} of mesh ${mesh}, which is not there`);
   }
   return { mesh, target, factor };
 }

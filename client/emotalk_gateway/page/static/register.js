@@ -99,7 +99,7 @@ function state(name) {
   at("form").hidden = at("advice").hidden = !choosing && name !== "sending";
   at("decide").hidden = name !== "shown";
   at("done").hidden = name !== "kept";
-  for (const id of ["file", "shoot", "register", "name", "consent"]) at(id).disabled = name === "sending" || !facts;
+  for (const id of ["file", "shoot", "register", "name", "glasses", "consent"]) at(id).disabled = name === "sending" || !facts;
   at("shoot").textContent = name === "camera" ? texts.takePicture : texts.openCamera;
   if (!["shown", "kept"].includes(name)) {
     at("face").hidden = at("still").hidden = true;
@@ -183,7 +183,7 @@ async function register() {
   state("sending");
   say(texts.sending);
   try {
-    made = await avatars.register(picture, name);
+    made = await avatars.register(picture, name, at("glasses").checked);
     await preview();
     say(track ? texts.moving : texts.resting);
     state("shown");
@@ -271,7 +271,7 @@ function another() {
   clear();
   picture = null;
   at("name").value = "";
-  at("consent").checked = false;
+  at("consent").checked = at("glasses").checked = false;
   state("empty");
 }
 
