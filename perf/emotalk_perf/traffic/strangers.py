@@ -19,8 +19,9 @@ from emotalk_perf.hostile.wire import LIMIT_S, form, head, post
 from emotalk_perf.traffic.arrivals import Ask
 
 LEFT, LET_GO = "left", "let go of"
-LONG_S = 300.0
-"""Seconds of the clip whose face nobody reads: megabytes, more than lies in sockets' buffers."""
+LONG_S, LONG_FPS = 40.0, 240
+"""Seconds of the clip whose face nobody reads, and its frames a second: megabytes, more than lies in sockets' buffers,
+for the computing of a clip as any other's."""
 SMALL_BUFFER = 4096
 """Bytes that the system keeps for somebody who does not read."""
 PATIENCE_S = 45.0
@@ -48,9 +49,11 @@ def _option(target: Target) -> str:
     return post(target.page, UPLOAD_PATH, *form(sound(1.0), smoothing="very"))
 
 
-def _begin(target: Target, seconds: float, share: float = 1.0, buffer: int | None = None) -> socket.socket:
+def _begin(
+    target: Target, seconds: float, share: float = 1.0, buffer: int | None = None, **fields: str
+) -> socket.socket:
     """Return a connection over which ``share`` of an upload has been sent."""
-    body, kind = form(sound(seconds))
+    body, kind = form(sound(seconds), **fields)
     start = head("POST", UPLOAD_PATH, {"Content-Type": kind, "Content-Length": str(len(body))})
     peer = socket.socket()
     if buffer is not None:
@@ -95,7 +98,7 @@ def _masked(opcode: int, payload: bytes) -> bytes:
 
 def _never_reads(target: Target) -> str:
     """Somebody who sends a clip and reads nothing until :data:`PATIENCE_S`; ``let go of`` where the rest is gone."""
-    with _begin(target, LONG_S, buffer=SMALL_BUFFER) as peer:
+    with _begin(target, LONG_S, buffer=SMALL_BUFFER, fps=f"{LONG_FPS}") as peer:
         time.sleep(PATIENCE_S)
         said = bytearray()
         try:
