@@ -12,7 +12,7 @@ import pytest
 from asking import HANG_S
 from test_gateway_websocket import RATE, heard, opened, say
 
-from emotalk_gateway.http import sockets
+from emotalk_gateway.listening import sockets
 from emotalk_server import EmbeddedServer
 
 pytestmark = pytest.mark.server
