@@ -56,7 +56,11 @@ check: lint  ## Style, types, import rules, configs, and the tests that need not
 	$(BIN)/python -m pytest -q -m unit $(TESTS)
 
 test: $(VENV)/.test $(GLTF)/node_modules/.package-lock.json $(AXE)/node_modules/.package-lock.json $(CLIENTS)/nvidia/.installed $(CLIENTS)/a2f-client/.installed $(CLIENTS)/agents/.installed lint  ## Style, types, import rules, configs, and every test against a real server
-	$(BIN)/python -m pytest -m 'not full' $(TESTS)
+	@# Most of the time the tests of servers wait; those of code alone run beside them.
+	@log=$$(mktemp); $(BIN)/python -m pytest -q -m unit $(TESTS) >$$log 2>&1 & unit=$$!; \
+	  $(BIN)/python -m pytest -m 'not full and not unit' $(TESTS); served=$$?; \
+	  wait $$unit; unit=$$?; echo "make: those of code alone:"; cat $$log; rm -f $$log; \
+	  [ $$unit != 5 ] || unit=0; [ $$served != 5 ] || served=0; [ $$unit = 0 ] && [ $$served = 0 ]
 
 deploy-check: $(VENV)/.test  ## Dockerfiles, compose and Kubernetes files: accepted by their readers, and naming what exists (seconds; promtool if it is there)
 	$(BIN)/python -m pytest -q tests/project/test_deploy.py tests/project/test_image.py

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from broker import topics
 from collecting_spans import collecting
-from queueing import Reader, send, until
+from queueing import QUICK, Reader, send, until
 
 from emotalk_gateway.grpc.messages import message
 from emotalk_gateway.service import tracing
@@ -120,6 +120,7 @@ def test_a_request_of_the_queue_is_a_span_of_the_worker(broker, bundled_server, 
         names = [text for option in ("requests", "frames", "dead") for text in (TOPIC[option], queue[option])]
         command = [sys.executable, "-m", "emotalk_cli", "worker", "--brokers", broker.address, *names]
         command += ["--url", bundled_server.grpc_url, "--health-port", "0"]
+        command += [word for name, value in QUICK.items() for word in ("--librdkafka", f"{name}={value}")]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as worker:
             try:
                 assert "ready" in worker.stdout.readline()

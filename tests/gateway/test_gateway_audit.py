@@ -1,6 +1,8 @@
 """The audit log: who, what and how much, at every door; never what was said, in no log and no span."""
 
+import asyncio
 import base64
+import contextvars
 import json
 import os
 import re
@@ -17,7 +19,7 @@ from doorcallers import CONVERT, SAY, SPEECH, Known, a2f, all_doors, configs, em
 from waiting import await_
 from websockets.sync.client import connect
 
-from emotalk_gateway.service.auditing import audited
+from emotalk_gateway.service.auditing import audited, begun, entry
 from emotalk_gateway.service.errors import InvalidSettings
 
 pytestmark = pytest.mark.server
@@ -200,3 +202,15 @@ def socket_says(socket):
             yield socket.recv(HANG_S)
     except ConnectionClosed:
         return
+
+
+async def test_a_request_that_nobody_waits_for_any_more_is_closed_anywhere():
+    async def request():
+        with begun("kafka") as noted:
+            noted.asked = True
+            await asyncio.sleep(0)
+
+    left = request()
+    contextvars.copy_context().run(left.send, None)
+    left.close()  # as the garbage collector does, in whatever context it runs
+    assert entry().door == "none"

@@ -298,7 +298,8 @@ def test_an_error_is_the_same_in_every_protocol():
         assert (row.codes.websocket == 1008) == callers
         assert (row.codes.websocket == 1013) == (row.codes.http in (429, 503))
         assert row.codes.grpc.isupper()
-        assert (row.words is None) or row.codes.http >= 500  # what the caller did wrong is said in the error's own words
+        # What the caller did wrong is said in the error's own words.
+        assert row.words is None or row.codes.http >= 500
 
 
 def test_a_long_value_is_cut_in_its_middle():

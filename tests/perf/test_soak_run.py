@@ -19,11 +19,11 @@ VOICE = Path(__file__).parents[2] / "docs" / "demo" / "voice.flac"
 
 
 def test_every_answer_of_a_mixed_load_is_right_and_the_report_is_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(strangers, "PATIENCE_S", 15.0)
+    monkeypatch.setattr(strangers, "PATIENCE_S", 6.0)
     monkeypatch.setattr(capacity, "SETTINGS", {**capacity.SETTINGS, "SEND_TIMEOUT_S": 2})
     told = []
     rates = {"streams": 1.0, "uploads": 60.0, "files": 60.0, "texts": 30.0}
-    plan = Plan(minutes=0.2, rates=rates, hostile=5 * (len(STRANGERS) + 1))
+    plan = Plan(minutes=0.1, rates=rates, hostile=10 * (len(STRANGERS) + 1))
     seen = run(load(VOICE)[: 16_000 * 3], plan, None, tmp_path, told.append)
     assert seen.ended
     assert {ledger.name.partition(",")[0] for ledger in seen.honest} == set(KINDS)
@@ -40,7 +40,7 @@ def test_every_answer_of_a_mixed_load_is_right_and_the_report_is_there(tmp_path,
 
 def test_capacity_of_a_real_server_without_a_voice():
     told = []
-    found = capacity.run(load(VOICE), None, "core,live", hops=[2], seconds=2.0, most=1, tell=told.append)
+    found = capacity.run(load(VOICE), None, "core,live", hops=[2], seconds=0.3, most=1, tell=told.append)
     assert TEXTS not in found.requests
     assert len(told) == 1 + len(found.requests) == 5
     for one in found.requests.values():

@@ -17,7 +17,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -103,7 +103,9 @@ def begun(door: str, named: str | None = None, address: str | None = None) -> It
     try:
         yield made
     finally:
-        _current.reset(token)
+        # A coroutine that nobody waits for any more is closed in another context, where nothing is to be put back.
+        with suppress(ValueError):
+            _current.reset(token)
         if made.asked and _log.isEnabledFor(logging.INFO):
             _log.info("%s", json.dumps(made.line(when, time.monotonic() - began)))
 
