@@ -9,10 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emotalk_client.faces.head import container as glb
-from head_builder.mesh import Vectors
 from head_builder.parts import Part, linear
 
 SOURCE = "MakeHuman base mesh (MakeHuman team) and Face Units (Mika Suominen), CC0 1.0; assembled by emotalk-triton"
@@ -66,9 +64,9 @@ def _primitive(file: glb.Container, part: Part, names: Sequence[str]) -> dict[st
     targets = []
     for name in names:
         move = mesh.moves[name]
-        target = {"POSITION": _sparse(file, move, MOVED_M, nothing)}
+        target = {"POSITION": file.add_moves(move, MOVED_M, nothing)}
         if part.bent:
-            target["NORMAL"] = _sparse(file, mesh.normals(mesh.positions + move) - normals, TURNED, nothing)
+            target["NORMAL"] = file.add_moves(mesh.normals(mesh.positions + move) - normals, TURNED, nothing)
         targets.append(target)
     colours = np.round(mesh.colours * 255).astype(np.uint8)
     return {
@@ -80,27 +78,3 @@ def _primitive(file: glb.Container, part: Part, names: Sequence[str]) -> dict[st
         "indices": file.add_array(mesh.triangles.astype(np.uint16).ravel(), "SCALAR", glb.INDICES),
         "targets": targets,
     }
-
-
-def _sparse(file: glb.Container, vectors: Vectors, least: float, nothing: int) -> int:
-    """A sparse accessor of the ``vectors`` [V, 3] longer than ``least``; ``nothing`` where there is none."""
-    moved: NDArray[np.intp] = np.flatnonzero(np.linalg.norm(vectors, axis=1) > least)
-    if not len(moved):
-        return nothing
-    values = vectors[moved].astype(np.float32)
-    # The others are at 0, which counts for the bounds where there are others.
-    reach = values if len(moved) == len(vectors) else np.concatenate([values, np.zeros((1, 3), np.float32)])
-    return file.add(
-        {
-            "componentType": glb.FLOAT,
-            "count": len(vectors),
-            "type": "VEC3",
-            "min": reach.min(axis=0).tolist(),
-            "max": reach.max(axis=0).tolist(),
-            "sparse": {
-                "count": len(moved),
-                "indices": {"bufferView": file.add_view(moved.astype(np.uint16)), "componentType": glb.UNSIGNED_SHORT},
-                "values": {"bufferView": file.add_view(values)},
-            },
-        }
-    )

@@ -116,7 +116,7 @@ def _primitive(file: glb.Container, layer: Layer, pose: Pose) -> dict[str, Any]:
     targets = []
     for name in BLENDSHAPES:
         offsets = layer.moves.get(name)
-        targets.append({"POSITION": nothing if offsets is None else _sparse(file, offsets, pose, nothing)})
+        targets.append({"POSITION": nothing if offsets is None else _moves(file, offsets, pose, nothing)})
     attributes = {
         "POSITION": file.add_array(_metres(layer.points, pose).astype(np.float32), "VEC3", glb.VERTICES, bounds=True),
         "TEXCOORD_0": file.add_array(layer.places.astype(np.float32), "VEC2", glb.VERTICES),
@@ -131,27 +131,7 @@ def _primitive(file: glb.Container, layer: Layer, pose: Pose) -> dict[str, Any]:
     }
 
 
-def _sparse(file: glb.Container, pixels: NDArray[np.float64], pose: Pose, nothing: int) -> int:
+def _moves(file: glb.Container, pixels: NDArray[np.float64], pose: Pose, nothing: int) -> int:
     """A sparse accessor of the moves ``pixels`` [V, 3] that can be seen; ``nothing`` where there is none."""
     offsets = pixels / pose.scale * [1, -1, -1]
-    least = max(MOVED_M, MOVED_PX / pose.scale)
-    moved: NDArray[np.intp] = np.flatnonzero(np.linalg.norm(offsets, axis=1) > least)
-    if not len(moved):
-        return nothing
-    values = offsets[moved].astype(np.float32)
-    # The others are at 0, which counts for the bounds where there are others.
-    reach = values if len(moved) == len(offsets) else np.concatenate([values, np.zeros((1, 3), np.float32)])
-    return file.add(
-        {
-            "componentType": glb.FLOAT,
-            "count": len(offsets),
-            "type": "VEC3",
-            "min": reach.min(axis=0).tolist(),
-            "max": reach.max(axis=0).tolist(),
-            "sparse": {
-                "count": len(moved),
-                "indices": {"bufferView": file.add_view(moved.astype(np.uint16)), "componentType": glb.UNSIGNED_SHORT},
-                "values": {"bufferView": file.add_view(values)},
-            },
-        }
-    )
+    return file.add_moves(offsets, max(MOVED_M, MOVED_PX / pose.scale), nothing)

@@ -105,6 +105,33 @@ class Container:
             accessor |= {"min": rows.min(axis=0).tolist(), "max": rows.max(axis=0).tolist()}
         return self.add(accessor | {"normalized": True} if normalized else accessor)
 
+    def add_moves(self, vectors: NDArray[Any], least: float, nothing: int) -> int:
+        """Append those of ``vectors`` [V, 3] that are longer than ``least`` as a sparse accessor.
+
+        Returns:
+            Its number; ``nothing`` where there is none.
+        """
+        moved: NDArray[np.intp] = np.flatnonzero(np.linalg.norm(vectors, axis=1) > least)
+        if not len(moved):
+            return nothing
+        values = vectors[moved].astype(np.float32)
+        # The others are at 0, which counts for the bounds where there are others.
+        reach = values if len(moved) == len(vectors) else np.concatenate([values, np.zeros((1, 3), np.float32)])
+        return self.add(
+            {
+                "componentType": FLOAT,
+                "count": len(vectors),
+                "type": "VEC3",
+                "min": reach.min(axis=0).tolist(),
+                "max": reach.max(axis=0).tolist(),
+                "sparse": {
+                    "count": len(moved),
+                    "indices": {"bufferView": self.add_view(moved.astype(np.uint16)), "componentType": UNSIGNED_SHORT},
+                    "values": {"bufferView": self.add_view(values)},
+                },
+            }
+        )
+
     def array(self, number: object) -> NDArray[Any]:
         """The values of a plain (dense, tightly packed) accessor, [N] or [N, width]; normalised ones as 0..1.
 
