@@ -22,6 +22,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from emotalk_client import EmoTalkClient, EmoTalkError, Frame
+from emotalk_client import aio as client_defaults
 from emotalk_contract.timing import FPS, SAMPLE_RATE, frame_count
 
 RIGHT, REFUSED, UNHEARD, CUT_OFF = "right", "refused in words", "nobody listened", "cut off"
@@ -36,6 +37,8 @@ LIVE_OFF, LIVE_SHARE = 0.02, 0.005
 """A live stream's weights may differ from the whole clip's by the first, but for this share of them."""
 CALL_S = 60.0
 """Seconds that a call may take."""
+RETRIES = client_defaults.RETRIES
+"""Of a caller of files: the client's own."""
 OVERRUN_S = 5.0
 """Seconds after which a call that was to end is one that hangs."""
 UPLOAD_PATH = "/api/v1/process-audio-stream"
@@ -142,7 +145,7 @@ def files(url: str, known: Sequence[Known]) -> Callable[[Tally, threading.Event]
     """Return a caller of the thin client that animates ``known`` clips in turn."""
 
     def ask(tally: Tally, stopping: threading.Event) -> None:
-        with EmoTalkClient(url, timeout_s=CALL_S) as client:
+        with EmoTalkClient(url, timeout_s=CALL_S, retries=RETRIES) as client:
             while not stopping.is_set():
                 for one in known:
                     began = time.monotonic()
