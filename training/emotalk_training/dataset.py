@@ -272,15 +272,7 @@ class Examples:
             chosen = int(rng.integers(len(item.phones)))
         start = item.phones[chosen].start
         gap = round(float(rng.uniform(0.12, 1.3)) * LABEL_FPS) / LABEL_FPS
-        cut = min(int(start * SAMPLE_RATE), len(audio))
-        head, tail = audio[:cut].copy(), audio[cut:].copy()
-        fade = min(64, len(head), len(tail))
-        if fade:
-            ramp = np.linspace(0, 1, fade, dtype=np.float32)
-            head[-fade:] *= ramp[::-1]
-            tail[:fade] *= ramp
-        silence = int(gap * SAMPLE_RATE)
-        out = np.concatenate([head, np.zeros(silence, np.float32), tail])
+        out = _parted(audio, int(start * SAMPLE_RATE), int(gap * SAMPLE_RATE))
         phones = [
             Phone(p.symbol, p.start + gap * (i >= chosen), p.end + gap * (i >= chosen))
             for i, p in enumerate(item.phones)
@@ -321,14 +313,7 @@ class Examples:
         else:
             frame = int(rng.integers(0, len(labels)))
         gap = round(float(rng.uniform(0.12, 1.3)) * LABEL_FPS)
-        cut = min(frame * SAMPLE_RATE // LABEL_FPS, len(audio))
-        head, tail = audio[:cut].copy(), audio[cut:].copy()
-        fade = min(64, len(head), len(tail))
-        if fade:
-            ramp = np.linspace(0, 1, fade, dtype=np.float32)
-            head[-fade:] *= ramp[::-1]
-            tail[:fade] *= ramp
-        sound = np.concatenate([head, np.zeros(gap * SAMPLE_RATE // LABEL_FPS, np.float32), tail])
+        sound = _parted(audio, frame * SAMPLE_RATE // LABEL_FPS, gap * SAMPLE_RATE // LABEL_FPS)
         before, after = labels[:frame], labels[frame:]
         still = np.zeros((gap, LABELS), np.float32)
         still[:, 12], still[:, 13] = VISEME_NAMES.index("sil"), 1.0
@@ -381,6 +366,18 @@ class Examples:
         self.rng = np.random.default_rng((self.seed, number + 1))
         pairs = [self.one() for _ in range(size)]
         return Batch(np.stack([a for a, _ in pairs]), np.stack([y for _, y in pairs]))
+
+
+def _parted(audio: NDArray[np.float32], cut: int, silence: int) -> NDArray[np.float32]:
+    """``audio`` with ``silence`` samples put in at sample ``cut``, faded on either side so that nothing clicks."""
+    cut = min(cut, len(audio))
+    head, tail = audio[:cut].copy(), audio[cut:].copy()
+    fade = min(64, len(head), len(tail))
+    if fade:
+        ramp = np.linspace(0, 1, fade, dtype=np.float32)
+        head[-fade:] *= ramp[::-1]
+        tail[:fade] *= ramp
+    return np.concatenate([head, np.zeros(silence, np.float32), tail])
 
 
 def _item(record: dict[str, object]) -> Item:
