@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -190,7 +191,14 @@ def calibrate(
 @app.command()
 def evaluate(
     corpora: CorpusOption,
-    checkpoint: Annotated[Path, typer.Option(help="What to score.")] = Path("training/checkpoints/face.pt"),
+    checkpoint: Annotated[Path, typer.Option(help="What to score, through its graphs on one core.")] = Path(
+        "training/checkpoints/face.pt"
+    ),
+    repository: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Score a model repository instead, anybody's, through a Triton of its own."),
+    ] = None,
+    smooth: Annotated[bool, typer.Option(help="Of a repository: smoothed, as callers get it by default.")] = True,
     out: Annotated[Path, typer.Option(help="Folder for figures.json, figures.md and plots.")] = Path(
         "training/checkpoints"
     ),
@@ -201,20 +209,29 @@ def evaluate(
     ] = None,
     cache: CacheOption = DEFAULT_CACHE,
 ) -> None:
-    """Score a checkpoint on test corpora: tables, JSON, plots."""
+    """Score a checkpoint or a repository on test corpora: tables, JSON, plots."""
     import torch
 
     from emotalk_training import evaluate as evaluation
     from emotalk_training.ceilings import SecondAligner
+    from emotalk_training.checks import Predict
+    from emotalk_training.graphs import GraphFace
+    from emotalk_training.served import ServedFace
 
     torch.set_num_threads(1)
     peers = {name: path for name, path in (("headaudio", headaudio), ("wawa", wawa)) if path}
     aligner = SecondAligner(teacher, cache) if teacher else None
-    report = evaluation.evaluate(checkpoint, corpora, peers, aligner)
     out.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        if repository is not None:
+            face: Predict = stack.enter_context(ServedFace(repository, smooth))
+            facts = {"repository": repository.name, "smoothed": smooth}
+        else:
+            face, facts = GraphFace.of(checkpoint), torch.load(checkpoint, weights_only=True)["provenance"]
+        report = evaluation.evaluate(face, corpora, facts, peers, aligner)
+        evaluation.plots(face, corpora, out)
     (out / "figures.json").write_text(report.to_json(), encoding="utf-8")
     (out / "figures.md").write_text(evaluation.table(report), encoding="utf-8")
-    evaluation.plots(checkpoint, corpora, out)
     console.print(evaluation.table(report), soft_wrap=True)
 
 

@@ -6,11 +6,11 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from emotalk_export.compact import CompactFace
@@ -18,7 +18,6 @@ from emotalk_training import baselines, checks
 from emotalk_training.articulation import Phone
 from emotalk_training.ceilings import SecondAligner, ceiling
 from emotalk_training.corpus import Utterance, utterances
-from emotalk_training.graphs import GraphFace
 from emotalk_training.metrics import Accuracy, Weights, accuracy
 from emotalk_training.predict import rules
 from emotalk_training.readers import part
@@ -27,6 +26,13 @@ log = logging.getLogger(__name__)
 
 SNR_DB = 10.0
 LONG_CLIP_S = 60.0
+
+
+ESPEAK_LANGUAGES = {"en": "English", "fa": "Persian", "de": "German", "es": "Spanish", "fr": "French"}
+
+
+def _spoken_in(language: str, utterance: Utterance) -> bool:
+    return utterance.engine == "espeak" and utterance.voice.startswith(language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,7 @@ def test_sets(folders: Sequence[Path]) -> list[TestSet]:
         ("held-out Kokoro voices", lambda u: u.engine == "kokoro"),
         ("held-out engine (Piper joe)", lambda u: u.engine == "joe"),
         ("held-out flite voice (awb)", lambda u: u.engine == "flite-awb"),
-        ("espeak-ng, English", lambda u: u.engine == "espeak"),
+        *((f"espeak-ng, {name}", partial(_spoken_in, code)) for code, name in ESPEAK_LANGUAGES.items()),
         ("real speech (LibriVox, cards)", lambda u: u.engine == "real" and u.voice != "prompt"),
         ("real speech (telephone prompts)", lambda u: u.engine == "real" and u.voice == "prompt"),
         ("real speech (readers kept back)", lambda u: u.engine == "people" and part(u.voice) == "test"),
@@ -64,7 +70,7 @@ def test_sets(folders: Sequence[Path]) -> list[TestSet]:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All figures of a checkpoint."""
+    """All figures of a face."""
 
     sets: dict[str, Accuracy]
     ceilings: dict[str, Accuracy]
@@ -74,10 +80,12 @@ class Report:
     noisy: dict[str, Accuracy]
     """The sets at 10 dB SNR."""
     onsets: dict[str, checks.Onsets]
+    releases: dict[str, checks.Release]
+    quiet: dict[str, checks.Quiet]
     rest: checks.Rest
     windowed: dict[str, checks.Windowed]
     real_time_factor: float
-    """25 s through the four graphs in ONNX Runtime on one core; no server."""
+    """Of 25 s: of graphs on one core, without a server; of a repository, as its caller waits."""
     provenance: dict[str, Any]
 
     def to_json(self) -> str:
@@ -92,20 +100,22 @@ def _rounded(value: Any) -> Any:
 
 
 def evaluate(
-    checkpoint: Path,
+    face: checks.Predict,
     folders: Sequence[Path],
+    provenance: dict[str, Any],
     peers: dict[str, Path] | None = None,
     aligner: SecondAligner | None = None,
 ) -> Report:
-    """Score a checkpoint on the corpora in ``folders``.
+    """Score a face on the corpora in ``folders``.
 
     Args:
+        face: a :class:`~emotalk_training.graphs.GraphFace` or a :class:`~emotalk_training.served.ServedFace`.
+        provenance: what is known of it, for the report.
         peers: kind to unpacked package, to be scored beside it.
         aligner: says how sure each truth is.
     """
-    face = GraphFace.of(checkpoint)
     sets = test_sets(folders)
-    figures, noisy, onsets, ceilings = {}, {}, {}, {}
+    figures, noisy, onsets, releases, quiet, ceilings = {}, {}, {}, {}, {}, {}
     others: dict[str, dict[str, Accuracy]] = {}
     for each in sets:
         log.info("%s: %d clips", each.title, len(each.clips))
@@ -114,6 +124,8 @@ def evaluate(
         rough = checks.with_noise(each.clips, SNR_DB)
         noisy[each.title] = accuracy(each.truth, [face(c) for c in rough])
         onsets[each.title] = checks.onsets(each.clips, each.phones, face)
+        releases[each.title] = checks.releases(each.clips, each.phones, face)
+        quiet[each.title] = checks.quiet(each.clips, face)
         if aligner is not None and (highest := ceiling(each.clips, each.phones, aligner)) is not None:
             ceilings[each.title] = highest
     long_clip = np.concatenate([c for s in sets for c in s.clips])[: int(LONG_CLIP_S * 16000)]
@@ -123,9 +135,10 @@ def evaluate(
         "live, 4 s windows": checks.windowed(long_clip, face, 4.0, past, ahead),
         "live, 2.4 s windows": checks.windowed(long_clip, face, 2.4, past, ahead),
     }
-    provenance = torch.load(checkpoint, weights_only=True)["provenance"]
     speed = checks.real_time_factor(face)
-    return Report(figures, ceilings, others, noisy, onsets, checks.rest(face), windows, speed, provenance)
+    return Report(
+        figures, ceilings, others, noisy, onsets, releases, quiet, checks.rest(face), windows, speed, provenance
+    )
 
 
 PEER_ADVANCES = (0, 3)
@@ -153,31 +166,35 @@ JOE = (
 
 def table(report: Report) -> str:
     """The figures as Markdown."""
+    return "\n".join([*_sets(report), "", JOE, "", *_others_table(report), "", *_duties(report)]) + "\n"
+
+
+def _sets(report: Report) -> list[str]:
     lines = [
         "| set | clips, min | jawOpen r | press r | funnel / pucker r | closure recall / precision ±2 |"
-        " lag jaw / closures | jaw r at 10 dB SNR | initial p b recall (n) |",
-        "|---|---|---|---|---|---|---|---|---|",
+        " lag jaw / closures | initial p b recall (n) |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for title, a in report.sets.items():
-        r, n, o = a.correlation, report.noisy[title], report.onsets[title]
-        lines.append(
-            f"| {title} | {a.clips}, {a.minutes:.1f} | {r['jawOpen']:.3f} | {r['mouthPressLeft']:.3f} "
-            f"| {r['mouthFunnel']:.2f} / {r['mouthPucker']:.2f} | {a.recall:.2f} / {a.precision:.2f} "
-            f"({a.closures}) | {a.jaw_lag_ms:+.0f} / {a.closure_lag_ms:+.0f} ms "
-            f"| {n.correlation['jawOpen']:.3f} | {o.natural:.2f} ({o.natural_count}), "
-            f"cut {o.cut:.2f} ({o.cut_count}) |"
-        )
-        if (c := report.ceilings.get(title)) is not None:
-            r = c.correlation
-            lines.append(
-                f"| its truth's ceiling | {c.clips}, {c.minutes:.1f} | {r['jawOpen']:.3f} | {r['mouthPressLeft']:.3f} "
-                f"| {r['mouthFunnel']:.2f} / {r['mouthPucker']:.2f} | {c.recall:.2f} / {c.precision:.2f} "
-                f"({c.closures}) | {c.jaw_lag_ms:+.0f} / {c.closure_lag_ms:+.0f} ms | | |"
-            )
-    lines += [
-        "",
-        JOE,
-        "",
+        o = report.onsets[title]
+        initial = f"{o.natural:.2f} ({o.natural_count}), cut {o.cut:.2f} ({o.cut_count})"
+        lines.append(_row(title, a, f" {initial} |"))
+        if (highest := report.ceilings.get(title)) is not None:
+            lines.append(_row("its truth's ceiling", highest, " |"))
+    return lines
+
+
+def _row(title: str, a: Accuracy, end: str) -> str:
+    r = a.correlation
+    return (
+        f"| {title} | {a.clips}, {a.minutes:.1f} | {r['jawOpen']:.3f} | {r['mouthPressLeft']:.3f} "
+        f"| {r['mouthFunnel']:.2f} / {r['mouthPucker']:.2f} | {a.recall:.2f} / {a.precision:.2f} "
+        f"({a.closures}) | {a.jaw_lag_ms:+.0f} / {a.closure_lag_ms:+.0f} ms |{end}"
+    )
+
+
+def _others_table(report: Report) -> list[str]:
+    lines = [
         "| others, same sets | set | jawOpen r | press r | closure recall / precision ±2 | lag jaw |",
         "|---|---|---|---|---|---|",
     ]
@@ -188,23 +205,34 @@ def table(report: Report) -> str:
                 f"| {name} | {title} | {r['jawOpen']:.3f} | {r['mouthPressLeft']:.3f} "
                 f"| {a.recall:.2f} / {a.precision:.2f} | {a.jaw_lag_ms:+.0f} ms |"
             )
-    lines += ["", "| check | figure |", "|---|---|"]
-    lines.append(f"| worst mouth channel, mean over digital silence | {report.rest.silence:.4f} |")
-    lines += [
-        f"| the same in {name} noise, worst of -60 … -20 dB | {value:.4f} |"
-        for name, value in report.rest.noise.items()
+    return lines
+
+
+def _duties(report: Report) -> list[str]:
+    lines = [
+        f"| set | at {SNR_DB:.0f} dB SNR: jawOpen r, press r | {checks.SOFTER_DB:.0f} dB softer: jaw, press "
+        f"| press after a last b m p (n): median, longest, over {1000 * checks.LINGERING_S:.0f} ms |",
+        "|---|---|---|---|",
     ]
+    for title, noisy in report.noisy.items():
+        r, q, e = noisy.correlation, report.quiet[title], report.releases[title]
+        held = f"({e.count}) {1000 * e.median_s:.0f} ms, {1000 * e.worst_s:.0f} ms, {100 * e.lingering:.0f} %"
+        lines.append(
+            f"| {title} | {r['jawOpen']:.3f}, {r['mouthPressLeft']:.3f} | {q.jaw:.2f}, {q.press:.2f} "
+            f"| {held if e.count else '-'} |"
+        )
+    lines += ["", "| nobody speaks, -60 … -20 dB | worst mouth channel's mean | largest weight |", "|---|---|---|"]
+    lines += [f"| {name} | {mean:.4f} | {report.rest.peak[name]:.3f} |" for name, mean in report.rest.mean.items()]
+    lines += ["", "| check | figure |", "|---|---|"]
     lines += [
         f"| {name} against whole: weights off by more than 0.02 | {100 * w.share:.3f} % (largest {w.largest:.1e}) |"
         for name, w in report.windowed.items()
     ]
-    lines.append(f"| real-time factor, ONNX Runtime, one core, 25 s, no server | {report.real_time_factor:.4f} |")
-    return "\n".join(lines) + "\n"
+    return [*lines, f"| real-time factor of 25 s | {report.real_time_factor:.4f} |"]
 
 
-def plots(checkpoint: Path, folders: Sequence[Path], out: Path) -> list[Path]:
-    """The first clip of every set, ``<set>.png``."""
-    face = GraphFace.of(checkpoint)
+def plots(face: checks.Predict, folders: Sequence[Path], out: Path) -> list[Path]:
+    """A clip of every set, ``<set>.png``."""
     made = []
     for each in test_sets(folders):
         name = "".join(c if c.isalnum() else "-" for c in each.title.lower()).strip("-")
@@ -216,7 +244,7 @@ def plots(checkpoint: Path, folders: Sequence[Path], out: Path) -> list[Path]:
     return made
 
 
-def plot(each: TestSet, index: int, face: GraphFace, path: Path, seconds: float = 5.0) -> None:
+def plot(each: TestSet, index: int, face: checks.Predict, path: Path, seconds: float = 5.0) -> None:
     """Spectrogram, prediction (solid) and rules (dashed) of one clip, as a PNG."""
     import matplotlib
 

@@ -88,6 +88,7 @@ class Heard:
     """[T, 512]"""
     labels: NDArray[np.float32]
     """[T, 10]: articulators, speaking, viseme."""
+    disturbed: bool
 
 
 def hear(
@@ -103,7 +104,7 @@ def hear(
     at = np.arange(len(features)) * LABEL_FPS / FEATURE_FPS
     known = _at(labels[:, [*range(8), 11]], at)
     viseme = labels[np.minimum(np.round(at).astype(int), len(labels) - 1), 12:13]
-    return Heard(utterance.voice, utterance.engine, features, np.concatenate([known, viseme], 1))
+    return Heard(utterance.voice, utterance.engine, features, np.concatenate([known, viseme], 1), rng is not None)
 
 
 def _at(curves: NDArray[np.float32], where: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -230,12 +231,13 @@ def teach(
     mine = list(utterances(folder, phones_needed=False))
     known = [u for u in mine if u.phones]
     log.info("hearing %d + %d utterances", len(aligned), len(mine))
-    heard = []
-    for utterance in [*aligned, *known]:
+    heard: list[Heard] = []
+    for utterance in [*known, *aligned]:
         audio = utterance.audio()
         heard.append(hear(encoder, utterance, audio))
         if utterance.engine == "people" or rng.random() < 0.3:
             heard.append(hear(encoder, utterance, audio, rng))
+    clean = {u.name: h.features for u, h in zip(known, (h for h in heard if not h.disturbed), strict=False)}
     where = folds([u.voice for u in mine])
     probes = [
         train([h for h in heard if where.get(h.voice) != fold], steps, seed + fold)
@@ -246,7 +248,8 @@ def teach(
     for utterance in mine:
         audio = utterance.audio()
         count = int(np.ceil(len(audio) / SAMPLE_RATE * LABEL_FPS))
-        word = said(probes[where[utterance.voice]], encoder(audio), count)
+        features = clean[utterance.name] if utterance.name in clean else encoder(audio)
+        word = said(probes[where[utterance.voice]], features, count)
         labels = label_utterance(utterance, audio)[0] if utterance.phones else None
         label = agreed(word, labels)
         np.save(taught_path(folder, utterance.name), label)

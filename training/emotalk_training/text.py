@@ -82,9 +82,14 @@ def sentence(rng: random.Random, test: bool = False) -> str:
     return " ".join(chosen)
 
 
-def nonsense(rng: random.Random, language: str) -> str:
-    """Four to eleven words of a language, with a comma now and then."""
-    words = [rng.choice(_words(language)) for _ in range(rng.randint(4, 11))]
+@cache
+def _part(language: str, test: bool) -> tuple[str, ...]:
+    return tuple(w for w in _words(language) if is_test(w) == test)
+
+
+def nonsense(rng: random.Random, language: str, test: bool = False) -> str:
+    """Four to eleven words of a language, of the test or the training part, with a comma now and then."""
+    words = [rng.choice(_part(language, test)) for _ in range(rng.randint(4, 11))]
     if len(words) > 6:
         words[3] += ","
     return " ".join(words) + "."
