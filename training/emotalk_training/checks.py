@@ -50,7 +50,8 @@ def rest(predict: Predict, seconds: float = 10.0, seed: int = 11) -> Rest:
     hum = np.asarray(sum(np.sin(2 * np.pi * 50 * k * t) / k for k in range(1, 7)), np.float32)
     sounds["room"] = augment.coloured_noise(samples, 1.7, rng) + 0.5 * hum
     sounds["hum"] = hum
-    mean, peak = {}, {}
+    mean: dict[str, float] = {}
+    peak: dict[str, float] = {}
 
     def heard(name: str, audio: NDArray[np.float32]) -> None:
         mouth = predict(audio)[:, _MOUTH]

@@ -27,7 +27,7 @@ from emotalk_training.articulation import VISEME_NAMES
 from emotalk_training.corpus import SAMPLE_RATE, CorpusError, Utterance, utterances
 from emotalk_training.dataset import LABEL_FPS, label_utterance
 from emotalk_training.encoder import FEATURE_FPS, FEATURES, SpeechEncoder
-from emotalk_training.taught import FACTS, FOLDER, taught_path
+from emotalk_training.taught import FACTS, FOLDER, TEACHER, taught_path
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +36,6 @@ CONTRADICTION = 0.5
 """Difference of a contact between teacher and alignment from which neither is believed."""
 AROUND_S = 0.05
 """On either side of such a moment, too."""
-
-TEACHER = "teacher.pt"
-"""Beside the labels: one of the probes, which times the phones of speech that it has not heard."""
 
 _CROP = 400
 _BATCH = 16
@@ -88,7 +85,7 @@ class Heard:
     """[T, 512]"""
     labels: NDArray[np.float32]
     """[T, 10]: articulators, speaking, viseme."""
-    disturbed: bool
+    disturbed: bool = False
 
 
 def hear(
