@@ -226,7 +226,7 @@ def _advice(found: Capacity) -> str:
         f"{table(['setting of the gateway', 'default', 'for this machine'], rows)}\n\n"
         f"A number of streams holds while 95 % of their frames come within {1000 * HOLDS_S:g} ms and none is missing; "
         f"requests are asked by twice as many callers until that brings less than {100 * (GAIN - 1):.0f} %. The "
-        f"callers run on the same {len(os.sched_getaffinity(0))} cores (`{CALLER}`). Advised are {ADVISED:g} of the "
+        f"callers run on the same cores ({len(os.sched_getaffinity(0))}; `{CALLER}`). Advised are {ADVISED:g} of the "
         f"streams with the shortest hops, as many uploads computed at once as bring something, and as many waiting as "
         f"are answered in {WAITS_S:g} s, the longest of them. Kinds share a machine: what each one takes of its own "
         f"capacity adds up."

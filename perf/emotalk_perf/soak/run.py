@@ -29,7 +29,7 @@ from emotalk_perf.soak.memory import Memory
 from emotalk_perf.soak.report import MEMORY, Report, Seen
 from emotalk_perf.traffic.arrivals import arrive
 from emotalk_perf.traffic.conversations import HOP, converse
-from emotalk_perf.traffic.ledger import TENTHS, Clock, Ledger
+from emotalk_perf.traffic.ledger import Clock, Ledger
 from emotalk_perf.traffic.mix import STREAMS, Mix, mix
 from emotalk_perf.traffic.strangers import strangers
 
@@ -166,9 +166,8 @@ async def _load(
 
 
 async def _report(seen: Seen, report: Report, tell: Callable[[str], None]) -> None:
-    """Write the report every minute, and draw its picture every tenth of the run."""
+    """Write the report every minute. Its picture is drawn after the run: to draw takes a core for seconds."""
     beat_s = min(BEAT_S, seen.clock.seconds / BEATS)
-    drawn = 0
     while True:
         await asyncio.sleep(beat_s)
         report.write(seen)
@@ -176,9 +175,6 @@ async def _report(seen: Seen, report: Report, tell: Callable[[str], None]) -> No
         right = sum(ledger.columns[RIGHT] for ledger in seen.honest)
         broken = [line.limit for line in seen.lines() if not line.held]
         tell(f"{seen.clock.since / 60:.1f} min: {right} of {asked} right; not held: {'; '.join(broken) or 'none'}")
-        if (tenth := int(TENTHS * seen.clock.since / seen.clock.seconds)) > drawn:
-            drawn = tenth
-            await asyncio.to_thread(_draw, report.folder)
 
 
 def _draw(folder: Path) -> None:
