@@ -148,8 +148,9 @@ def plot(each: TestSet, index: int, face: checks.Predict, path: Path, seconds: f
     figure, axes = pyplot.subplots(
         3, 1, figsize=(13, 7), sharex=True, gridspec_kw={"height_ratios": [1.6, 1.2, 1.2], "hspace": 0.06}
     )
+    hiss = 1e-6 * np.random.default_rng(0).standard_normal(len(clip))  # digital silence has no logarithm
     axes[0].specgram(
-        np.append(clip[0], clip[1:] - 0.95 * clip[:-1]) + 1e-6, NFFT=256, Fs=16000, noverlap=192, cmap="magma",
+        np.append(clip[0], clip[1:] - 0.95 * clip[:-1]) + hiss, NFFT=256, Fs=16000, noverlap=192, cmap="magma",
         vmin=-140, vmax=-50,
     )  # fmt: skip
     axes[0].set_ylim(0, 7500)
