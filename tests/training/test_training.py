@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ from emotalk_training.metrics import JAW, PRESS, accuracy, closures, lag_ms, mat
 from emotalk_training.pitch import semitones_over_median
 from emotalk_training.predict import activities, composed, predict
 from emotalk_training.sources import Spoken
-from emotalk_training.text import is_test
+from emotalk_training.text import is_test, syllables
 
 pytestmark = pytest.mark.torch
 
@@ -230,6 +231,13 @@ def test_a_sentence_is_test_or_training_for_ever() -> None:
     share = np.mean([is_test(f"sentence number {i}") for i in range(5000)])
     assert 0.02 < share < 0.06
     assert is_test("sentence number 1") == is_test("sentence number 1")
+
+
+def test_syllables_repeat_with_their_seed_and_are_said_several_times() -> None:
+    said = [syllables(random.Random(seed)) for seed in range(50)]
+    assert said == [syllables(random.Random(seed)) for seed in range(50)]
+    assert all(4 <= one.count("[[") <= 10 for one in said)
+    assert all(len(set(re.findall(r"\[\[(.+?)\]\]", one))) <= 3 for one in said)
 
 
 def test_blink_columns_are_where_the_contract_has_them() -> None:

@@ -53,6 +53,8 @@ CROP_S = 3.6
 CODEC_CHANCE, OFFSET_CHANCE = 0.15, 0.1
 NOBODY_CHANCE, SILENT_CHANCE, MUSIC_SHARE = 0.1, 0.015, 0.35
 """Chance that nobody speaks, that it is silent besides, and how many of the other rooms have music and no noise."""
+MUSIC_BEHIND_CHANCE = 0.1
+"""Of speech before music, 3 to 25 dB louder: or music alone would tell that nobody speaks."""
 
 BEFORE_CONTACT, AFTER_CONTACT = 0.45, 0.25
 """Chances that a pause is put in before closed lips, and after them: they close in time for a first p, and part after a
@@ -358,6 +360,8 @@ class Examples:
             other = sum(self.crop()[0] for _ in range(int(rng.integers(1, 4))))
             other = np.asarray(other, np.float32)
             audio = audio + other / augment.rms(other) * np.float32(level * 10 ** (-rng.uniform(12, 28) / 20))
+        if rng.random() < MUSIC_BEHIND_CHANCE:
+            audio = audio + augment.music(self.samples, rng) * np.float32(level * 10 ** (-rng.uniform(3, 25) / 20))
         audio = augment.line(np.asarray(audio, np.float32), rng)
         if rng.random() < CODEC_CHANCE:
             audio = augment.coded(audio, rng)

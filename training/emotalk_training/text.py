@@ -93,3 +93,17 @@ def nonsense(rng: random.Random, language: str, test: bool = False) -> str:
     if len(words) > 6:
         words[3] += ","
     return " ".join(words) + "."
+
+
+_SYLLABLES = ("{v}", "{v}", "m{v}", "b{v}", "p{v}", "w{v}", "n{v}", "d{v}", "l{v}", "f{v}", "{v}m")
+_VOWELS = ("A:", "i:", "u:", "O:", "E", "oU", "@", "I")
+
+
+def syllables(rng: random.Random) -> str:
+    """One to three vowels or syllables, said again and again, in espeak-ng's own letters for English.
+
+    Read sentences have no "oo oo oo", and a network that was shown music takes it for an instrument.
+    """
+    said = [rng.choice(_SYLLABLES).format(v=rng.choice(_VOWELS)) for _ in range(rng.randint(1, 3))]
+    pause = rng.choice([",", ".", ""])
+    return " ".join(f"[[{rng.choice(said)}]]{pause}" for _ in range(rng.randint(4, 10)))
