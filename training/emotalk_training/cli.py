@@ -198,6 +198,9 @@ def evaluate(
         Path | None,
         typer.Option(metavar="DIR", help="Score a model repository instead, anybody's, through a Triton of its own."),
     ] = None,
+    probe: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Score a teacher instead, taught/teacher.pt.")
+    ] = None,
     smooth: Annotated[bool, typer.Option(help="Of a repository: smoothed, as callers get it by default.")] = True,
     out: Annotated[Path, typer.Option(help="Folder for figures.json, figures.md and plots.")] = Path(
         "training/checkpoints"
@@ -221,6 +224,7 @@ def evaluate(
     from emotalk_training.checks import Predict
     from emotalk_training.graphs import GraphFace
     from emotalk_training.served import ServedFace
+    from emotalk_training.teacher_face import TeacherFace
 
     torch.set_num_threads(1)
     peers = {name: path for name, path in (("headaudio", headaudio), ("wawa", wawa)) if path}
@@ -230,6 +234,8 @@ def evaluate(
         if repository is not None:
             face: Predict = stack.enter_context(ServedFace(repository, smooth))
             facts = {"repository": repository.name, "smoothed": smooth}
+        elif probe is not None:
+            face, facts = TeacherFace(probe, cache), {"teacher": probe.name}
         else:
             face, facts = GraphFace.of(checkpoint), torch.load(checkpoint, weights_only=True)["provenance"]
         report = evaluation.evaluate(face, corpora, facts, peers, aligner)

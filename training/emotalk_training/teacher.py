@@ -75,6 +75,21 @@ class Probe(nn.Module):
         return self.mouth(x), self.viseme(x)
 
 
+def load_probe(path: Path) -> tuple[Probe, NDArray[np.float32]]:
+    """Return the probe in a file that :func:`teach` wrote, and the share of each viseme in what it learned from [27].
+
+    Raises:
+        CorpusError: the file is not such a probe.
+    """
+    try:
+        stored = torch.load(path, weights_only=True)
+        probe = Probe()
+        probe.load_state_dict(stored["probe"])
+        return probe.eval(), np.array(stored["viseme_share"], np.float32)
+    except (OSError, KeyError, RuntimeError) as error:
+        raise CorpusError(f"{path} is not a teacher ({error}); accepted: taught/teacher.pt of a corpus") from error
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """An utterance as the encoder hears it, and what its phones say."""
