@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError  # noqa: S403  # the name of an error
 
 import numpy as np
 import torch
@@ -86,7 +87,7 @@ def load_probe(path: Path) -> tuple[Probe, NDArray[np.float32]]:
         probe = Probe()
         probe.load_state_dict(stored["probe"])
         return probe.eval(), np.array(stored["viseme_share"], np.float32)
-    except (OSError, KeyError, RuntimeError) as error:
+    except (OSError, KeyError, RuntimeError, UnpicklingError) as error:
         raise CorpusError(f"{path} is not a teacher ({error}); accepted: taught/teacher.pt of a corpus") from error
 
 
