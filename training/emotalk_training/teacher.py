@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from pickle import UnpicklingError  # noqa: S403  # the name of an error
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
