@@ -1,4 +1,4 @@
-"""``emotalk-train``: corpus, people, teach, real, fit, calibrate, evaluate, card, and the whole of it."""
+"""``emotalk-train``: corpus, people, teach, real, fit, blend, calibrate, evaluate, card, and the whole of it."""
 
 from __future__ import annotations
 
@@ -173,6 +173,28 @@ def fit(
         workers=workers, seed=seed,
     )  # fmt: skip
     console.print(f"checkpoint: {train(folder, run, options, {})}")
+
+
+@app.command()
+def blend(
+    out: Annotated[Path, typer.Argument(help="Checkpoint to write; calibrate it next.")],
+    part: Annotated[
+        list[str], typer.Option(metavar="SHARE:FILE", help="A checkpoint and its share; the last one is described.")
+    ],
+) -> None:
+    """Write the weighted mean of checkpoints that began with one another: what each has learned, most of it."""
+    from emotalk_training.blend import blend as mean
+
+    parts = []
+    for each in part:
+        share, colon, path = each.partition(":")
+        try:
+            parts.append((Path(path), float(share)))
+        except ValueError:
+            colon = ""
+        if not colon or not path:
+            raise typer.BadParameter(f"{each!r}; accepted: SHARE:FILE, as 0.5:run/face.pt", param_hint="--part")
+    mean(parts, out)
 
 
 @app.command()

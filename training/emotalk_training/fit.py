@@ -16,7 +16,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from pathlib import Path
 from queue import Empty, Full
 from typing import Any
@@ -28,14 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from emotalk_contract.timing import feature_count
-from emotalk_export.compact import (
-    MEL_BANDS,
-    MEL_WINDOW,
-    CompactConfig,
-    CompactFace,
-    mel_filterbank,
-    uniform_positions,
-)
+from emotalk_export.compact import MEL_BANDS, CompactConfig, CompactFace, uniform_positions
 from emotalk_training.articulation import VISEME_NAMES
 from emotalk_training.corpus import SAMPLE_RATE
 from emotalk_training.dataset import Batch, Examples, minutes_by_engine
@@ -188,33 +180,6 @@ def mask_bands(spectra: Tensor, rng: np.random.Generator) -> Tensor:
     return spectra
 
 
-WARP_CHANCE, WARP = 0.6, 0.16
-"""Probability of another vocal tract, and by how much it is longer or shorter at most."""
-FEATURE_DROPOUT = 0.1
-"""Share of features that a step does without: few readers are learned by heart easily."""
-
-
-@cache
-def _band_centres() -> NDArray[np.float64]:
-    """Hertz."""
-    _, bands = mel_filterbank()
-    return np.asarray(bands @ (np.arange(1, bands.shape[1] + 1) * SAMPLE_RATE / MEL_WINDOW), np.float64)
-
-
-def warp_bands(spectra: Tensor, rng: np.random.Generator) -> Tensor:
-    """Spectra [B, 81, M] with the formants of some examples moved, in place; after Jaitly & Hinton 2013 (vocal tract
-    length perturbation): what a band holds comes from a frequency that is a factor higher or lower."""
-    centres = _band_centres()
-    for example in spectra:
-        if rng.random() < WARP_CHANCE:
-            factor = 1 + rng.uniform(-WARP, WARP)
-            at = np.interp(centres * factor, centres, np.arange(MEL_BANDS))
-            below = np.minimum(at.astype(int), MEL_BANDS - 2)
-            share = torch.from_numpy((at - below).astype(np.float32))[:, None].to(example.device)
-            example[:MEL_BANDS] = example[below] * (1 - share) + example[below + 1] * share
-    return spectra
-
-
 def learning_rate(options: FitOptions, step: int) -> float:
     """Linear warm-up, then half a cosine over the run."""
     warm = min(1.0, (step + 1) / options.warmup_steps)
@@ -291,11 +256,9 @@ def fit(folder: Path, run: Path, options: FitOptions, provenance: dict[str, Any]
             labels = torch.from_numpy(batch.labels).to(device)
             with torch.no_grad():
                 spectra = model.frontend.spectra(torch.from_numpy(batch.audio).to(device))
-                rng = np.random.default_rng((options.seed, step))
-                spectra = mask_bands(warp_bands(spectra, rng), rng)
-            torch.manual_seed(options.seed + step)  # of the dropout, so that a resumed run ends with the same bits
+                spectra = mask_bands(spectra, np.random.default_rng((options.seed, step)))
             with torch.autocast(device.type, torch.bfloat16):
-                features = F.dropout(model.frontend.encode(spectra), FEATURE_DROPOUT)
+                features = model.frontend.encode(spectra)
                 where = positions.expand(len(labels), -1)
                 content = model.content(features, where)
                 emotion = model.emotion(features, where, steps.expand(len(labels), -1))
