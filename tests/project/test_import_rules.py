@@ -50,6 +50,7 @@ PLANTED = [
     ("perf", "perf/emotalk_perf/clips.py", "import torch"),
     ("gpu", "perf/emotalk_perf/gpu/measure.py", "import emotalk_export.validate"),
     ("export", "export/emotalk_export/layers.py", "import emotalk_client"),
+    ("export", "training/emotalk_training/evaluate.py", "import emotalk_client"),
 ]
 
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from emotalk_contract.arkit import INDEX
-from emotalk_training import teacher
+from emotalk_training import teacher, teacher_face
 from emotalk_training.articulation import VISEME_NAMES, Phone
 from emotalk_training.corpus import CorpusError, Utterance, utterances
 from emotalk_training.dataset import LABELS, Examples, label_utterance, prepare
@@ -211,3 +211,22 @@ def test_what_nobody_taught_needs_phones(corpus: Path, tmp_path: Path) -> None:
     folder = prepare([corpus], tmp_path / "cache")
     assert [record["voice"] for record in json.loads((folder / "items.json").read_text())] == ["libri-12"]
     assert isinstance(next(utterances(corpus)), Utterance)
+
+
+def test_a_teacher_has_a_face_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    probe = teacher.Probe()
+    torch.save({"probe": probe.state_dict(), "viseme_share": [1 / 27] * 27}, tmp_path / "teacher.pt")
+    monkeypatch.setattr(
+        teacher_face,
+        "SpeechEncoder",
+        lambda _: lambda audio: rng.standard_normal((-(-len(audio) // 320), 512)).astype(np.float16),
+    )
+    face = teacher_face.TeacherFace(tmp_path / "teacher.pt", tmp_path)
+    weights = face(np.zeros(16_123, np.float32))
+    assert weights.shape == (31, 52)
+    assert weights.min() >= 0
+    assert 0 < weights.max() <= 1
+    (tmp_path / "other.pt").write_bytes(b"no teacher")
+    with pytest.raises(CorpusError, match="is not a teacher"):
+        teacher_face.TeacherFace(tmp_path / "other.pt", tmp_path)

@@ -61,8 +61,10 @@ def test_it_is_small_and_says_where_it_comes_from() -> None:
 
 def test_nobody_speaks_nothing_moves(trained: CompactFace) -> None:
     idle = rest(lambda audio: predict(trained, audio), seconds=5)
-    assert idle.silence <= 0.02
-    assert max(idle.noise.values()) <= 0.05
+    assert max(idle.mean.values()) < 0.02, idle.mean
+    music = idle.peak.pop("music")
+    assert max(idle.peak.values()) < 0.05, idle.peak
+    assert music < 0.3, "a beat may still move the mouth for a moment: the model card says so"
 
 
 def test_vowels_have_their_shapes(trained: CompactFace) -> None:
@@ -112,7 +114,15 @@ def test_lips_close_between_vowels_for_every_person(trained: CompactFace) -> Non
         assert hits >= 3, (person, found)
 
 
-@pytest.mark.parametrize("decibels", [-40, -30, -12])
+def test_lips_part_after_a_last_m(trained: CompactFace) -> None:
+    clip = said(pause(0.4), vowel("a", 0.3), hummed(0.1), pause(1.0))
+    press = predict(trained, clip)[:, INDEX["mouthPressLeft"]]
+    end = round(0.8 * 30)
+    assert press[end - 4 : end + 2].max() > 0.25
+    assert press[end + 6 :].max() < 0.1
+
+
+@pytest.mark.parametrize("decibels", [-50, -40, -30, -12])
 def test_quiet_and_loud_recordings_move_the_same_mouth(trained: CompactFace, decibels: float) -> None:
     clip = said(pause(0.5), *[p for _ in range(4) for p in (vowel("a", 0.25), pause(0.2))])
     mouth = [INDEX[n] for n in MOUTH_CHANNELS]

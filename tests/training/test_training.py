@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ from emotalk_training.metrics import JAW, PRESS, accuracy, closures, lag_ms, mat
 from emotalk_training.pitch import semitones_over_median
 from emotalk_training.predict import activities, composed, predict
 from emotalk_training.sources import Spoken
-from emotalk_training.text import is_test
+from emotalk_training.text import is_test, syllables
 
 pytestmark = pytest.mark.torch
 
@@ -182,8 +183,35 @@ def test_the_window_check_passes_what_is_local_and_catches_what_is_not() -> None
 
 def test_the_rest_check_sees_a_mouth_that_idles() -> None:
     idle = checks.rest(lambda audio: follow_loudness(audio) + np.float32(0.03), seconds=2)
-    assert idle.silence == pytest.approx(0.03)
-    assert max(idle.noise.values()) > 0.05
+    assert [idle.mean["silence"], idle.peak["silence"]] == pytest.approx([0.03, 0.03])
+    assert idle.peak["music"] > idle.mean["music"] > 0.05
+    leaning = checks.rest(lambda audio: np.full((30, 52), abs(audio.mean()), np.float32), seconds=2)
+    assert leaning.mean["hum with an offset"] == pytest.approx(0.02, abs=1e-3)
+    assert leaning.mean["hum"] < 1e-3
+
+
+def test_the_check_of_soft_speech_sees_a_face_that_follows_the_level() -> None:
+    clip = np.random.default_rng(0).standard_normal(RATE).astype(np.float32) * 0.1
+    assert checks.quiet([clip], follow_loudness).jaw == pytest.approx(10**-1.5, rel=1e-3)
+    assert checks.quiet([clip], lambda a: follow_loudness(a / np.abs(a).max())).jaw == pytest.approx(1, rel=1e-3)
+
+
+@pytest.mark.parametrize("held", [0, 12])
+def test_the_check_of_releases_sees_lips_that_stay_pressed(held: int) -> None:
+    phones = [Phone("aa", 0.2, 0.5), Phone("b", 0.5, 0.6), Phone("sil", 0.6, 1.0), Phone("aa", 1.0, 1.2)]
+    press = np.zeros(60, np.float32)
+    press[15 : 18 + held] = 0.8
+    weights = np.zeros((60, 52), np.float32)
+    weights[:, PRESS] = press
+    found = checks.releases([np.zeros(2 * RATE, np.float32)], [phones], lambda _: weights)
+    assert (found.count, found.median_s, found.lingering) == (1, pytest.approx(held / 30), float(held > 0))
+
+
+def test_music_is_repeatable_and_as_loud_as_it_says() -> None:
+    pieces = [augment.music(3 * RATE, np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    assert np.array_equal(pieces[0], pieces[1])
+    assert not np.array_equal(pieces[0], pieces[2])
+    assert all(augment.rms(piece) == pytest.approx(1, rel=1e-3) for piece in pieces)
 
 
 def test_the_onset_check_wants_the_closure_at_its_time() -> None:
@@ -203,6 +231,13 @@ def test_a_sentence_is_test_or_training_for_ever() -> None:
     share = np.mean([is_test(f"sentence number {i}") for i in range(5000)])
     assert 0.02 < share < 0.06
     assert is_test("sentence number 1") == is_test("sentence number 1")
+
+
+def test_syllables_repeat_with_their_seed_and_are_said_several_times() -> None:
+    said = [syllables(random.Random(seed)) for seed in range(50)]
+    assert said == [syllables(random.Random(seed)) for seed in range(50)]
+    assert all(4 <= one.count("[[") <= 10 for one in said)
+    assert all(len(set(re.findall(r"\[\[(.+?)\]\]", one))) <= 3 for one in said)
 
 
 def test_blink_columns_are_where_the_contract_has_them() -> None:

@@ -95,6 +95,55 @@ def noise(samples: int, rng: np.random.Generator) -> Audio:
     return out / rms(out)
 
 
+def music(samples: int, rng: np.random.Generator) -> Audio:
+    """Instruments without a voice, RMS 1: a bass, chords and a melody on a beat, and often drums."""
+    out = np.zeros(samples, np.float32)
+    beat = int(SAMPLE_RATE * rng.uniform(0.18, 0.6))
+    root = rng.uniform(50, 110)
+    scale = np.array([0, 2, 4, 5, 7, 9, 11] if rng.random() < 0.5 else [0, 2, 3, 5, 7, 8, 10])
+    chords, melody, drums = rng.random(3) < (0.8, 0.7, 0.6)
+    first = -int(rng.integers(0, beat))
+    for number, at in enumerate(range(first, samples, beat)):
+        degree = int(rng.integers(7))
+        if number % 2 == 0:
+            _add(out, at, _note(root * 2 ** (scale[degree] / 12), 2 * beat, rng, 6), 0.8)
+        if chords and number % 4 == 0:
+            for third in (0, 2, 4):
+                octave, step = divmod(degree + third, 7)
+                _add(out, at, _note(root * 2 ** (2 + octave + scale[step] / 12), 4 * beat, rng, 8), 0.35)
+        if melody and rng.random() < 0.75:
+            pitch = root * 2 ** (rng.integers(2, 5) + scale[int(rng.integers(7))] / 12)
+            _add(out, at, _note(pitch, int(beat * rng.uniform(0.5, 3)), rng, 10), rng.uniform(0.3, 1.0))
+        if drums:
+            taps = int(rng.integers(400, 2400))
+            hit = coloured_noise(2400, float(rng.choice([-0.5, 0.5, 2.0])), rng)[:taps]
+            _add(out, at, hit * np.exp(-6 * np.arange(taps) / taps).astype(np.float32), rng.uniform(0.2, 1.0))
+    return out / rms(out)
+
+
+def _note(hertz: float, samples: int, rng: np.random.Generator, partials: int) -> Audio:
+    """A plucked, struck, bowed or blown tone, some with vibrato."""
+    t = np.arange(samples, dtype=np.float32) / SAMPLE_RATE
+    bend = rng.uniform(0, 0.006) * np.sin(2 * np.pi * rng.uniform(4, 7) * t) if rng.random() < 0.3 else 0.0
+    phase = (2 * np.pi * hertz * (t + np.asarray(bend) / 20)).astype(np.float32)
+    fall, tilt = rng.uniform(0.5, 8), rng.uniform(0.6, 2.0)
+    tone = np.zeros(samples, np.float32)
+    for k in range(1, partials + 1):
+        if k * hertz < SAMPLE_RATE / 2.2:
+            tone += np.float32(rng.uniform(0.3, 1) / k**tilt) * np.sin(np.float32(k) * phase)
+    attack = max(1, int(rng.uniform(0.002, 0.08) * SAMPLE_RATE))
+    envelope = np.minimum(1, np.arange(samples) / attack) * np.exp(-fall * t)
+    envelope *= np.minimum(1, np.arange(samples)[::-1] / (0.02 * SAMPLE_RATE))
+    return np.asarray(tone * envelope, np.float32)
+
+
+def _add(out: Audio, at: int, piece: Audio, gain: float) -> None:
+    piece = piece[max(0, -at) :]
+    at = max(0, at)
+    piece = piece[: len(out) - at]
+    out[at : at + len(piece)] += np.float32(gain) * piece
+
+
 CODECS: tuple[tuple[int, str, str, float], ...] = (
     (8000, "WAV", "GSM610", 0.0),
     (8000, "WAV", "ULAW", 0.0),

@@ -14,12 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from emotalk_training.articulation import VISEME_NAMES, Phone
-from emotalk_training.corpus import CorpusError
 from emotalk_training.encoder import SpeechEncoder
 from emotalk_training.metrics import Accuracy, accuracy
 from emotalk_training.predict import rules
 from emotalk_training.retiming import retimed
-from emotalk_training.teacher import Probe
+from emotalk_training.teacher import load_probe
 
 _TINY = 1e-4
 
@@ -36,14 +35,8 @@ class SecondAligner:
     """
 
     def __init__(self, probe: Path, cache: Path) -> None:
-        try:
-            stored = torch.load(probe, weights_only=True)
-            self._probe = Probe()
-            self._probe.load_state_dict(stored["probe"])
-        except (OSError, KeyError, RuntimeError) as error:
-            raise CorpusError(f"{probe} is not a teacher ({error}); accepted: taught/teacher.pt of a corpus") from error
-        self._probe.eval()
-        self._prior = np.log(np.array(stored["viseme_share"], np.float32) + _TINY)
+        self._probe, share = load_probe(probe)
+        self._prior = np.log(share + _TINY)
         self._encoder = SpeechEncoder(cache)
 
     def __call__(self, audio: NDArray[np.float32], phones: Sequence[Phone]) -> list[Phone] | None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emotalk_contract.arkit import BLENDSHAPES
 from emotalk_training import augment
 from emotalk_training.articulation import Phone, visemes
-from emotalk_training.metrics import MOUTH_CHANNELS, TOLERANCE_FRAMES, Weights, closures
+from emotalk_training.metrics import CLOSURE_HEIGHT, JAW, MOUTH_CHANNELS, PRESS, TOLERANCE_FRAMES, Weights, closures
 
 Predict = Callable[[NDArray[np.float32]], Weights]
 """A clip [N] at 16 kHz to weights [F, 52]."""
@@ -22,34 +22,117 @@ _MOUTH = [BLENDSHAPES.index(n) for n in MOUTH_CHANNELS]
 
 NOISES: dict[str, float] = {"white": 0.0, "pink": 1.0, "brown": 2.0}
 NOISE_LEVELS_DB = (-60, -45, -30, -20)
+OFFSET = 0.02
+"""Of full scale, which a cheap sound card adds."""
+PIECES = 4
+"""Of music."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """Measure how much the mouth idles: mean over time of the worst channel."""
+    """Measure how much the mouth idles where nobody speaks."""
 
-    silence: float
-    noise: dict[str, float]
-    """By colour, the worst over levels; "room" is brown noise with mains hum, "start" the first second of each."""
+    mean: dict[str, float]
+    """By kind of sound, the worst over levels: the worst channel's mean over time."""
+    peak: dict[str, float]
+    """The same: the largest weight of any mouth channel."""
 
 
 def rest(predict: Predict, seconds: float = 10.0, seed: int = 11) -> Rest:
-    """Digital silence, and noise of every colour from -60 to -20 dB of full scale."""
+    """Digital silence; noise of every colour, a humming room, hum with an offset of 2 % and music without a voice.
+
+    Each but silence at -60 to -20 dB of full scale.
+    """
     rng = np.random.default_rng(seed)
     samples = int(seconds * SAMPLE_RATE)
-
-    def idle(audio: NDArray[np.float32]) -> float:
-        return float(predict(audio)[:, _MOUTH].mean(0).max())
-
-    noise: dict[str, float] = {}
-    for name, exponent in NOISES.items():
-        raw = augment.coloured_noise(samples, exponent, rng)
-        noise[name] = max(idle(augment.at_level(raw, level)) for level in NOISE_LEVELS_DB)
+    sounds = {name: augment.coloured_noise(samples, exponent, rng) for name, exponent in NOISES.items()}
     t = np.arange(samples) / SAMPLE_RATE
-    hum = sum(np.sin(2 * np.pi * 50 * k * t) / k for k in range(1, 7))
-    room = augment.coloured_noise(samples, 1.7, rng) + 0.5 * np.asarray(hum, np.float32)
-    noise["room"] = max(idle(augment.at_level(room, level)) for level in NOISE_LEVELS_DB)
-    return Rest(idle(np.zeros(samples, np.float32)), noise)
+    hum = np.asarray(sum(np.sin(2 * np.pi * 50 * k * t) / k for k in range(1, 7)), np.float32)
+    sounds["room"] = augment.coloured_noise(samples, 1.7, rng) + 0.5 * hum
+    sounds["hum"] = hum
+    mean: dict[str, float] = {}
+    peak: dict[str, float] = {}
+
+    def heard(name: str, audio: NDArray[np.float32]) -> None:
+        mouth = predict(audio)[:, _MOUTH]
+        mean[name] = max(mean.get(name, 0.0), float(mouth.mean(0).max()))
+        peak[name] = max(peak.get(name, 0.0), float(mouth.max()))
+
+    heard("silence", np.zeros(samples, np.float32))
+    for name, sound in sounds.items():
+        for level in NOISE_LEVELS_DB:
+            heard(name, augment.at_level(sound, level))
+            if name == "hum":
+                heard("hum with an offset", augment.at_level(sound, level) + np.float32(OFFSET))
+    for _ in range(PIECES):
+        piece = augment.music(samples, rng)
+        for level in NOISE_LEVELS_DB:
+            heard("music", augment.at_level(piece, level))
+    return Rest(mean, peak)
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Measure what is left of the face of speech that is 30 dB softer."""
+
+    jaw: float
+    """Mean jawOpen over that at full level."""
+    press: float
+    """Standard deviation of mouthPressLeft, likewise."""
+
+
+SOFTER_DB = 30.0
+
+
+def quiet(clips: Sequence[NDArray[np.float32]], predict: Predict, limit: int = 20) -> Quiet:
+    """Ask for the first ``limit`` clips at their level and :data:`SOFTER_DB` below."""
+    loud = np.concatenate([predict(c) for c in clips[:limit]])
+    soft = np.concatenate([predict(c * np.float32(10 ** (-SOFTER_DB / 20))) for c in clips[:limit]])
+    return Quiet(
+        float(soft[:, JAW].mean() / (loud[:, JAW].mean() + 1e-9)),
+        float(soft[:, PRESS].std() / (loud[:, PRESS].std() + 1e-9)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Measure how long the lips stay pressed after a b, m or p that ends an utterance."""
+
+    count: int
+    median_s: float
+    """From the end of the phone to where the press falls under half of its peak; of the truth it is about 0."""
+    worst_s: float
+    lingering: float
+    """Share of those that linger for more than :data:`LINGERING_S`."""
+
+
+LINGERING_S = 0.15
+_FINAL_PAUSE_S = 0.3
+
+
+def releases(clips: Sequence[NDArray[np.float32]], phones: Sequence[Sequence[Phone]], predict: Predict) -> Release:
+    """Look at every bilabial that a pause of 0.3 s or the end follows; of a clip, half a second is added to its end."""
+    found = []
+    for audio, spoken in zip(clips, phones, strict=True):
+        said = [p for p in spoken if [v.symbol for v in visemes([p])][:1] != ["sil"]]
+        ends = [
+            one.end
+            for one, after in zip(said, [*said[1:], None], strict=True)
+            if [v.symbol for v in visemes([one])][-1:] == ["PP"]
+            and (after is None or after.start - one.end >= _FINAL_PAUSE_S)
+        ]
+        if not ends:
+            continue
+        press = predict(np.concatenate([audio, np.zeros(SAMPLE_RATE, np.float32)]))[:, PRESS]
+        for end in ends:
+            frame = round(end * 30)
+            around = press[max(0, frame - 6) : frame + 3]
+            if not len(around) or around.max() < CLOSURE_HEIGHT:
+                continue  # a miss, which recall counts
+            later = np.flatnonzero(press[frame:] < around.max() / 2)
+            found.append((later[0] if len(later) else len(press) - frame) / 30)
+    times = np.array(found) if found else np.zeros(1)
+    return Release(len(found), float(np.median(times)), float(times.max()), float((times > LINGERING_S).mean()))
 
 
 @dataclass(frozen=True, slots=True)

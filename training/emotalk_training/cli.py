@@ -1,10 +1,11 @@
-"""``emotalk-train``: corpus, people, teach, real, fit, calibrate, evaluate, card."""
+"""``emotalk-train``: corpus, people, teach, real, fit, blend, calibrate, evaluate, card, and the whole of it."""
 
 from __future__ import annotations
 
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -175,6 +176,28 @@ def fit(
 
 
 @app.command()
+def blend(
+    out: Annotated[Path, typer.Argument(help="Checkpoint to write; calibrate it next.")],
+    part: Annotated[
+        list[str], typer.Option(metavar="SHARE:FILE", help="A checkpoint and its share; the last one is described.")
+    ],
+) -> None:
+    """Write the weighted mean of checkpoints that began with one another: what each has learned, most of it."""
+    from emotalk_training.blend import blend as mean
+
+    parts = []
+    for each in part:
+        share, colon, path = each.partition(":")
+        try:
+            parts.append((Path(path), float(share)))
+        except ValueError:
+            colon = ""
+        if not colon or not path:
+            raise typer.BadParameter(f"{each!r}; accepted: SHARE:FILE, as 0.5:run/face.pt", param_hint="--part")
+    mean(parts, out)
+
+
+@app.command()
 def calibrate(
     corpora: CorpusOption,
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint; rewritten.")],
@@ -190,10 +213,23 @@ def calibrate(
 @app.command()
 def evaluate(
     corpora: CorpusOption,
-    checkpoint: Annotated[Path, typer.Option(help="What to score.")] = Path("training/checkpoints/face.pt"),
+    checkpoint: Annotated[Path, typer.Option(help="What to score, through its graphs on one core.")] = Path(
+        "training/checkpoints/face.pt"
+    ),
+    repository: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Score a model repository instead, anybody's, through a Triton of its own."),
+    ] = None,
+    probe: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Score a teacher instead, taught/teacher.pt.")
+    ] = None,
+    smooth: Annotated[bool, typer.Option(help="Of a repository: smoothed, as callers get it by default.")] = True,
     out: Annotated[Path, typer.Option(help="Folder for figures.json, figures.md and plots.")] = Path(
         "training/checkpoints"
     ),
+    summary: Annotated[
+        Path | None, typer.Option(metavar="PAGE", help="Renew the short table on this page, between its two marks.")
+    ] = None,
     headaudio: Annotated[Path | None, typer.Option(help="Unpacked npm package @met4citizen/headaudio.")] = None,
     wawa: Annotated[Path | None, typer.Option(help="Unpacked npm package wawa-lipsync.")] = None,
     teacher: Annotated[
@@ -201,21 +237,36 @@ def evaluate(
     ] = None,
     cache: CacheOption = DEFAULT_CACHE,
 ) -> None:
-    """Score a checkpoint on test corpora: tables, JSON, plots."""
+    """Score a checkpoint or a repository on test corpora: tables, JSON, plots."""
     import torch
 
     from emotalk_training import evaluate as evaluation
+    from emotalk_training import figures
     from emotalk_training.ceilings import SecondAligner
+    from emotalk_training.checks import Predict
+    from emotalk_training.graphs import GraphFace
+    from emotalk_training.served import ServedFace
+    from emotalk_training.teacher_face import TeacherFace
 
     torch.set_num_threads(1)
     peers = {name: path for name, path in (("headaudio", headaudio), ("wawa", wawa)) if path}
     aligner = SecondAligner(teacher, cache) if teacher else None
-    report = evaluation.evaluate(checkpoint, corpora, peers, aligner)
     out.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        if repository is not None:
+            face: Predict = stack.enter_context(ServedFace(repository, smooth))
+            facts = {"repository": repository.name, "smoothed": smooth}
+        elif probe is not None:
+            face, facts = TeacherFace(probe, cache), {"teacher": probe.name}
+        else:
+            face, facts = GraphFace.of(checkpoint), torch.load(checkpoint, weights_only=True)["provenance"]
+        report = evaluation.evaluate(face, corpora, facts, peers, aligner)
+        figures.plots(face, corpora, out)
     (out / "figures.json").write_text(report.to_json(), encoding="utf-8")
-    (out / "figures.md").write_text(evaluation.table(report), encoding="utf-8")
-    evaluation.plots(checkpoint, corpora, out)
-    console.print(evaluation.table(report), soft_wrap=True)
+    (out / "figures.md").write_text(figures.table(report), encoding="utf-8")
+    if summary is not None:
+        figures.put_summary(summary, report)
+    console.print(figures.table(report), soft_wrap=True)
 
 
 @app.command()
@@ -232,6 +283,53 @@ def card(
     from emotalk_training.card import write_card
 
     console.print(write_card(checkpoint, corpora, out))
+
+
+@app.command()
+def whole(
+    work: Annotated[Path, typer.Argument(help="Folder for everything; an interrupted run goes on where it was.")],
+    librispeech: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="An unpacked part of LibriSpeech; never test-other.")
+    ] = None,
+    package: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="festvox-ru or asterisk-ru; may be repeated.")
+    ] = None,
+    share: Annotated[float, typer.Option(min=0.0, help="Of the usual minutes of synthetic speech.")] = 1.0,
+    teacher_steps: Annotated[int, typer.Option(min=1, help="Of each teacher's training.")] = 1500,
+    steps: Annotated[int, typer.Option(min=1, help="Of the training.")] = 24_000,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option(help="Threads of the training process.")] = 1,
+    workers: Annotated[int, typer.Option(help="Processes that make examples.")] = 1,
+    start: Annotated[Path | None, typer.Option(help="A checkpoint to begin with; default: random weights.")] = None,
+    cache: CacheOption = DEFAULT_CACHE,
+) -> None:
+    """Do it all, from nothing to a scored checkpoint: every step above, one after another, into WORK."""
+    from emotalk_training.sources import MissingSourceError
+    from emotalk_training.taught import FACTS, FOLDER, TEACHER
+
+    speech, run = work / "speech", work / "run"
+    corpus(speech, 150 * share, 60 * share, 90 * share, 110 * share, cache=cache)
+    learned, heard = [speech], [work / "heard"]
+    corpus(heard[0], 5 * share, 0, 3 * share, 10 * share, seed=1, test=True, cache=cache)
+    if librispeech is not None or package:
+        people(work / "people", librispeech, package)
+        if not (work / "people" / FOLDER / FACTS).is_file():
+            teach(work / "people", [speech], teacher_steps, cache=cache)
+        learned.append(work / "people")
+    if librispeech is not None:
+        for part, corpora in (("choose", learned), ("test", heard)):
+            people(work / part, librispeech, part=part)
+            corpora.append(work / part)
+    try:
+        real(work / "recorded")
+        heard.append(work / "recorded")
+    except MissingSourceError as missing:
+        console.print(f"[yellow]recordings to test on left out:[/yellow] {missing}")
+    fit(learned, run, steps, device=device, threads=threads, workers=workers, start=start, cache=cache)
+    calibrate(learned, run / "face.pt", cache)
+    probe = work / "people" / FOLDER / TEACHER
+    evaluate(heard, run / "face.pt", out=run, teacher=probe if probe.is_file() else None, cache=cache)
+    card(learned, run / "face.pt", run)
 
 
 def main() -> Any:

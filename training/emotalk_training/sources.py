@@ -219,6 +219,10 @@ class Espeak:
 
     ENGLISH = ("en-us", "en-gb-scotland", "en-gb-x-rp")
     OTHERS = (*text.WORD_LISTS, "fa")
+    SYLLABLES = 0.5
+    """Share of the English that is syllables instead of sentences."""
+    TESTED = ("fa", "de", "es", "fr")
+    """Languages, besides English, of the test sets."""
     VARIANTS = (
         "m1", "m2", "m3", "m4", "m5", "m6", "m7", "f1", "f2", "f3", "f4", "f5", "klatt2", "klatt3", "klatt4",
     )  # fmt: skip
@@ -249,9 +253,13 @@ class Espeak:
         return 0
 
     def speak(self, rng: random.Random, test: bool) -> Spoken:
-        """Half English, half another language; voice variant, speed, pitch and its range at random."""
-        language = rng.choice(self.ENGLISH if test or rng.random() < 0.5 else self.OTHERS)
-        words = text.sentence(rng, test) if language in self.ENGLISH else text.nonsense(rng, language)
+        """Half (of tests: a fifth) English, else another language; variant, speed, pitch and its range at random."""
+        others = self.TESTED if test else self.OTHERS
+        language = rng.choice(self.ENGLISH if rng.random() < (0.2 if test else 0.5) else others)
+        if not test and language in self.ENGLISH and rng.random() < self.SYLLABLES:
+            words = text.syllables(rng)
+        else:
+            words = text.sentence(rng, test) if language in self.ENGLISH else text.nonsense(rng, language, test)
         voice = f"{language}+{rng.choice(self.VARIANTS)}"
         self.pieces.clear()
         self.events.clear()
@@ -259,12 +267,12 @@ class Espeak:
             raise MissingSourceError(f"espeak-ng knows no voice {voice}")
         speed, pitch, pitch_range = 1, 3, 4
         for parameter, value in (
-            (speed, rng.randint(130, 235)), (pitch, rng.randint(25, 75)), (pitch_range, rng.randint(25, 85)),
+            (speed, rng.randint(100, 235)), (pitch, rng.randint(25, 75)), (pitch_range, rng.randint(25, 85)),
         ):  # fmt: skip
             self.library.espeak_SetParameter(parameter, value, 0)
         raw = words.encode() + b"\0"
-        utf8 = 1
-        self.library.espeak_Synth(raw, len(raw), 0, 1, 0, utf8, None, None)
+        utf8_with_phonemes = 1 | 0x100
+        self.library.espeak_Synth(raw, len(raw), 0, 1, 0, utf8_with_phonemes, None, None)
         self.library.espeak_Synchronize()
         audio = _resampled(np.concatenate(self.pieces).astype(np.float32) / 32768, self.rate)
         marks = [*self.events, (len(audio) / SAMPLE_RATE, "")]

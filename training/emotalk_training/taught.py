@@ -14,6 +14,8 @@ TAUGHT = len(MOUTH) + 1 + 1 + 1
 """Columns of a taught label: articulators, speaking, viseme class, weight."""
 FOLDER = "taught"
 FACTS = "facts.json"
+TEACHER = "teacher.pt"
+"""Beside the labels: one of the probes, which times the phones of speech that it has not heard."""
 
 
 def taught_path(folder: Path, name: str) -> Path:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from emotalk_training.articulation import VISEME_NAMES
 from emotalk_training.corpus import SAMPLE_RATE, CorpusError, Utterance, utterances
 from emotalk_training.dataset import LABEL_FPS, label_utterance
 from emotalk_training.encoder import FEATURE_FPS, FEATURES, SpeechEncoder
-from emotalk_training.taught import FACTS, FOLDER, taught_path
+from emotalk_training.taught import FACTS, FOLDER, TEACHER, taught_path
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +37,6 @@ CONTRADICTION = 0.5
 """Difference of a contact between teacher and alignment from which neither is believed."""
 AROUND_S = 0.05
 """On either side of such a moment, too."""
-
-TEACHER = "teacher.pt"
-"""Beside the labels: one of the probes, which times the phones of speech that it has not heard."""
 
 _CROP = 400
 _BATCH = 16
@@ -78,6 +76,21 @@ class Probe(nn.Module):
         return self.mouth(x), self.viseme(x)
 
 
+def load_probe(path: Path) -> tuple[Probe, NDArray[np.float32]]:
+    """Return the probe in a file that :func:`teach` wrote, and the share of each viseme in what it learned from [27].
+
+    Raises:
+        CorpusError: the file is not such a probe.
+    """
+    try:
+        stored = torch.load(path, weights_only=True)
+        probe = Probe()
+        probe.load_state_dict(stored["probe"])
+        return probe.eval(), np.array(stored["viseme_share"], np.float32)
+    except (OSError, KeyError, RuntimeError, UnpicklingError) as error:
+        raise CorpusError(f"{path} is not a teacher ({error}); accepted: taught/teacher.pt of a corpus") from error
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """An utterance as the encoder hears it, and what its phones say."""
@@ -88,6 +101,7 @@ class Heard:
     """[T, 512]"""
     labels: NDArray[np.float32]
     """[T, 10]: articulators, speaking, viseme."""
+    disturbed: bool = False
 
 
 def hear(
@@ -103,7 +117,7 @@ def hear(
     at = np.arange(len(features)) * LABEL_FPS / FEATURE_FPS
     known = _at(labels[:, [*range(8), 11]], at)
     viseme = labels[np.minimum(np.round(at).astype(int), len(labels) - 1), 12:13]
-    return Heard(utterance.voice, utterance.engine, features, np.concatenate([known, viseme], 1))
+    return Heard(utterance.voice, utterance.engine, features, np.concatenate([known, viseme], 1), rng is not None)
 
 
 def _at(curves: NDArray[np.float32], where: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -230,12 +244,13 @@ def teach(
     mine = list(utterances(folder, phones_needed=False))
     known = [u for u in mine if u.phones]
     log.info("hearing %d + %d utterances", len(aligned), len(mine))
-    heard = []
-    for utterance in [*aligned, *known]:
+    heard: list[Heard] = []
+    for utterance in [*known, *aligned]:
         audio = utterance.audio()
         heard.append(hear(encoder, utterance, audio))
         if utterance.engine == "people" or rng.random() < 0.3:
             heard.append(hear(encoder, utterance, audio, rng))
+    clean = {u.name: h.features for u, h in zip(known, (h for h in heard if not h.disturbed), strict=False)}
     where = folds([u.voice for u in mine])
     probes = [
         train([h for h in heard if where.get(h.voice) != fold], steps, seed + fold)
@@ -246,7 +261,8 @@ def teach(
     for utterance in mine:
         audio = utterance.audio()
         count = int(np.ceil(len(audio) / SAMPLE_RATE * LABEL_FPS))
-        word = said(probes[where[utterance.voice]], encoder(audio), count)
+        features = clean[utterance.name] if utterance.name in clean else encoder(audio)
+        word = said(probes[where[utterance.voice]], features, count)
         labels = label_utterance(utterance, audio)[0] if utterance.phones else None
         label = agreed(word, labels)
         np.save(taught_path(folder, utterance.name), label)

@@ -82,9 +82,28 @@ def sentence(rng: random.Random, test: bool = False) -> str:
     return " ".join(chosen)
 
 
-def nonsense(rng: random.Random, language: str) -> str:
-    """Four to eleven words of a language, with a comma now and then."""
-    words = [rng.choice(_words(language)) for _ in range(rng.randint(4, 11))]
+@cache
+def _part(language: str, test: bool) -> tuple[str, ...]:
+    return tuple(w for w in _words(language) if is_test(w) == test)
+
+
+def nonsense(rng: random.Random, language: str, test: bool = False) -> str:
+    """Four to eleven words of a language, of the test or the training part, with a comma now and then."""
+    words = [rng.choice(_part(language, test)) for _ in range(rng.randint(4, 11))]
     if len(words) > 6:
         words[3] += ","
     return " ".join(words) + "."
+
+
+_SYLLABLES = ("{v}", "{v}", "m{v}", "b{v}", "p{v}", "w{v}", "n{v}", "d{v}", "l{v}", "f{v}", "{v}m")
+_VOWELS = ("A:", "i:", "u:", "O:", "E", "oU", "@", "I")
+
+
+def syllables(rng: random.Random) -> str:
+    """One to three vowels or syllables, said again and again, in espeak-ng's own letters for English.
+
+    Read sentences have no "oo oo oo", and a network that was shown music takes it for an instrument.
+    """
+    said = [rng.choice(_SYLLABLES).format(v=rng.choice(_VOWELS)) for _ in range(rng.randint(1, 3))]
+    pause = rng.choice([",", ".", ""])
+    return " ".join(f"[[{rng.choice(said)}]]{pause}" for _ in range(rng.randint(4, 10)))
