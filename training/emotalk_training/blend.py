@@ -18,7 +18,7 @@ _NEAR = 1e-6
 
 
 def blend(parts: Sequence[tuple[Path, float]], out: Path) -> None:
-    """Write the mean of checkpoints, each with its share, into ``out``; contacts are uncalibrated in it.
+    """Write the mean of checkpoints, each with its share, into ``out``; its contacts are not calibrated.
 
     Raises:
         CorpusError: the shares do not add up to 1, or the sizes differ.
