@@ -18,11 +18,11 @@ _NEAR = 1e-6
 
 
 def blend(parts: Sequence[tuple[Path, float]], out: Path) -> None:
-    """Write the mean of checkpoints, each with its share, into ``out``; its contacts are not calibrated.
+    """Write the mean of checkpoints, each with its share, into ``out``, which is to be calibrated next.
 
     Raises:
         CorpusError: the shares do not add up to 1, or the sizes differ.
-        emotalk_export.compact.CheckpointError: a file is no bundled face model's.
+        emotalk_export.compact.CheckpointError: a file is not a bundled face model's.
     """
     if not parts or abs(sum(share for _, share in parts) - 1) > _NEAR:
         raise CorpusError(f"the shares are {[share for _, share in parts]}; accepted: ones that add up to 1")
