@@ -63,7 +63,7 @@ _LIMITS = """\
 - Smoothing, which callers get by default, takes the tops off short closures: the recall of people's is up to .05 higher without it.
 - After a last b or m the lips of a third of the voices stay pressed for up to 0.4 s.
 - Music without a voice: synthetic instruments leave the mouth at rest but for moments; recorded music (five pieces of a package for
-  telephone exchanges) still moves it, by .02 to .26 of its worst channel on average.
+  telephone exchanges) still moves it, by .03 to .28 of its worst channel on average.
 - Noise at 10 dB leaves the jaw (see the table) but costs closures: r of press falls by 0.1 to 0.35.
 - Labels of real speech come from a forced aligner, and the telephone prompts' words from memory: these figures include
   the labels' own errors; the ceilings say how large. Real sets are small (34, 133 and 196 closures).
