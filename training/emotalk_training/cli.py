@@ -25,6 +25,15 @@ CorpusOption = Annotated[
     typer.Option("--corpus", envvar="EMOTALK_CORPUS", help="A corpus folder (with index.jsonl); may be repeated."),
 ]
 CacheOption = Annotated[Path, typer.Option(help="Where prepared audio, labels and patched engines are kept.")]
+LibriSpeechOption = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="An unpacked part of LibriSpeech; never test-other.")
+]
+PackageOption = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", help="festvox-ru or asterisk-ru; may be repeated.")
+]
+DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]
+WorkersOption = Annotated[int, typer.Option(help="Processes that make examples.")]
+StartOption = Annotated[Path | None, typer.Option(help="A checkpoint to begin with; default: random weights.")]
 DEFAULT_CACHE = Path("training/cache")
 SOURCES = ("kokoro", "hib", "flite", "espeak")
 
@@ -87,12 +96,8 @@ def corpus(
 @app.command()
 def people(
     out: Annotated[Path, typer.Argument(help="Folder to fill; what is there stays.")],
-    librispeech: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="An unpacked part of LibriSpeech; never test-other.")
-    ] = None,
-    package: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="festvox-ru or asterisk-ru; may be repeated.")
-    ] = None,
+    librispeech: LibriSpeechOption = None,
+    package: PackageOption = None,
     part: Annotated[
         str, typer.Option(help="train; of LibriSpeech also choose and test: readers that no training hears.")
     ] = "train",
@@ -153,11 +158,11 @@ def fit(
     steps: Annotated[int, typer.Option(min=1, help="Steps of the whole run.")] = 24_000,
     batch: Annotated[int, typer.Option(help="Examples of 3.6 s in a step.")] = 12,
     learning_rate: Annotated[float, typer.Option(help="At its highest.")] = 1.5e-3,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: DeviceOption = "cpu",
     threads: Annotated[int, typer.Option(help="Threads of this process.")] = 1,
-    workers: Annotated[int, typer.Option(help="Processes that make examples.")] = 1,
+    workers: WorkersOption = 1,
     seed: Annotated[int, typer.Option(help="Of weights and examples.")] = 20,
-    start: Annotated[Path | None, typer.Option(help="A checkpoint to begin with; default: random weights.")] = None,
+    start: StartOption = None,
     cache: CacheOption = DEFAULT_CACHE,
 ) -> None:
     """Train on corpora; writes RUN/face.pt again and again, and RUN/validation.jsonl."""
@@ -288,19 +293,15 @@ def card(
 @app.command()
 def whole(
     work: Annotated[Path, typer.Argument(help="Folder for everything; an interrupted run goes on where it was.")],
-    librispeech: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="An unpacked part of LibriSpeech; never test-other.")
-    ] = None,
-    package: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="festvox-ru or asterisk-ru; may be repeated.")
-    ] = None,
+    librispeech: LibriSpeechOption = None,
+    package: PackageOption = None,
     share: Annotated[float, typer.Option(min=0.0, help="Of the usual minutes of synthetic speech.")] = 1.0,
     teacher_steps: Annotated[int, typer.Option(min=1, help="Of each teacher's training.")] = 1500,
     steps: Annotated[int, typer.Option(min=1, help="Of the training.")] = 24_000,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: DeviceOption = "cpu",
     threads: Annotated[int, typer.Option(help="Threads of the training process.")] = 1,
-    workers: Annotated[int, typer.Option(help="Processes that make examples.")] = 1,
-    start: Annotated[Path | None, typer.Option(help="A checkpoint to begin with; default: random weights.")] = None,
+    workers: WorkersOption = 1,
+    start: StartOption = None,
     cache: CacheOption = DEFAULT_CACHE,
 ) -> None:
     """Do it all, from nothing to a scored checkpoint: every step above, one after another, into WORK."""
