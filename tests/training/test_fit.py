@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from test_training import Humming
@@ -11,7 +10,7 @@ from test_training import Humming
 from emotalk_export.compact import CompactConfig, CompactFace
 from emotalk_training import fit as fit_module
 from emotalk_training.dataset import prepare
-from emotalk_training.fit import FitOptions, fit, learning_rate, mask_bands
+from emotalk_training.fit import FitOptions, fit, learning_rate
 from emotalk_training.make import make
 
 pytestmark = pytest.mark.torch
@@ -81,11 +80,3 @@ def test_the_learning_rate_rises_and_then_falls() -> None:
     assert warm == sorted(warm)
     assert late == sorted(late, reverse=True)
     assert late[-1] > 0
-
-
-def test_masked_bands_are_empty_and_loudness_is_never_masked() -> None:
-    spectra = mask_bands(torch.ones(64, 81, 10), np.random.default_rng(0))
-    masked = (spectra[:, :, 0] != 1).sum(1)
-    assert 0.2 < (masked > 0).float().mean() < 0.6
-    assert masked.max() <= 14
-    assert (spectra[:, 80] == 1).all()

@@ -14,8 +14,9 @@ from emotalk_contract.arkit import INDEX
 from emotalk_training import teacher, teacher_face
 from emotalk_training.articulation import VISEME_NAMES, Phone
 from emotalk_training.corpus import CorpusError, Utterance, utterances
-from emotalk_training.dataset import LABELS, Examples, label_utterance, prepare
+from emotalk_training.dataset import Examples, prepare
 from emotalk_training.encoder import FEATURES, mel_bands
+from emotalk_training.labels import LABELS, label_utterance
 from emotalk_training.metrics import closures
 from emotalk_training.people import librispeech_people, make_people
 from emotalk_training.readers import part

@@ -17,7 +17,8 @@ from emotalk_export.compact import CompactConfig, CompactFace
 from emotalk_training import augment, checks
 from emotalk_training.articulation import Phone
 from emotalk_training.corpus import CorpusError, utterances
-from emotalk_training.dataset import Examples, prepare, pressed_early
+from emotalk_training.dataset import Examples, prepare
+from emotalk_training.labels import pressed_early
 from emotalk_training.make import make
 from emotalk_training.metrics import JAW, PRESS, accuracy, closures, lag_ms, matched
 from emotalk_training.pitch import semitones_over_median
@@ -102,6 +103,34 @@ def test_a_pause_put_in_moves_labels_with_the_sound(speech: Path, tmp_path: Path
         jaw = labels[:, 0] > 0.45  # well open: not the movement before and after the vowel
         heard = [loud[int(i / 60 * RATE) - 400 : int(i / 60 * RATE) + 400].any() for i in np.flatnonzero(jaw)]
         assert np.mean(heard) > 0.9
+
+
+def test_in_a_spliced_crop_labels_change_where_the_sound_does(speech: Path, tmp_path: Path, monkeypatch) -> None:
+    examples = Examples(prepare([speech], tmp_path), 0)
+    numbers = iter(range(1, 1000))
+
+    def piece(paused: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        number = next(numbers)
+        labels = np.full((examples.frames, 14), number, np.float32)
+        labels[:, 13] = 1.0
+        return np.full(examples.samples, 4.0**number, np.float32), labels
+
+    monkeypatch.setattr(examples, "crop", piece)
+    seen = set()
+    for _ in range(20):
+        numbers = iter(range(1, 1000))
+        audio, labels = examples.spliced()
+        said = labels[:, 0].astype(int)
+        cuts = np.flatnonzero(np.diff(said)) + 1
+        assert np.diff([0, *cuts, examples.frames]).min() >= 10
+        for cut in cuts:
+            assert len(np.unique(audio[(cut - 9) * RATE // 30 : cut * RATE // 30])) == 1
+            assert len(np.unique(audio[cut * RATE // 30 + 160 : (cut + 9) * RATE // 30])) == 1
+            assert audio[cut * RATE // 30 - 1] != audio[cut * RATE // 30 + 160]
+        unsure = {frame for cut in cuts for frame in range(cut - 2, cut + 2)}
+        assert set(np.flatnonzero(labels[:, 13] == 0)) == unsure
+        seen.add(len(cuts))
+    assert seen == {1, 2, 3}
 
 
 @pytest.mark.parametrize("name", ["channel", "coded", "line", "offset"])

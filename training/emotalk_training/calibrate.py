@@ -20,10 +20,10 @@ from scipy.signal import savgol_filter
 from emotalk_contract.live_steps import SMOOTHED_ROWS
 from emotalk_training import augment
 from emotalk_training.corpus import CorpusError
-from emotalk_training.dataset import VALIDATION_VOICES
 from emotalk_training.graphs import load_checkpoint
 from emotalk_training.metrics import Weights, accuracy
 from emotalk_training.predict import Validation, activities, composed
+from emotalk_training.readers import VALIDATION_VOICES
 
 GAINS = (1.0, 1.2, 1.4)
 BIASES = (-0.4, -0.2, 0.0, 0.2, 0.4, 0.6, 0.8, 1.0)

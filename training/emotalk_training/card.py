@@ -12,8 +12,7 @@ import torch
 
 from emotalk_export.compact import CompactFace
 from emotalk_export.compact_rig import STYLES, SpeakingStyle
-from emotalk_training.dataset import VALIDATION_VOICES
-from emotalk_training.readers import CHOOSE_DIGIT, TEST_DIGIT
+from emotalk_training.readers import CHOOSE_DIGIT, TEST_DIGIT, VALIDATION_VOICES
 from emotalk_training.sources import TEST_VOICES
 
 LICENCES = """\

@@ -29,7 +29,8 @@ LibriSpeechOption = Annotated[
     Path | None, typer.Option(metavar="DIR", help="An unpacked part of LibriSpeech; never test-other.")
 ]
 PackageOption = Annotated[
-    list[str] | None, typer.Option(metavar="NAME", help="festvox-ru or asterisk-ru; may be repeated.")
+    list[str] | None,
+    typer.Option(metavar="NAME", help="festvox-ru, asterisk-ru, asterisk-it, armelle-fr; repeatable."),
 ]
 DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]
 WorkersOption = Annotated[int, typer.Option(help="Processes that make examples.")]
@@ -163,19 +164,26 @@ def fit(
     workers: WorkersOption = 1,
     seed: Annotated[int, typer.Option(help="Of weights and examples.")] = 20,
     start: StartOption = None,
+    hints: Annotated[bool, typer.Option("--hints", help="Hear what the teacher's encoder hears, too.")] = False,
     cache: CacheOption = DEFAULT_CACHE,
 ) -> None:
     """Train on corpora; writes RUN/face.pt again and again, and RUN/validation.jsonl."""
     from emotalk_training.dataset import prepare
+    from emotalk_training.encoder import SpeechEncoder
     from emotalk_training.fit import FitOptions
     from emotalk_training.fit import fit as train
+    from emotalk_training.hints import give_hints
 
     with _bar() as bar:
         task = bar.add_task("reading speech", total=1)
         folder = prepare(corpora, cache, lambda now, total: bar.update(task, completed=now, total=total))
+        if hints:
+            task = bar.add_task("hearing hints", total=1)
+            encoder = SpeechEncoder(cache)
+            give_hints(folder, encoder, seed, lambda now, total: bar.update(task, completed=now, total=total))
     options = FitOptions(
         steps=steps, batch=batch, start=start, learning_rate=learning_rate, device=device, threads=threads,
-        workers=workers, seed=seed,
+        workers=workers, seed=seed, hints=hints,
     )  # fmt: skip
     console.print(f"checkpoint: {train(folder, run, options, {})}")
 
@@ -310,9 +318,9 @@ def whole(
 
     speech, run = work / "speech", work / "run"
     corpus(speech, 150 * share, 60 * share, 90 * share, 110 * share, cache=cache)
-    learned, heard = [speech], [work / "heard"]
+    learned, heard, taught = [speech], [work / "heard"], librispeech is not None or bool(package)
     corpus(heard[0], 5 * share, 0, 3 * share, 10 * share, seed=1, test=True, cache=cache)
-    if librispeech is not None or package:
+    if taught:
         people(work / "people", librispeech, package)
         if not (work / "people" / FOLDER / FACTS).is_file():
             teach(work / "people", [speech], teacher_steps, cache=cache)
@@ -326,7 +334,7 @@ def whole(
         heard.append(work / "recorded")
     except MissingSourceError as missing:
         console.print(f"[yellow]recordings to test on left out:[/yellow] {missing}")
-    fit(learned, run, steps, device=device, threads=threads, workers=workers, start=start, cache=cache)
+    fit(learned, run, steps, device=device, threads=threads, workers=workers, start=start, hints=taught, cache=cache)
     calibrate(learned, run / "face.pt", cache)
     probe = work / "people" / FOLDER / TEACHER
     evaluate(heard, run / "face.pt", out=run, teacher=probe if probe.is_file() else None, cache=cache)

@@ -18,32 +18,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotalk_training import augment
-from emotalk_training.articulation import (
-    VISEME_NAMES,
-    Phone,
-    loudness_db,
-    score,
-    visemes,
+from emotalk_training.articulation import VISEME_NAMES, Phone
+from emotalk_training.corpus import SAMPLE_RATE, CorpusError, utterances
+from emotalk_training.hints import HINTS, load_hints
+from emotalk_training.labels import (
+    LABEL_FPS,
+    LABELS,
+    OVERSAMPLING,
+    RULE_RATE,
+    RULES_VERSION,
+    is_viseme,
+    label_phones,
+    label_utterance,
+    pressed_early,
+    with_taught,
 )
-from emotalk_training.corpus import SAMPLE_RATE, CorpusError, Utterance, utterances
-from emotalk_training.pitch import semitones_over_median
-from emotalk_training.readers import part
+from emotalk_training.readers import is_validation
 from emotalk_training.taught import taught_labels, taught_version
 
 log = logging.getLogger(__name__)
 
 FPS = 30
-LABEL_FPS = 60
-OVERSAMPLING = 2
-"""Labels are kept at 60 Hz, evaluated at 120 Hz: crops start anywhere."""
-RULES_VERSION = 4
-"""Raise it when the articulation rules change, so that labels are made anew."""
-_RULE_RATE = LABEL_FPS * OVERSAMPLING
-LABELS = 8 + 3 + 1 + 1 + 1
-"""Columns: mouth, upper face, speaking, viseme class, weight (0 where nobody knows what the mouth does)."""
-
-VALIDATION_VOICES = frozenset({"am_eric", "bf_lily", "ef_dora", "af_sky"})
-"""Training voices (and blends with them) that are held back for choices: checkpoints, thresholds."""
 
 ENGINE_SHARE: dict[str, float] = {"kokoro": 0.34, "hib": 0.05, "flite": 0.09, "espeak": 0.12, "people": 0.40}
 """Share of the crops that come from each family of engines."""
@@ -63,6 +58,16 @@ last one."""
 QUIET_CHANCE = 0.2
 """Of speech that is 10 to 34 dB softer than usual."""
 
+SPLICE_CHANCE, MOST_PIECES, SHORTEST_PIECE = 0.5, 4, 10
+"""Chance that a crop is in pieces of several utterances, how many at most, and how many frames each has at least. A
+network of two seconds of past recognises a reader whom it has heard often; in pieces, it has to hear what is said."""
+SPLICE_FADE = 160
+"""Samples (10 ms) in which one piece gives way to the next."""
+SPLICE_GAIN_DB = 8.0
+"""Of a piece, at most, either way."""
+UNSURE_FRAMES = 2
+"""Frames on either side of a splice where nobody knows what the mouth does."""
+
 REST_FRAMES = 6
 """Label frames (0.1 s) in which a mouth comes to rest, or leaves it."""
 
@@ -74,7 +79,7 @@ class Batch:
     audio: NDArray[np.float32]
     """[B, N]"""
     labels: NDArray[np.float32]
-    """[B, F, 14], columns as :data:`LABELS`."""
+    """[B, F, 14], columns as :data:`LABELS`; with hints [B, F, 79], their weight and the hints behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +97,6 @@ class Item:
     """Indices of the phones that close the lips."""
     taught: bool
     """True: its labels are a teacher's, and its phones (where there are any) do not make them."""
-
-
-def is_validation(voice: str) -> bool:
-    """Tell whether a (blended) voice, or a reader, is held back for choices."""
-    return bool(VALIDATION_VOICES & set(voice.split("+"))) or part(voice) == "choose"
 
 
 def prepare(corpora: Sequence[Path], cache: Path, progress: Callable[[int, int], None] | None = None) -> Path:
@@ -153,78 +153,22 @@ def prepare(corpora: Sequence[Path], cache: Path, progress: Callable[[int, int],
     return folder
 
 
-def label_utterance(
-    utterance: Utterance, audio: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Labels [L, 14] at 60 Hz, and loudness (dB) and pitch (semitones) [2 L, 2] at 120 Hz."""
-    seconds = len(audio) / SAMPLE_RATE
-    count = int(np.ceil(seconds * LABEL_FPS))
-    times = np.arange(count * OVERSAMPLING) / _RULE_RATE
-    loudness = loudness_db(audio, SAMPLE_RATE, times)
-    pitch = np.zeros(len(times))
-    found = semitones_over_median(audio, SAMPLE_RATE, _RULE_RATE)[: len(times)]
-    pitch[: len(found)] = found
-    phones = pressed_early(utterance.engine, utterance.phones)
-    labels = _label(phones, seconds, loudness, pitch)
-    return labels, np.stack([loudness, pitch], 1)
-
-
-BURST_FIRST = ("kokoro", "hib")
-"""Engines whose p and b after a pause begin at the burst: in others the closure before it is part of the phone."""
-EARLIER_S = 0.05
-
-
-def pressed_early(engine: str, phones: Sequence[Phone]) -> list[Phone]:
-    """The phones as the lips make them: before the burst of a p or b that follows a pause, they are pressed together.
-
-    Only training labels are put right so; the truth of the evaluation is what the rules make of the engine's own times.
-    """
-    if engine not in BURST_FIRST:
-        return list(phones)
-    out: list[Phone] = []
-    for phone in phones:
-        resting = not out or _is(out[-1], "sil")
-        if resting and phone.symbol in ("p", "b"):
-            start = max(0.0, phone.start - EARLIER_S)
-            if out:
-                out[-1] = Phone(out[-1].symbol, out[-1].start, max(out[-1].start, start))
-            out.append(Phone(phone.symbol, start, phone.end))
-        else:
-            out.append(phone)
-    return out
-
-
-def _is(phone: Phone, viseme: str) -> bool:
-    return [v.symbol for v in visemes([phone])][:1] == [viseme]
-
-
-def _label(
-    phones: Sequence[Phone], seconds: float, loudness: NDArray[np.float64], pitch: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    s = score(phones, seconds, loudness, pitch, LABEL_FPS, OVERSAMPLING)
-    weight = np.ones((len(s.mouth), 1), np.float32)
-    return np.concatenate([s.mouth, s.upper, s.speaking[:, None], s.viseme[:, None].astype(np.float32), weight], 1)
-
-
-def with_taught(labels: NDArray[np.float32], taught: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return ``labels`` [L, 14] with what the teacher says of the mouth [L, 11]; the upper face follows the voice."""
-    out = labels.copy()
-    n = min(len(out), len(taught))
-    out[:n, :8], out[:n, 11], out[:n, 12], out[:n, 13] = taught[:n, :8], taught[:n, 8], taught[:n, 9], taught[:n, 10]
-    out[:, 8:11] *= out[:, 11:12]
-    return out
-
-
 class Examples:
-    """An endless source of batches from a prepared folder: a batch follows from the seed and its number."""
+    """An endless source of batches from a prepared folder: a batch follows from the seed and its number.
 
-    def __init__(self, folder: Path, seed: int, crop_s: float = CROP_S) -> None:
+    Args:
+        hints: whether labels carry hints, of a folder that has them.
+    """
+
+    def __init__(self, folder: Path, seed: int, crop_s: float = CROP_S, hints: bool = False) -> None:
         self.seed = seed
         raw = json.loads((folder / "items.json").read_text(encoding="utf-8"))
         self.items = [_item(r) for r in raw if not is_validation(r["voice"])]
         self.audio = np.memmap(folder / "audio.i16", np.int16, "r")
         self.labels = np.memmap(folder / "labels.f16", np.float16, "r").reshape(-1, LABELS)
         self.prosody = np.memmap(folder / "prosody.f16", np.float16, "r").reshape(-1, 2)
+        self.hints = load_hints(folder) if hints else None
+        self.columns = LABELS + (1 + HINTS if hints else 0)
         self.rng = np.random.default_rng(seed)
         self.samples = int(crop_s * SAMPLE_RATE)
         self.frames = -(-self.samples * FPS // SAMPLE_RATE)
@@ -250,23 +194,53 @@ class Examples:
     def _speech(self, item: Item) -> NDArray[np.float32]:
         return self.audio[item.first_sample : item.first_sample + item.samples].astype(np.float32) / 32768
 
-    def crop(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Clean speech [N] and its labels [F, 13] at a random place, speed and pitch."""
+    def _labels(self, item: Item) -> NDArray[np.float32]:
+        place = slice(item.first_label, item.first_label + item.labels)
+        labels = self.labels[place].astype(np.float32)
+        if self.hints is None:
+            return labels
+        hints = self.hints[place].astype(np.float32)
+        return np.concatenate([labels, np.ones((len(labels), 1), np.float32), hints], 1)
+
+    def crop(self, paused: bool = True) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Clean speech [N] and its labels [F, 14 or 79] at a random place, speed and pitch.
+
+        Args:
+            paused: whether there may be a pause that nobody made.
+        """
         rng, item = self.rng, self._pick()
         audio = self._speech(item)
-        labels = self.labels[item.first_label : item.first_label + item.labels].astype(np.float32)
-        factor = float(rng.uniform(0.84, 1.18)) if rng.random() < 0.75 else 1.0
+        labels = self._labels(item)
+        factor = float(rng.uniform(0.82, 1.22)) if rng.random() < 0.8 else 1.0
         need = int(self.samples * factor) + 2
-        if rng.random() < 0.35 and (item.taught or len(item.phones) > 4):
-            paused = self._with_rest if item.taught else self._with_pause
-            audio, labels, onset = paused(item, audio)
+        if paused and rng.random() < 0.35 and (item.taught or len(item.phones) > 4):
+            parted = self._with_rest if item.taught else self._with_pause
+            audio, labels, onset = parted(item, audio)
             # Often the clip begins just before the word: trimmed recordings do.
             before = rng.uniform(0.0, 0.14) if rng.random() < 0.5 else rng.uniform(0.02, 2.4)
             first = int(onset - before * SAMPLE_RATE)
         else:
             slack = 4800
             first = int(rng.integers(-slack, max(1, len(audio) - need + slack)))
-        return _stretched(audio, labels, first, need, factor, self.samples, self.frames)
+        audio, labels = _stretched(audio, labels, first, need, factor, self.samples, self.frames)
+        unheard = np.zeros((len(labels), self.columns - labels.shape[1]), np.float32)  # labelled anew, around a pause
+        return audio, np.concatenate([labels, unheard], 1)
+
+    def spliced(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """As :meth:`crop`, in pieces of several utterances, each at a level of its own."""
+        rng = self.rng
+        audio, labels = self.crop()
+        pieces = int(rng.integers(2, MOST_PIECES + 1))
+        cuts = SHORTEST_PIECE + np.sort(rng.choice(self.frames - pieces * SHORTEST_PIECE, pieces - 1, replace=False))
+        for cut in cuts + SHORTEST_PIECE * np.arange(pieces - 1):
+            other, its = self.crop(paused=False)
+            at = int(cut) * SAMPLE_RATE // FPS
+            gain = np.float32(10 ** (rng.uniform(-SPLICE_GAIN_DB, SPLICE_GAIN_DB) / 20))
+            ramp = np.clip((np.arange(len(audio)) - at) / SPLICE_FADE, 0, 1).astype(np.float32)
+            audio = audio * (1 - ramp) + gain * other * ramp
+            labels[cut:] = its[cut:]
+            labels[max(0, cut - UNSURE_FRAMES) : cut + UNSURE_FRAMES, 13] = 0.0
+        return audio, labels
 
     def _with_pause(
         self, item: Item, audio: NDArray[np.float32]
@@ -291,7 +265,7 @@ class Examples:
             for i, p in enumerate(item.phones)
         ]
         prosody = self.prosody[item.first_label * OVERSAMPLING :][: item.labels * OVERSAMPLING].astype(np.float64)
-        at, steps = int(start * _RULE_RATE), round(gap * _RULE_RATE)
+        at, steps = int(start * RULE_RATE), round(gap * RULE_RATE)
         still = np.tile([-60.0, 0.0], (steps, 1))
         prosody = np.concatenate([prosody[:at], still, prosody[at:]])
         # Enough of the utterance around the pause for one crop.
@@ -303,9 +277,9 @@ class Examples:
         split = next((i for i, p in enumerate(some) if p.start >= start + gap - low - 1e-6), len(some))
         some = [Phone(p.symbol, max(0.0, p.start), p.end) for p in [*some[:split], *pausing, *some[split:]]]
         some = pressed_early(item.engine, some)
-        first = int(low * _RULE_RATE)
-        seconds = min(high - low, (len(prosody) - first) / _RULE_RATE - 1 / LABEL_FPS)
-        labels = _label(some, seconds, prosody[first:, 0], prosody[first:, 1])
+        first = int(low * RULE_RATE)
+        seconds = min(high - low, (len(prosody) - first) / RULE_RATE - 1 / LABEL_FPS)
+        labels = label_phones(some, seconds, prosody[first:, 0], prosody[first:, 1])
         kept = out[int(low * SAMPLE_RATE) : int(low * SAMPLE_RATE) + int(seconds * SAMPLE_RATE)]
         return kept, labels, int((start + gap - low) * SAMPLE_RATE)
 
@@ -318,7 +292,7 @@ class Examples:
             As :meth:`_with_pause`.
         """
         rng = self.rng
-        labels = self.labels[item.first_label : item.first_label + item.labels].astype(np.float32)
+        labels = self._labels(item)
         closed = labels[:, 6] > 0.5
         begins = np.flatnonzero(closed[1:] & ~closed[:-1])
         ends = np.flatnonzero(closed[:-1] & ~closed[1:]) + 1
@@ -332,7 +306,7 @@ class Examples:
         gap = round(float(rng.uniform(0.12, 1.3)) * LABEL_FPS)
         sound = _parted(audio, frame * SAMPLE_RATE // LABEL_FPS, gap * SAMPLE_RATE // LABEL_FPS)
         before, after = labels[:frame], labels[frame:]
-        still = np.zeros((gap, LABELS), np.float32)
+        still = np.zeros((gap, labels.shape[1]), np.float32)
         still[:, 12], still[:, 13] = VISEME_NAMES.index("sil"), 1.0
         ramp_frames = min(REST_FRAMES, gap // 2)
         for k in range(ramp_frames):  # the mouth takes its time, as it does by the rules
@@ -345,12 +319,12 @@ class Examples:
         return sound, joined, (frame + gap) * SAMPLE_RATE // LABEL_FPS
 
     def one(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """An example as a microphone would hear it: audio [N] and labels [F, 13]."""
+        """An example as a microphone would hear it: audio [N] and labels [F, 14 or 79]."""
         rng = self.rng
         chance = rng.random()
         if chance < NOBODY_CHANCE:
             return self._nobody(chance < SILENT_CHANCE)
-        audio, labels = self.crop()
+        audio, labels = self.spliced() if rng.random() < SPLICE_CHANCE else self.crop()
         audio = augment.channel(audio, rng)
         level = augment.rms(audio)
         if rng.random() < 0.7:
@@ -374,7 +348,7 @@ class Examples:
 
     def _nobody(self, silent: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         rng = self.rng
-        labels = np.zeros((self.frames, LABELS), np.float32)
+        labels = np.zeros((self.frames, self.columns), np.float32)
         labels[:, 12], labels[:, 13] = VISEME_NAMES.index("sil"), 1.0
         if silent:
             return np.zeros(self.samples, np.float32), labels
@@ -403,7 +377,7 @@ def _parted(audio: NDArray[np.float32], cut: int, silence: int) -> NDArray[np.fl
 
 def _item(record: dict[str, object]) -> Item:
     phones = tuple(Phone(*p) for p in record["phones"])  # type: ignore[attr-defined]
-    closing = tuple(i for i, p in enumerate(phones) if _is(p, "PP"))
+    closing = tuple(i for i, p in enumerate(phones) if is_viseme(p, "PP"))
     return Item(
         engine=str(record["engine"]),
         voice=str(record["voice"]),
@@ -442,7 +416,7 @@ def _stretched(
     weight = (at - below)[:, None]
     taken = (labels[below] * (1 - weight) + labels[below + 1] * weight).astype(np.float32)
     nearest = np.round(at).astype(int)
-    taken[:, 12:] = labels[nearest, 12:]
+    taken[:, 12:LABELS] = labels[nearest, 12:LABELS]
     taken[~inside] = 0.0
     taken[~inside, 13] = 1.0
     return out, taken

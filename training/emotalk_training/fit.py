@@ -27,16 +27,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from emotalk_contract.timing import feature_count
-from emotalk_export.compact import MEL_BANDS, CompactConfig, CompactFace, uniform_positions
+from emotalk_export.compact import Block, CompactConfig, CompactFace, uniform_positions
 from emotalk_training.articulation import VISEME_NAMES
 from emotalk_training.corpus import SAMPLE_RATE
 from emotalk_training.dataset import Batch, Examples, minutes_by_engine
 from emotalk_training.graphs import load_checkpoint
+from emotalk_training.hints import HINTS
+from emotalk_training.labels import LABELS
 from emotalk_training.predict import Validation
+from emotalk_training.spectral import mask_bands, mix_voices
 
 log = logging.getLogger(__name__)
 
 PEOPLE = 24
+_STRIDE = 1_000_003
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,10 @@ class FitOptions:
     weight_decay: float = 0.02
     average: float = 0.998
     """Decay of the running average of the weights, which is what a checkpoint holds."""
+    dropout: float = 0.1
+    """Of what is hidden in each block."""
+    hints: bool = False
+    """Hear what a pretrained encoder hears, too; a folder has it by :func:`emotalk_training.hints.give_hints`."""
     seed: int = 20
     threads: int = 1
     workers: int = 1
@@ -74,11 +82,12 @@ class LossWeights:
     speaking: float = 0.15
     viseme: float = 0.15
     upper: float = 0.15
+    hint: float = 0.4
 
 
 class Objective(nn.Module):
-    """Composed articulators against the rules' (position and velocity), and three classifications: closure and
-    labiodental contact, somebody speaks, which viseme. The last one has a head of its own that is not kept."""
+    """Composed articulators against the rules' (position and velocity), three classifications (closure and labiodental
+    contact, somebody speaks, which viseme), and hints. Visemes and hints have heads of their own that are not kept."""
 
     spread: Tensor
     natural: Tensor
@@ -88,6 +97,7 @@ class Objective(nn.Module):
         super().__init__()
         self.weights = LossWeights()
         self.viseme = nn.Linear(config.width, len(VISEME_NAMES))
+        self.hint = nn.Linear(config.width, HINTS)
         self.register_buffer("spread", torch.tensor(1 / (spread + 0.02), dtype=torch.float32))
         self.register_buffer("natural", torch.eye(PEOPLE)[:1])
         self.register_buffer("full", torch.tensor([[0.0, 1.0]]))
@@ -95,15 +105,15 @@ class Objective(nn.Module):
     def forward(
         self, model: CompactFace, content: Tensor, mouth: Tensor, upper: Tensor, labels: Tensor
     ) -> dict[str, Tensor]:
-        """Losses by name, weighted: content [B, F, width], logits [B, F, 9] and [B, F, 3], labels [B, F, 14]."""
+        """Losses by name, weighted: content [B, F, width], logits [B, F, 9] and [B, F, 3], labels [B, F, 14 or 79]."""
         decoder = model.decoder
-        truth, truth_upper, speaking, viseme, known = torch.split(labels, [8, 3, 1, 1, 1], -1)
+        truth, truth_upper, speaking, viseme, known = torch.split(labels[..., :LABELS], [8, 3, 1, 1, 1], -1)
         activities, gate = decoder.articulate(mouth)
         face = decoder.compose(activities, gate, torch.sigmoid(upper), self.full, self.natural)[..., :8]
         error = (face - truth) * self.spread
         emphasis = 1 + self.weights.closure_emphasis * truth[..., 6:7] ** 2
         step = (face.diff(dim=1) - truth.diff(dim=1)) * self.spread
-        return {
+        losses = {
             "position": (error * error * emphasis * known).mean(),
             "velocity": self.weights.velocity * (step * step * torch.minimum(known[:, 1:], known[:, :-1])).mean(),
             "contact": self.weights.contact
@@ -116,14 +126,19 @@ class Objective(nn.Module):
             ),
             "upper": self.weights.upper * ((torch.sigmoid(upper) - truth_upper) / 0.1).square().mean(),
         }
+        if labels.shape[-1] > LABELS:
+            heard, hints = labels[..., LABELS : LABELS + 1], labels[..., LABELS + 1 :]
+            apart = (self.hint(content) - hints).square() * heard
+            losses["hint"] = self.weights.hint * apart.sum() / (HINTS * heard.sum() + 1)
+        return losses
 
 
-def _produce(folder: Path, seed: int, size: int, numbers: range, queue: Any, nice: int) -> None:
+def _produce(folder: Path, options: FitOptions, numbers: range, queue: Any, nice: int) -> None:
     os.nice(nice)
     parent = os.getppid()
-    examples = Examples(folder, seed)
+    examples = Examples(folder, options.seed, hints=options.hints)
     for number in numbers:
-        batch = examples.batch(size, number)
+        batch = examples.batch(options.batch, number)
         while True:
             try:
                 queue.put(batch, timeout=5)
@@ -143,7 +158,7 @@ def _batches(folder: Path, options: FitOptions, first: int) -> Iterator[Iterator
     processes = [
         context.Process(
             target=_produce,
-            args=(folder, options.seed, options.batch, range(first + i, options.steps, workers), queues[i], 5),
+            args=(folder, options, range(first + i, options.steps, workers), queues[i], 5),
             daemon=True,
         )
         for i in range(workers)
@@ -163,21 +178,6 @@ def _next(queue: Any) -> Batch:
     except Empty:
         raise RuntimeError("no example came for 300 s: the process that makes them has died") from None
     return batch
-
-
-MASK_CHANCE, MASK_BANDS = 0.4, 14
-"""Probability of emptying neighbouring mel bands, and how many at most (after SpecAugment's frequency masking)."""
-_EMPTY = (math.log(1e-5) + 6.0) / 3.0
-
-
-def mask_bands(spectra: Tensor, rng: np.random.Generator) -> Tensor:
-    """Spectra [B, 81, M] with a run of bands emptied in some examples, in place."""
-    for example in spectra:
-        if rng.random() < MASK_CHANCE:
-            width = int(rng.integers(2, MASK_BANDS + 1))
-            first = int(rng.integers(0, MEL_BANDS - width))
-            example[first : first + width] = _EMPTY
-    return spectra
 
 
 def learning_rate(options: FitOptions, step: int) -> float:
@@ -204,6 +204,9 @@ def fit(folder: Path, run: Path, options: FitOptions, provenance: dict[str, Any]
         model.decoder.contact_gain.fill_(1.0)
         model.decoder.contact_bias.fill_(0.0)
         model.train()
+    for module in model.modules():  # of the network that learns; a checkpoint knows nothing of it
+        if isinstance(module, Block):
+            module.expand.register_forward_hook(lambda _m, _i, out: F.dropout(out, options.dropout))
     model = model.to(device)
     objective = Objective(options.config, spread).to(device)
     average = CompactFace(options.config)
@@ -253,9 +256,11 @@ def fit(folder: Path, run: Path, options: FitOptions, provenance: dict[str, Any]
             rate = learning_rate(options, step)
             for group in optimiser.param_groups:
                 group["lr"] = rate
+            torch.manual_seed(options.seed * _STRIDE + step)  # what is dropped follows from the step
             labels = torch.from_numpy(batch.labels).to(device)
             with torch.no_grad():
                 spectra = model.frontend.spectra(torch.from_numpy(batch.audio).to(device))
+                spectra = mix_voices(spectra, np.random.default_rng((options.seed, step, 1)))
                 spectra = mask_bands(spectra, np.random.default_rng((options.seed, step)))
             with torch.autocast(device.type, torch.bfloat16):
                 features = model.frontend.encode(spectra)

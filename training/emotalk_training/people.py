@@ -9,6 +9,8 @@ name            what                                          licence
 ``librispeech`` a user's folder, or one with ``index.jsonl``  CC BY 4.0, (c) 2014 Vassil Panayotov
 ``festvox-ru``  Debian; one Russian reader, phones with times  BSD-like, (c) 2005 Nickolay V. Shmyrev
 ``asterisk-ru`` Debian; one Russian speaker, telephone        CC BY 3.0, ivrvoice.ru
+``asterisk-it`` Debian; one Italian speaker, telephone        CC BY 3.0, Carlo Flora
+``armelle-fr``  Debian; one French speaker, telephone         BSD-like, (c) 2006 Michel Gutierrez
 ==============  ============================================  ===============================================
 """
 # ruff: noqa: RUF001 - phonetic letters look like Latin ones
@@ -21,6 +23,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -42,7 +45,8 @@ LONGEST_S = 30.0
 SHORTEST_S = 1.0
 
 FESTVOX_RU = Path("/usr/share/festival/voices/russian/msu_ru_nsh_clunits")
-ASTERISK_RU = Path("/usr/share/asterisk/sounds/ru_RU_f_IvrvoiceRU")
+ASTERISK = Path("/usr/share/asterisk/sounds")
+TELEPHONE_HZ = 8000
 
 _RUSSIAN = {
     "pau": "", "a": "ʌ", "aa": "a", "ae": "ə", "ay": "ə", "e": "ɪ", "ee": "ɛ", "i": "ɪ", "ii": "i", "oo": "ɔ",
@@ -70,7 +74,9 @@ class Person:
 
 def loaded(path: Path) -> NDArray[np.float32]:
     """Return a recording [N] at 16 kHz, mono, peak 0.7."""
-    audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    headless = {"samplerate": TELEPHONE_HZ, "channels": 1, "format": "RAW", "subtype": "GSM610"}
+    given = headless if path.suffix == ".gsm" else {}
+    audio, rate = soundfile.read(path, dtype="float32", always_2d=True, **given)
     mono = audio.mean(1)
     if rate != SAMPLE_RATE:
         mono = soxr.resample(mono, rate, SAMPLE_RATE)
@@ -134,18 +140,25 @@ def festvox_ru() -> Iterator[Person]:
         yield Person(path.stem, "festvox-ru", loaded(path), texts.get(path.stem, ""), tuple(phones))
 
 
-def asterisk_ru() -> Iterator[Person]:
-    """Yield the prompts of the Russian speaker of Debian's ``asterisk-core-sounds-ru-wav``."""
-    if not ASTERISK_RU.is_dir():
-        raise MissingSourceError(f"{ASTERISK_RU} is missing; install the Debian package asterisk-core-sounds-ru-wav")
-    for path in sorted(ASTERISK_RU.rglob("*.wav")):
-        name = "ru_" + "_".join(path.relative_to(ASTERISK_RU).with_suffix("").parts)
-        if soundfile.info(path).frames == 0:  # a silence of its own kind
+def _prompts(voice: str, folder: str, package: str) -> Iterator[Person]:
+    """Yield the prompts of one speaker that a Debian ``package`` installs for a telephone exchange."""
+    root = ASTERISK / folder
+    if not root.is_dir():
+        raise MissingSourceError(f"{root} is missing; install the Debian package {package}")
+    language = voice[-2:]
+    for path in sorted(p for p in root.rglob("*") if p.suffix in (".wav", ".gsm")):
+        name = f"{language}_" + "_".join(path.relative_to(root).with_suffix("").parts)
+        if path.suffix == ".wav" and soundfile.info(path).frames == 0:  # a silence of its own kind
             continue
-        yield Person(name, "asterisk-ru", loaded(path), "", None)
+        yield Person(name, voice, loaded(path), "", None)
 
 
-PACKAGES: dict[str, Callable[[], Iterator[Person]]] = {"festvox-ru": festvox_ru, "asterisk-ru": asterisk_ru}
+PACKAGES: dict[str, Callable[[], Iterator[Person]]] = {
+    "festvox-ru": festvox_ru,
+    "asterisk-ru": partial(_prompts, "asterisk-ru", "ru_RU_f_IvrvoiceRU", "asterisk-core-sounds-ru-wav"),
+    "asterisk-it": partial(_prompts, "asterisk-it", "it_IT_m_Carlo", "asterisk-core-sounds-it-wav"),
+    "armelle-fr": partial(_prompts, "armelle-fr", "fr", "asterisk-prompt-fr-armelle"),
+}
 """By name; each needs its Debian package."""
 
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from emotalk_export.compact import CompactFace, uniform_positions
 from emotalk_training import augment
 from emotalk_training.articulation import Phone, loudness_db, score
-from emotalk_training.dataset import is_validation
 from emotalk_training.metrics import Weights, accuracy
+from emotalk_training.readers import is_validation
 
 SAMPLE_RATE = 16_000
 

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from emotalk_training import text
 from emotalk_training.corpus import SAMPLE_RATE
-from emotalk_training.dataset import VALIDATION_VOICES
+from emotalk_training.readers import VALIDATION_VOICES
 
 Token = tuple[str, float, float]
 

@@ -26,8 +26,8 @@ from emotalk_export.compact_rig import MOUTH
 from emotalk_training import augment
 from emotalk_training.articulation import VISEME_NAMES
 from emotalk_training.corpus import SAMPLE_RATE, CorpusError, Utterance, utterances
-from emotalk_training.dataset import LABEL_FPS, label_utterance
 from emotalk_training.encoder import FEATURE_FPS, FEATURES, SpeechEncoder
+from emotalk_training.labels import LABEL_FPS, interpolated, label_utterance
 from emotalk_training.taught import FACTS, FOLDER, TEACHER, taught_path
 
 log = logging.getLogger(__name__)
@@ -115,18 +115,9 @@ def hear(
         audio = np.asarray(audio + noise, np.float32)
     features = encoder(audio)
     at = np.arange(len(features)) * LABEL_FPS / FEATURE_FPS
-    known = _at(labels[:, [*range(8), 11]], at)
+    known = interpolated(labels[:, [*range(8), 11]], at)
     viseme = labels[np.minimum(np.round(at).astype(int), len(labels) - 1), 12:13]
     return Heard(utterance.voice, utterance.engine, features, np.concatenate([known, viseme], 1), rng is not None)
-
-
-def _at(curves: NDArray[np.float32], where: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return ``curves`` [L, C] at fractional steps ``where`` [T], linear between: [T, C]."""
-    where = np.clip(where, 0, len(curves) - 1)
-    below = np.minimum(where.astype(int), max(0, len(curves) - 2))
-    above = np.minimum(below + 1, len(curves) - 1)
-    share = (where - below)[:, None].astype(np.float32)
-    return np.asarray(curves[below] * (1 - share) + curves[above] * share, np.float32)
 
 
 def train(heard: Sequence[Heard], steps: int, seed: int, real_share: float = 0.5) -> Probe:
@@ -193,7 +184,7 @@ def said(probe: Probe, features: NDArray[np.float16], count: int) -> NDArray[np.
     at = np.arange(count) * FEATURE_FPS / LABEL_FPS
     classes = viseme[0].argmax(-1).numpy().astype(np.float32)
     nearest = np.minimum(np.round(at).astype(int), len(classes) - 1)
-    return np.concatenate([_at(curves, at), classes[nearest, None]], 1)
+    return np.concatenate([interpolated(curves, at), classes[nearest, None]], 1)
 
 
 def agreed(word: NDArray[np.float32], aligned: NDArray[np.float32] | None) -> NDArray[np.float16]:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from emotalk_export.compact import CompactFace
 from emotalk_training.corpus import SAMPLE_RATE
-from emotalk_training.dataset import FPS, LABEL_FPS
+from emotalk_training.dataset import FPS
 from emotalk_training.encoder import SpeechEncoder
+from emotalk_training.labels import LABEL_FPS
 from emotalk_training.metrics import Weights
 from emotalk_training.predict import composed
 from emotalk_training.teacher import load_probe, said
