@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from emotalk_contract.arkit import INDEX
-from emotalk_training import teacher, teacher_face
+from emotalk_training import people, teacher, teacher_face
 from emotalk_training.articulation import VISEME_NAMES, Phone
 from emotalk_training.corpus import CorpusError, Utterance, utterances
 from emotalk_training.dataset import Examples, prepare
@@ -21,6 +21,7 @@ from emotalk_training.metrics import closures
 from emotalk_training.people import librispeech_people, make_people
 from emotalk_training.readers import part
 from emotalk_training.retiming import STEP_S, retimed
+from emotalk_training.sources import MissingSourceError
 from emotalk_training.taught import taught_labels, taught_path
 
 pytestmark = pytest.mark.torch
@@ -57,6 +58,24 @@ def test_readers_are_kept_back_by_their_numbers(library: Path, tmp_path: Path) -
     assert kept == {"train": {"libri-12"}, "choose": {"libri-13"}, "test": {"libri-17"}}
     assert part("festvox-ru") == "train"
     assert make_people(tmp_path / "train", librispeech_people(library), "train", aligned) == 0  # it is there already
+
+
+def test_prompts_of_a_telephone_exchange_are_read_in_either_format(tmp_path: Path, monkeypatch) -> None:
+    sound = (0.5 * np.sin(np.arange(8000) * 0.3)).astype(np.float32)
+    (tmp_path / "fr" / "digits").mkdir(parents=True)
+    soundfile.write(tmp_path / "fr" / "digits" / "1.gsm", sound, 8000, format="RAW", subtype="GSM610")
+    soundfile.write(tmp_path / "fr" / "hello.wav", sound, 8000)
+    soundfile.write(tmp_path / "fr" / "silence.wav", sound[:0], 8000)
+    monkeypatch.setattr(people, "ASTERISK", tmp_path)
+    said = list(people.PACKAGES["armelle-fr"]())
+    assert [person.name for person in said] == ["fr_digits_1", "fr_hello"]
+    for person in said:
+        assert (person.voice, person.text, person.phones) == ("armelle-fr", "", None)
+        assert len(person.audio) == pytest.approx(16_000, abs=640)
+        spectrum = np.abs(np.fft.rfft(person.audio))
+        assert np.argmax(spectrum) / len(person.audio) * 16_000 == pytest.approx(0.3 * 8000 / (2 * np.pi), abs=2)
+    with pytest.raises(MissingSourceError, match="asterisk-core-sounds-it-wav"):
+        next(people.PACKAGES["asterisk-it"]())
 
 
 def test_test_other_is_for_testing(tmp_path: Path) -> None:
