@@ -2,20 +2,15 @@
 
 The caller's first message is ``start``; what follows is a :class:`~emotalk_gateway.http.conversation.Conversation`.
 
-Rule that this module guards: **a connection ends with a message that says why, and nothing is raised out of it.** It is
-counted from the handshake on: first among those that have not started, of which only so many may be there and only for
-so long, then among the streams.
+Rule that this module guards: **a connection is counted from the handshake on**: first among those that have not
+started, of which only so many may be there and only for so long, then among the streams.
 """
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
-from typing import Any
-
 import orjson
 from fastapi import FastAPI
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocket
 
 from emotalk_contract.arkit import BLENDSHAPES
 from emotalk_contract.timing import FPS
@@ -23,17 +18,12 @@ from emotalk_gateway.http.conversation import Conversation, Line
 from emotalk_gateway.http.messages import PATH, Start
 from emotalk_gateway.http.pictured import Pictures, pictures
 from emotalk_gateway.listening.access import check_origin
+from emotalk_gateway.listening.conversing import converse
 from emotalk_gateway.listening.sockets import STARTED
 from emotalk_gateway.service.callers import ANYONE
 from emotalk_gateway.service.capacity import Capacity
-from emotalk_gateway.service.errors import GatewayStopping, InvalidMessage, Problem, StartTooLate
+from emotalk_gateway.service.errors import InvalidMessage, Problem, StartTooLate
 from emotalk_gateway.service.service import Service
-from emotalk_gateway.service.tasks import cancelled, within
-
-DONE = 1000
-"""Close code of a connection that ended well (RFC 6455)."""
-LAST_WORDS_S = 1.0
-"""Seconds that the last words may take to a caller that does not read."""
 
 
 def add_websocket(app: FastAPI, service: Service) -> None:
@@ -42,11 +32,11 @@ def add_websocket(app: FastAPI, service: Service) -> None:
 
     @app.websocket(PATH)
     async def stream(socket: WebSocket) -> None:
-        await _Connection(service, starting, socket).run()
+        await converse(service, socket, _Connection(service, starting, socket).serve(), _worded)
 
 
 class _Connection:
-    """One connection, from the handshake to the close."""
+    """One connection, from the handshake on."""
 
     def __init__(self, service: Service, starting: Capacity, socket: WebSocket) -> None:
         self._service = service
@@ -55,25 +45,7 @@ class _Connection:
         self._line = Line(socket, service.settings.stream_idle_s)
         self._caller = ANYONE
 
-    async def run(self) -> None:
-        work = asyncio.create_task(self._serve())
-        stopping = asyncio.create_task(self._service.stopping.wait())
-        try:
-            await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                work.result()
-                await self._goodbye()
-            else:
-                await cancelled(work)
-                await self._goodbye(GatewayStopping("the gateway stops; try again later"))
-        except WebSocketDisconnect:
-            pass
-        except Exception as error:  # noqa: BLE001  # said to the caller, and logged
-            await self._goodbye(error)
-        finally:
-            await cancelled(work, stopping)
-
-    async def _serve(self) -> None:
+    async def serve(self) -> None:
         await self._socket.accept()
         with self._starting.admit():
             start = await self._start()
@@ -104,18 +76,6 @@ class _Connection:
         self._caller = self._service.access.caller(message.get("token"), "live")
         return Start.of(message)
 
-    async def _goodbye(self, error: Exception | None = None) -> None:
-        """Say why, and close; as far as the caller is there and reads."""
-        problem = self._service.problem(error) if error is not None else None
-        with suppress(asyncio.TimeoutError, RuntimeError, WebSocketDisconnect):
-            await within(self._last_words(problem), LAST_WORDS_S)
 
-    async def _last_words(self, problem: Problem | None) -> None:
-        if self._socket.application_state is not WebSocketState.CONNECTED:
-            return
-        if problem is None:
-            await self._socket.close(DONE)
-            return
-        said: dict[str, Any] = {"type": "error", **problem.body()}
-        await self._socket.send_text(orjson.dumps(said).decode())
-        await self._socket.close(problem.close_code, problem.error)
+def _worded(problem: Problem) -> str:
+    return orjson.dumps({"type": "error", **problem.body()}).decode()

@@ -9,26 +9,23 @@ from __future__ import annotations
 import asyncio
 import time
 from base64 import b64encode
-from contextlib import suppress
 from typing import Any
 
 import orjson
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from emotalk_client.errors import EmoTalkError
 from emotalk_contract.errors import InvalidRequest
 from emotalk_gateway.lipsync import dialect
 from emotalk_gateway.listening.access import check_header, check_origin
+from emotalk_gateway.listening.conversing import DONE, converse
 from emotalk_gateway.listening.sockets import STARTED
 from emotalk_gateway.service.callers import ANYONE
-from emotalk_gateway.service.errors import GatewayStopping, InvalidMessage, Problem, StreamIdle
+from emotalk_gateway.service.errors import InvalidMessage, Problem, StreamIdle
 from emotalk_gateway.service.lipsync import CHUNK_SAMPLES, CHUNKS_AROUND, DEVICE, Drawn, LipSync
 from emotalk_gateway.service.service import Service
-from emotalk_gateway.service.tasks import cancelled, within
+from emotalk_gateway.service.tasks import within
 
-DONE = 1000
-LAST_WORDS_S = 1.0
-"""Seconds that the last words may take to a caller that does not read."""
 SOUND_CHUNKS = CHUNKS_AROUND + 1
 """Of 40 ms, that come with a request with sound: eight before the picture's own, and seven after it."""
 
@@ -44,21 +41,7 @@ class Connection:
 
     async def run(self) -> None:
         """Serve it; raises nothing."""
-        work = asyncio.create_task(self._serve())
-        stopping = asyncio.create_task(self._service.stopping.wait())
-        try:
-            await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                work.result()
-            else:
-                await cancelled(work)
-                await self._goodbye(GatewayStopping("the gateway stops; try again later"))
-        except WebSocketDisconnect:
-            pass
-        except Exception as error:  # noqa: BLE001  # said to the caller, and logged
-            await self._goodbye(error)
-        finally:
-            await cancelled(work, stopping)
+        await converse(self._service, self._socket, self._serve(), _worded)
 
     async def _serve(self) -> None:
         await self._socket.accept()
@@ -163,13 +146,6 @@ class Connection:
             for one in self._lipsync.loaded(self._caller)
         }
 
-    async def _goodbye(self, error: Exception) -> None:
-        """Say why, and close; as far as the caller is there and reads."""
-        problem = self._service.problem(error)
-        with suppress(asyncio.TimeoutError, RuntimeError, WebSocketDisconnect):
-            await within(self._last_words(problem), LAST_WORDS_S)
 
-    async def _last_words(self, problem: Problem) -> None:
-        if self._socket.application_state is WebSocketState.CONNECTED:
-            await self._socket.send_bytes(dialect.error(0, f"{problem.error}: {problem.message}"))
-            await self._socket.close(problem.close_code, problem.error)
+def _worded(problem: Problem) -> bytes:
+    return dialect.error(0, f"{problem.error}: {problem.message}")
