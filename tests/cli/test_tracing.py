@@ -9,7 +9,8 @@ import grpc
 import pytest
 from broker import topics
 from collecting_spans import collecting
-from queueing import QUICK, Reader, send, until
+from queueing import QUICK, Reader, send
+from waiting import until
 
 from emotalk_gateway.grpc.messages import message
 from emotalk_gateway.service import tracing

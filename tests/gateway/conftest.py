@@ -1,20 +1,16 @@
 """A real gateway in a thread, over a real Triton that serves the bundled model."""
 
 import io
-import threading
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import soundfile
-from asking import HANG_S, RATE, VOICE, Gateway
+from asking import RATE, VOICE
+from gateways import in_thread
 from recording_transport import RecordingTransport
 
 from emotalk_client import AsyncEmoTalkClient, EmoTalkClient
 from emotalk_client.audio.loading import load
-from emotalk_gateway.app import create_app
-from emotalk_gateway.http.serving import Server
-from emotalk_gateway.listening import listen
 from emotalk_gateway.service.settings import GatewaySettings
 
 
@@ -27,26 +23,11 @@ def triton(bundled_server):
 def gateway_to(triton):
     """``with gateway_to(max_audio_s=5) as gateway``: one with these settings, and the doors of ``doors(service)``."""
 
-    @contextmanager
     def running(url=triton.grpc_url, retries=1, doors=lambda service: (), **settings):
-        settings = GatewaySettings(**settings)
         wire = RecordingTransport(url)
-        client = AsyncEmoTalkClient(url, timeout_s=settings.request_timeout_s, retries=retries, transport=wire)
-        app = create_app(settings, client)
-        ready = threading.Event()
-        with listen("127.0.0.1", 0) as listening:
-            port = listening.getsockname()[1]
-            opened = doors(app.state.service)
-            server = Server(app, ready.set, opened)
-            thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-            thread.start()
-            try:
-                assert ready.wait(HANG_S)
-                yield Gateway(port, app.state.service, wire, server, opened)
-            finally:
-                server.stop()
-                thread.join(HANG_S)
-                assert not thread.is_alive(), "the gateway does not stop"
+        timeout_s = GatewaySettings(**settings).request_timeout_s
+        client = AsyncEmoTalkClient(url, timeout_s=timeout_s, retries=retries, transport=wire)
+        return in_thread(client, wire, doors, **settings)
 
     return running
 

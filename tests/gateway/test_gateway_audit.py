@@ -13,10 +13,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from asking import HANG_S, RATE, STREAM, Gateway
+from asking import RATE, STREAM, Gateway
 from collecting_spans import collecting
 from doorcallers import CONVERT, SAY, SPEECH, Known, a2f, all_doors, configs, emotalk, omniverse, shown, socket_code
-from waiting import await_
+from waiting import HANG_S, until
 from websockets.sync.client import connect
 
 from emotalk_gateway.service.auditing import audited, begun, entry
@@ -112,7 +112,7 @@ def test_a_file_that_is_moved_away_is_made_anew(gateway_to, known, log, tmp_path
     with gateway_to(tokens=known.file) as gateway:
         ask = lambda: gateway.ask("POST", CONVERT, b"{}", shown("studio"))  # noqa: E731
         ask()
-        await_(log, "no line came")  # it is written when the answer is out
+        until(log, "no line came")  # it is written when the answer is out
         log.file.rename(tmp_path / "audit.log.1")
         ask()
         ask()

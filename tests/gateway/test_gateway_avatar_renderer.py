@@ -2,45 +2,27 @@
 
 import io
 import json
-import threading
-from contextlib import contextmanager
 
 import av
 import pytest
-from asking import HANG_S, Gateway
 from fake_renderers import FakeRenderers
+from gateways import in_thread
 from lipsync_packages import SIDE, package
 
 from emotalk_avatar.seed_package import imported
 from emotalk_avatar.store import AvatarStore
 from emotalk_client import AsyncEmoTalkClient
 from emotalk_contract import renderers as facts
-from emotalk_gateway.app import create_app
-from emotalk_gateway.http.serving import Server
-from emotalk_gateway.listening import listen
-from emotalk_gateway.service.settings import GatewaySettings
 
 pytestmark = pytest.mark.server
 
 PATH = "/avatar/process"
 
 
-@contextmanager
 def serving(served=tuple(facts.MODELS), **settings):
-    transport = FakeRenderers(served)
-    app = create_app(GatewaySettings(**settings), AsyncEmoTalkClient("fake:1", transport=transport, retries=0))
-    ready = threading.Event()
-    with listen("127.0.0.1", 0) as listening:
-        server = Server(app, ready.set)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            assert ready.wait(HANG_S)
-            yield Gateway(listening.getsockname()[1], app.state.service, transport, server)
-        finally:
-            server.stop()
-            thread.join(HANG_S)
-            assert not thread.is_alive(), "the gateway does not stop"
+    """A gateway before a Triton that serves these renderers, of a kind."""
+    wire = FakeRenderers(served)
+    return in_thread(AsyncEmoTalkClient("fake:1", transport=wire, retries=0), wire, **settings)
 
 
 @pytest.fixture(scope="module")

@@ -4,14 +4,13 @@ import json
 import os
 import signal
 import threading
-import time
 
 import avatar_faces
 import numpy as np
-import psutil
 import pytest
-from asking import HANG_S, form
-from drawn import drawing, pictures, sound
+from asking import form
+from drawn import drawing, pictures, processes, sound
+from waiting import HANG_S, until
 
 from emotalk_avatar.fitting import fit
 from emotalk_avatar.package import Draft, Facts
@@ -54,23 +53,6 @@ def gateway(gateway_to, folder):
 @pytest.fixture
 def short(wav, voice):
     return wav(voice[:16_000])
-
-
-def processes():
-    """Pids of processes that draw for this one."""
-    return [
-        child.pid
-        for child in psutil.Process().children()
-        if child.status() != psutil.STATUS_ZOMBIE and any("drawing_process" in word for word in child.cmdline())
-    ]
-
-
-def until(condition):
-    end = time.monotonic() + HANG_S
-    while not (found := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    return found
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [("mp4", "video/mp4"), ("webm", "video/webm")])

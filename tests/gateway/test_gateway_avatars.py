@@ -5,28 +5,24 @@ import io
 import json
 import socket
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from asking import HANG_S, Gateway, form
+from asking import form
 from fake import FakeTransport
+from gateways import in_thread
 from PIL import Image
 from registering_parts import Parts, photograph
+from waiting import HANG_S, until
 
 from emotalk_avatar.errors import NoFace, PoorPicture
 from emotalk_avatar.package import GLB, METADATA, PREVIEW
 from emotalk_client import AsyncEmoTalkClient
 from emotalk_client.errors import ModelMissing
 from emotalk_client.faces import head
-from emotalk_gateway.app import create_app
-from emotalk_gateway.http.serving import Server
-from emotalk_gateway.listening import listen
 from emotalk_gateway.service import avatars
 from emotalk_gateway.service.callers import Caller, Limits
-from emotalk_gateway.service.settings import GatewaySettings
 from emotalk_gateway.service.tokens import Token, digest, save
 
 pytestmark = pytest.mark.server
@@ -39,22 +35,9 @@ def parts(monkeypatch):
     found.go_on()
 
 
-@contextmanager
 def serving(**settings):
-    client = AsyncEmoTalkClient("fake:1", transport=FakeTransport())
-    app = create_app(GatewaySettings(**settings), client)
-    ready = threading.Event()
-    with listen("127.0.0.1", 0) as listening:
-        server = Server(app, ready.set)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            assert ready.wait(HANG_S)
-            yield Gateway(listening.getsockname()[1], app.state.service, None, server)
-        finally:
-            server.stop()
-            thread.join(HANG_S)
-            assert not thread.is_alive(), "the gateway does not stop"
+    """A gateway before a Triton that is not there."""
+    return in_thread(AsyncEmoTalkClient("fake:1", transport=FakeTransport()), **settings)
 
 
 @pytest.fixture
@@ -75,13 +58,6 @@ def register(gateway, picture=None, headers=None, avatar_name="Ada", **fields):
 
 def bearer(token):
     return {"Authorization": f"Bearer {token}"}
-
-
-def until(condition, what):
-    end = time.monotonic() + HANG_S
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.01)
 
 
 def kept(folder):

@@ -10,7 +10,8 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from asking import HANG_S, RATE, STREAM, Gateway, events, face, form
+from asking import RATE, STREAM, Gateway, events, face, form
+from waiting import HANG_S
 from websockets.sync.client import connect
 
 from emotalk_server import EmbeddedServer

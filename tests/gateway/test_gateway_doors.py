@@ -12,7 +12,8 @@ import grpc
 import numpy as np
 import pytest
 import soundfile
-from asking import HANG_S, RATE
+from asking import RATE
+from waiting import HANG_S
 
 from emotalk_gateway.grpc.emotalk.door import emotalk_door
 from emotalk_gateway.grpc.emotalk.service import NAME

@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from asking import HANG_S, STREAM, VOICE, events
+from asking import STREAM, VOICE, events
+from waiting import HANG_S
 from websockets.sync.client import connect
 
 from emotalk_client import EmoTalkClient

@@ -5,9 +5,10 @@ from html.parser import HTMLParser
 
 import pytest
 import trustme
-from asking import HANG_S, Answer
+from asking import Answer
 from doorcallers import all_doors
 from starlette.routing import Mount, Route
+from waiting import HANG_S
 
 from emotalk_gateway.listening.secure import OTHERS_PAGES
 from emotalk_gateway.page.viewer import STATIC

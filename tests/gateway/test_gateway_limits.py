@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 import pytest
 from asking import CHUNKS, RATE, STREAM, VOICE, face, form
+from waiting import until
 
 from emotalk_gateway.listening.hosts import KnownHosts
 from emotalk_gateway.service import faces
@@ -54,13 +55,6 @@ def last_words(raw):
     except ConnectionError:
         pass
     return said
-
-
-def until(condition, what):
-    end = time.monotonic() + GUARD_S
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.01)
 
 
 def head(path, kind="multipart/form-data; boundary=x", length=100_000):

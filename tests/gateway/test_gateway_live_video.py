@@ -9,10 +9,9 @@ from contextlib import contextmanager
 
 import av
 import numpy as np
-import psutil
 import pytest
-from asking import HANG_S
-from drawn import drawing
+from drawn import drawing, processes
+from waiting import HANG_S, until
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -72,22 +71,6 @@ def say(socket, samples):
 def decoded(found):
     decoder = av.CodecContext.create("vp9", "r")
     return [frame.to_ndarray(format="rgb24") for _, _, data in found for frame in decoder.decode(av.Packet(data))]
-
-
-def processes():
-    return [
-        child.pid
-        for child in psutil.Process().children()
-        if child.status() != psutil.STATUS_ZOMBIE and any("drawing_process" in word for word in child.cmdline())
-    ]
-
-
-def until(condition):
-    end = time.monotonic() + HANG_S
-    while not (found := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    return found
 
 
 def test_speech_comes_back_as_pictures(gateway, voice):

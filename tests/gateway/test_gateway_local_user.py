@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from asking import HANG_S
 from doorcallers import CONVERT, Known
+from waiting import HANG_S
 
 pytestmark = pytest.mark.server
 

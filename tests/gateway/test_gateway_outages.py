@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from asking import HANG_S
 from test_gateway_websocket import RATE, heard, opened, say
+from waiting import HANG_S
 
 from emotalk_gateway.listening import sockets
 from emotalk_server import EmbeddedServer

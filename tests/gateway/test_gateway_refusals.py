@@ -11,7 +11,8 @@ import numpy as np
 import psutil
 import pytest
 import soundfile
-from asking import CHUNKS, HANG_S, RATE, STREAM, events, face, form
+from asking import CHUNKS, RATE, STREAM, events, face, form
+from waiting import HANG_S
 
 from emotalk_gateway.service.errors import TABLE
 

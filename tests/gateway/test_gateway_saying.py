@@ -8,8 +8,9 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import soundfile
-from asking import HANG_S, events
+from asking import events
 from drawn import drawing, pictures, sound
+from waiting import HANG_S
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 import trustme
-from asking import HANG_S
+from waiting import HANG_S
 from websockets.asyncio.client import connect
 
 from emotalk_client import AsyncEmoTalkClient

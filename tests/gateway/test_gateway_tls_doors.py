@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 import trustme
 from a2fcallers import begun, ended, nvidia, spoken
-from asking import HANG_S, RATE
+from asking import RATE
+from waiting import HANG_S
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 

@@ -7,9 +7,10 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from asking import HANG_S, RATE, STREAM
+from asking import RATE, STREAM
 from doorcallers import CONVERT, Known, a2f, all_doors, configs, omniverse, said_last, shown, socket_code, statuses
 from starlette.routing import Route
+from waiting import HANG_S
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 

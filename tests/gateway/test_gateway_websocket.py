@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import pytest
-from asking import HANG_S
+from waiting import HANG_S
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 

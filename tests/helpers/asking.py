@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from waiting import HANG_S
 
 RATE = 16_000
-HANG_S = 120.0
-"""Seconds after which what hangs is given up; no verdict depends on it."""
 VOICE = Path(__file__).parents[2] / "docs" / "demo" / "voice.flac"
 STREAM = "/api/v1/process-audio-stream"
 CHUNKS = "/process-audio/"

@@ -5,7 +5,8 @@ import json
 from contextlib import suppress
 
 import grpc
-from asking import CHUNKS, HANG_S, RATE, STREAM
+from asking import CHUNKS, RATE, STREAM
+from waiting import HANG_S
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 

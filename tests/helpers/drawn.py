@@ -4,6 +4,7 @@ from contextlib import contextmanager
 
 import av
 import numpy as np
+import psutil
 import pytest
 
 from emotalk_avatar.video.drawing import Drawing
@@ -47,3 +48,12 @@ def sound(path):
     start = frames[0].time
     samples = np.concatenate([frame.to_ndarray().mean(axis=0) for frame in frames])
     return start, rate, samples
+
+
+def processes():
+    """Pids of processes that draw for this one."""
+    return [
+        child.pid
+        for child in psutil.Process().children()
+        if child.status() != psutil.STATUS_ZOMBIE and any("drawing_process" in word for word in child.cmdline())
+    ]

@@ -100,15 +100,6 @@ class Reader:
         return blocks, json.loads(final.value())
 
 
-def until(question, timeout_s=WAIT_S):
-    """Wait until ``question`` has a true answer; return it."""
-    deadline = time.monotonic() + timeout_s
-    while not (answer := question()):
-        assert time.monotonic() < deadline, "it never came to pass"
-        time.sleep(0.02)
-    return answer
-
-
 def committed(address, queue, group, partitions=2):
     """The group's offsets."""
     consumer = Consumer({"bootstrap.servers": address, "group.id": group})

@@ -10,7 +10,7 @@ import tritonclient.grpc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tritonclient.utils import InferenceServerException
-from waiting import await_
+from waiting import until
 
 from emotalk_client import EmoTalkClient
 from emotalk_contract import errors, tensors
@@ -181,7 +181,7 @@ def test_another_replica_goes_on_and_a_restarted_one_too(url, sound):
                 break
             if turn == 9:
                 other.process.kill()
-                await_(lambda: other.supervisor.restarts > restarts, "nothing was started again")
+                until(lambda: other.supervisor.restarts > restarts, "nothing was started again")
                 clients[1] = stack.enter_context(tritonclient.grpc.InferenceServerClient(other.grpc_url))
             stream.client = clients[turn % 2]
             stream.step(next(sizes))

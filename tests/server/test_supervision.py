@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 import pytest
 from serving import left_behind, served
-from waiting import HANG_S, await_
+from waiting import HANG_S, until
 
 from emotalk_client import EmoTalkClient
 from emotalk_contract import tensors
@@ -42,7 +42,7 @@ def face(server):
 @pytest.fixture
 def restarts(server):
     """The number of restarts before the test, when all is well."""
-    await_(lambda: server.supervisor.state == "serving" and not server.process.family.dead(), "never serves")
+    until(lambda: server.supervisor.state == "serving" and not server.process.family.dead(), "never serves")
     return server.supervisor.restarts
 
 
@@ -61,7 +61,7 @@ def lives(pid):
 
 
 def serves_again(server, face, restarts):
-    await_(lambda: server.supervisor.restarts > restarts, "nothing was started again")
+    until(lambda: server.supervisor.restarts > restarts, "nothing was started again")
     with EmoTalkClient(server.grpc_url, timeout_s=HANG_S) as client:
         np.testing.assert_allclose(client.animate(CLIP, sample_rate=16_000).weights, face, rtol=0, atol=1e-4)
 
@@ -73,7 +73,7 @@ def test_each_process_may_be_killed(server, face, restarts, name):
     os.kill(before[name], signal.SIGKILL)
     serves_again(server, face, restarts)
     assert (server.grpc_url, server.http_url) == urls
-    await_(lambda: not any(map(lives, before.values())), "an old process lives beside the new ones")
+    until(lambda: not any(map(lives, before.values())), "an old process lives beside the new ones")
     assert set(members(server)) == set(before)
 
 
@@ -123,17 +123,17 @@ def test_a_server_that_cannot_start_again_is_tried_again_until_it_can(tmp_path, 
     with EmbeddedServer(repository) as server:
         graph.rename(tmp_path / "away")
         os.kill(members(server)[TRITON], signal.SIGKILL)
-        await_(lambda: server.supervisor.state == "restarting", "the death was not noticed")
-        await_(lambda: server.supervisor._backoff.delay_s > 0, "it was not tried twice")
+        until(lambda: server.supervisor.state == "restarting", "the death was not noticed")
+        until(lambda: server.supervisor._backoff.delay_s > 0, "it was not tried twice")
         assert server.supervisor.alive
         (tmp_path / "away").rename(graph)
-        await_(lambda: server.supervisor.state == "serving", "it was given up")
+        until(lambda: server.supervisor.state == "serving", "it was given up")
 
 
 def test_a_supervisor_goes_on_after_a_mistake_of_its_own(monkeypatch, caplog):
     """A thread that ended would heal nothing any more."""
     with EmbeddedServer() as server:
-        wait = Supervisor._await_outage
+        wait = Supervisor._untiloutage
         failing = [RuntimeError("planted")]
 
         def once(supervisor):
@@ -141,12 +141,12 @@ def test_a_supervisor_goes_on_after_a_mistake_of_its_own(monkeypatch, caplog):
                 raise failing.pop()
             return wait(supervisor)
 
-        monkeypatch.setattr(Supervisor, "_await_outage", once)
+        monkeypatch.setattr(Supervisor, "_untiloutage", once)
         restarts = server.supervisor.restarts
         os.kill(members(server)[TRITON], signal.SIGKILL)
-        await_(lambda: server.supervisor.restarts > restarts, "nobody watches any more")
+        until(lambda: server.supervisor.restarts > restarts, "nobody watches any more")
         os.kill(members(server)[TRITON], signal.SIGKILL)
-        await_(lambda: server.supervisor.restarts > restarts + 1, "nobody watches any more")
+        until(lambda: server.supervisor.restarts > restarts + 1, "nobody watches any more")
     assert "planted" in caplog.text
 
 
@@ -208,7 +208,7 @@ def test_nothing_outlives_a_program_that_started_it_from_a_thread_and_was_killed
         program.kill()
     _, alive = psutil.wait_procs(family, timeout=HANG_S)
     assert alive == []
-    await_(lambda: not list(tmp_path.glob("emotalk-server-*")), "the folder stays behind")
+    until(lambda: not list(tmp_path.glob("emotalk-server-*")), "the folder stays behind")
     assert left_behind(tmp_path) == []
 
 

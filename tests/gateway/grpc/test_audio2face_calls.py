@@ -21,7 +21,7 @@ from a2fcallers import (
     target,
     unreal,
 )
-from waiting import await_
+from waiting import until
 
 from emotalk_contract.arkit import APPLE_ORDER, columns
 
@@ -211,7 +211,7 @@ async def test_a_caller_that_never_reads_is_let_go_of(faces_to, pcm):
             def let_go():
                 return b'rejections_total{error="RequestTooSlow"} 1.0' in gateway.service.metrics.exposition()
 
-            await asyncio.to_thread(await_, let_go, "it is still being served")
+            await asyncio.to_thread(until, let_go, "it is still being served")
             await asyncio.to_thread(gateway.settle)
             call.cancel()
 

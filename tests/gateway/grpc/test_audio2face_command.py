@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import grpc
 import pytest
 from a2fcallers import LIMIT_S, answered, begun, nvidia, opened, sample_app, spoken
-from asking import HANG_S
+from waiting import HANG_S
 
 pytestmark = pytest.mark.server
 

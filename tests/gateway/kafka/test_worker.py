@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from broker import Broker, Cable, free_port, topics
 from confluent_kafka import Producer
-from queueing import Reader, committed, nowhere, send, until, working
+from queueing import Reader, committed, nowhere, send, working
+from waiting import until
 
 from emotalk_gateway.kafka import hearing
 from emotalk_gateway.kafka import worker as module
