@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from portraits import portrait
 
-from emotalk_avatar.decoding import decode
+from emotalk_avatar.decoding.uploads import decode
 from emotalk_avatar.detection import find_face
 from emotalk_avatar.errors import PictureRefused
 from emotalk_avatar.fitting.base import base
@@ -159,7 +159,7 @@ def _bomb(side: int) -> bytes:
 
 MEASURE = """
 import json, resource, sys
-from emotalk_avatar.decoding import decode, decode_clip, is_clip
+from emotalk_avatar.decoding.uploads import decode, decode_clip, is_clip
 from emotalk_avatar.errors import PictureRefused
 data = sys.stdin.buffer.read()
 try:

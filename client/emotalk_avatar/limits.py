@@ -1,6 +1,6 @@
 """Limits of what is uploaded, and of what a face in it must be.
 
-Those of a file hold before and while it is decoded (:mod:`emotalk_avatar.decoding`); those of a face are what
+Those of a file hold before and while it is decoded (:mod:`emotalk_avatar.decoding.uploads`); those of a face are what
 :mod:`emotalk_avatar.quality` refuses or warns of, each measured as that module says.
 """
 

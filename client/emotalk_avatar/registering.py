@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emotalk_avatar.decoding import decode
+from emotalk_avatar.decoding.uploads import decode
 from emotalk_avatar.detection import find_face
 from emotalk_avatar.face import Face, Picture
 from emotalk_avatar.fitting import fit

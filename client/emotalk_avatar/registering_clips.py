@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from emotalk_avatar.clips import FittedClip, fit_clip
-from emotalk_avatar.decoding import decode_clip, is_clip
-from emotalk_avatar.decoding_structure import kind_of
+from emotalk_avatar.decoding.structure import kind_of
+from emotalk_avatar.decoding.uploads import decode_clip, is_clip
 from emotalk_avatar.detection import follow_face
 from emotalk_avatar.errors import PictureRefused, UnreadablePicture
 from emotalk_avatar.face import Face, Picture

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_avatar.decoding import decode_clip
+from emotalk_avatar.decoding.uploads import decode_clip
 from emotalk_avatar.errors import InvalidPackage
 from emotalk_avatar.jpeg import PREVIEW_MARGIN, PREVIEW_SIDE, encoded, square
 from emotalk_avatar.limits import MAX_CLIP_BYTES

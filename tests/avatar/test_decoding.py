@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageDraw
 
-from emotalk_avatar import decoding, limits
-from emotalk_avatar.decoding import decode, is_clip
+from emotalk_avatar import limits
+from emotalk_avatar.decoding import uploads
+from emotalk_avatar.decoding.uploads import decode, is_clip
 from emotalk_avatar.errors import PictureRefused, PictureTooLarge, UnreadablePicture
 from emotalk_client.errors import UnwritableFile
 
@@ -293,7 +294,7 @@ def test_damage_is_read_or_refused():
 def child(monkeypatch, tmp_path, code):
     script = tmp_path / "decoder.py"
     script.write_text(code)
-    monkeypatch.setattr(decoding, "_PROCESS", script)
+    monkeypatch.setattr(uploads, "_PROCESS", script)
 
 
 @pytest.mark.parametrize(
@@ -327,6 +328,6 @@ def test_where_there_is_no_room_it_is_said(monkeypatch):
     def full():
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(decoding.tempfile, "TemporaryFile", full)
+    monkeypatch.setattr(uploads.tempfile, "TemporaryFile", full)
     with pytest.raises(UnwritableFile, match="cannot be decoded: No space left on device"):
         decode(saved(quarters(), "PNG"))

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emotalk_avatar import limits
-from emotalk_avatar.decoding import decode, decode_clip, is_clip
-from emotalk_avatar.decoding_frames import Refusal, evenly, rate_of
-from emotalk_avatar.decoding_structure import delays, is_animated, kind_of
+from emotalk_avatar.decoding.frames import Refusal, evenly, rate_of
+from emotalk_avatar.decoding.structure import delays, is_animated, kind_of
+from emotalk_avatar.decoding.uploads import decode, decode_clip, is_clip
 from emotalk_avatar.errors import PictureTooLarge, UnreadablePicture
 from emotalk_client.errors import MissingExtra
 

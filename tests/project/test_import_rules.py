@@ -26,7 +26,7 @@ PLANTED = [
     ("wire", "client/emotalk_client/live/session.py", "import tritonclient.grpc"),
     ("layers", "client/emotalk_client/errors.py", "import emotalk_speech"),
     ("layers", "client/emotalk_avatar/errors.py", "import emotalk_speech"),
-    ("uploads", "client/emotalk_avatar/decoding.py", "import emotalk_avatar.decoding_pictures"),
+    ("uploads", "client/emotalk_avatar/decoding/uploads.py", "import emotalk_avatar.decoding.pictures"),
     ("voices", "client/emotalk_cli/app.py", "import emotalk_speech.speaking"),
     ("grpc", "client/emotalk_client/live/session.py", "import grpc"),
     ("grpc", "client/emotalk_gateway/http/sse.py", "import grpc"),

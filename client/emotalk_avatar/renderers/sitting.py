@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emotalk_avatar.decoding import decode, decode_clip
+from emotalk_avatar.decoding.uploads import decode, decode_clip
 from emotalk_avatar.errors import DamagedAvatar
 from emotalk_avatar.jpeg import encoded
 from emotalk_avatar.package import CLIP, PICTURE, POINTS, Metadata, points

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from emotalk_avatar.decoding import is_clip
+from emotalk_avatar.decoding.uploads import is_clip
 from emotalk_avatar.errors import PictureTooLarge
 from emotalk_avatar.limits import MAX_CLIP_BYTES
 from emotalk_avatar.models import FaceModels

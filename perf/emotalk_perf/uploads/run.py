@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from emotalk_avatar.decoding import decode, decode_clip
+from emotalk_avatar.decoding.uploads import decode, decode_clip
 from emotalk_avatar.errors import PictureRefused
 from emotalk_perf.uploads.door import Door
 from emotalk_perf.uploads.drawn import clips, pictures

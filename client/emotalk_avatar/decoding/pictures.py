@@ -15,7 +15,7 @@ from typing import BinaryIO
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from emotalk_avatar import limits
-from emotalk_avatar.decoding_frames import DecodedFrame, Refusal, too_large, unreadable
+from emotalk_avatar.decoding.frames import DecodedFrame, Refusal, too_large, unreadable
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 ACCEPTED = "JPEG, PNG, WEBP or GIF"

@@ -25,7 +25,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 
 from emotalk_avatar import limits
-from emotalk_avatar.decoding_structure import is_animated, kind_of
+from emotalk_avatar.decoding.structure import is_animated, kind_of
 from emotalk_avatar.errors import PictureRefused, PictureTooLarge, UnreadablePicture
 from emotalk_avatar.face import Picture
 from emotalk_client.errors import MissingExtra, UnwritableFile
@@ -33,7 +33,7 @@ from emotalk_client.errors import MissingExtra, UnwritableFile
 logger = logging.getLogger(__name__)
 
 _VIDEOS = ("mp4", "webm")
-_PROCESS = Path(__file__).with_name("decoding_process.py")
+_PROCESS = Path(__file__).with_name("process.py")
 _REFUSALS: dict[str, type[PictureRefused]] = {kind.__name__: kind for kind in (UnreadablePicture, PictureTooLarge)}
 _LONGEST_LINE = 4096
 """Bytes of a line of JSON from the child."""

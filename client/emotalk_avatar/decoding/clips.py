@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from PIL import Image
 
-from emotalk_avatar.decoding_frames import (
+from emotalk_avatar.decoding.frames import (
     DecodedFrame,
     Refusal,
     check_length,
@@ -21,8 +21,8 @@ from emotalk_avatar.decoding_frames import (
     too_large,
     unreadable,
 )
-from emotalk_avatar.decoding_pictures import opened, to_rgb
-from emotalk_avatar.decoding_structure import Kind, delays, kind_of
+from emotalk_avatar.decoding.pictures import opened, to_rgb
+from emotalk_avatar.decoding.structure import Kind, delays, kind_of
 
 DEMUXERS: dict[Kind, str] = {"mp4": "mov", "webm": "matroska"}
 DECODERS = "h264,hevc,vp8,libvpx,vp9,libvpx-vp9,av1,libdav1d,libaom-av1,mpeg4,mjpeg"

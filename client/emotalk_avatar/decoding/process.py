@@ -1,4 +1,4 @@
-"""Decode the upload that is standard input; run by :mod:`.decoding`, not imported.
+"""Decode the upload that is standard input; run by :mod:`.uploads`, not imported.
 
 The argument is ``picture`` or ``clip``. Standard output has a line of JSON, ``{"fps", "width", "height"}``; for each
 frame the byte ``F`` and its pixels, RGB [height, width, 3]; and ``E``. Instead of any of these it may have ``R`` and a
@@ -14,13 +14,13 @@ import sys
 if __name__ == "__main__":
     sys.path.pop(0)  # the folder of this file, whose modules have the names of others
     from emotalk_avatar import limits
-    from emotalk_avatar.decoding_frames import Refusal
+    from emotalk_avatar.decoding.frames import Refusal
 
     of_a_clip = sys.argv[1] == "clip"
     if of_a_clip:
-        from emotalk_avatar.decoding_clips import frames
+        from emotalk_avatar.decoding.clips import frames
     else:
-        from emotalk_avatar.decoding_pictures import frames
+        from emotalk_avatar.decoding.pictures import frames
 
     for limit, most in (
         (resource.RLIMIT_AS, limits.CLIP_MEMORY_BYTES if of_a_clip else limits.PICTURE_MEMORY_BYTES),

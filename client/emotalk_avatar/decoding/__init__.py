@@ -1,0 +1,1 @@
+"""Uploads into pictures, in processes of their own."""
