@@ -52,6 +52,13 @@ def test_a_face_is_there_before_anything_is_said(page, gateway):
     assert size == [128, 128]
 
 
+def test_the_viewer_leads_here_where_a_browser_draws_nothing(page, gateway):
+    page.open(gateway)
+    page.until("'begun' in document.documentElement.dataset")
+    page.press("#no-webgl a")
+    page.until("location.pathname === '/video' && document.querySelector('#face').width === 512")
+
+
 def test_it_moves_with_the_microphone(page, gateway):
     opened(page, gateway)
     page.driver.execute_script("document.querySelector('#speak').click()")
