@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from emotalk_client.audio.resampler import at_rate
+
 AudioFormat: TypeAlias = Literal["wav", "flac", "mp3", "opus"]
 """Files that :func:`encoded` writes; ``opus`` in Ogg."""
 _FORMATS: dict[AudioFormat, tuple[str, str]] = {
@@ -32,13 +34,3 @@ def encoded(pcm: NDArray[np.int16], sample_rate: int, kind: AudioFormat) -> byte
     file = io.BytesIO()
     soundfile.write(file, pcm, sample_rate, format=container, subtype=codec)
     return file.getvalue()
-
-
-def at_rate(pcm: NDArray[np.int16], sample_rate: int, wanted: int) -> NDArray[np.int16]:
-    """Return ``pcm`` [n] at ``wanted`` Hertz; itself where it is at that rate."""
-    if sample_rate == wanted:
-        return pcm
-    import soxr
-
-    resampled: NDArray[np.int16] = soxr.resample(pcm, sample_rate, wanted)
-    return resampled

@@ -17,7 +17,8 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from emotalk_client.audio.encoding import AudioFormat, at_rate, encoded
+from emotalk_client.audio.encoding import AudioFormat, encoded
+from emotalk_client.audio.resampler import at_rate
 from emotalk_client.threads import in_thread
 from emotalk_contract.errors import InvalidOption
 from emotalk_contract.timing import FPS
