@@ -250,3 +250,28 @@ def test_a_teacher_has_a_face_of_its_own(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "other.pt").write_bytes(b"no teacher")
     with pytest.raises(CorpusError, match="is not a teacher"):
         teacher_face.TeacherFace(tmp_path / "other.pt", tmp_path)
+
+
+def test_a_teacher_that_is_held_to_a_look_ahead_hears_nothing_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    torch.save({"probe": teacher.Probe().state_dict(), "viseme_share": [1 / 27] * 27}, tmp_path / "teacher.pt")
+
+    def encoder(audio: NDArray[np.float32]) -> NDArray[np.float16]:
+        """Features of all the sound that it is given, at each step."""
+        steps = -(-len(audio) // 320)
+        return np.outer(np.ones(steps), np.sin(np.arange(512) * (1 + np.abs(audio).sum()))).astype(np.float16)
+
+    monkeypatch.setattr(teacher_face, "SpeechEncoder", lambda _: encoder)
+    rng = np.random.default_rng(0)
+    one = rng.normal(0, 0.1, 4 * RATE).astype(np.float32)
+    other = one.copy()
+    other[2 * RATE :] = rng.normal(0, 0.1, 2 * RATE)
+    held = teacher_face.TeacherFace(tmp_path / "teacher.pt", tmp_path, 0.1)
+    apart = np.abs(held(one) - held(other)).max(1) > 1e-6
+    assert apart.shape == (120,)
+    assert not apart[:57].any()  # 57 / 30 + 0.1 s is 2 s
+    assert apart[58:].mean() > 0.9
+    free = teacher_face.TeacherFace(tmp_path / "teacher.pt", tmp_path)
+    assert (np.abs(free(one) - free(other)).max(1) > 1e-6).mean() > 0.9

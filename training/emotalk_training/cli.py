@@ -236,6 +236,10 @@ def evaluate(
     probe: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Score a teacher instead, taught/teacher.pt.")
     ] = None,
+    look_ahead: Annotated[
+        float | None,
+        typer.Option(min=0.0, metavar="SECONDS", help="Of a teacher: hold it to this; a minute of speech takes four."),
+    ] = None,
     smooth: Annotated[bool, typer.Option(help="Of a repository: smoothed, as callers get it by default.")] = True,
     out: Annotated[Path, typer.Option(help="Folder for figures.json, figures.md and plots.")] = Path(
         "training/checkpoints"
@@ -270,7 +274,7 @@ def evaluate(
             face: Predict = stack.enter_context(ServedFace(repository, smooth))
             facts = {"repository": repository.name, "smoothed": smooth}
         elif probe is not None:
-            face, facts = TeacherFace(probe, cache), {"teacher": probe.name}
+            face, facts = TeacherFace(probe, cache, look_ahead), {"teacher": probe.name, "look_ahead_s": look_ahead}
         else:
             face, facts = GraphFace.of(checkpoint), torch.load(checkpoint, weights_only=True)["provenance"]
         report = evaluation.evaluate(face, corpora, facts, peers, aligner)
