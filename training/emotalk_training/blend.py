@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
+from emotalk_export.compact import CompactFace
 from emotalk_training.corpus import CorpusError
-from emotalk_training.graphs import load_checkpoint
 
 _NEAR = 1e-6
 
@@ -26,7 +26,8 @@ def blend(parts: Sequence[tuple[Path, float]], out: Path) -> None:
     """
     if not parts or abs(sum(share for _, share in parts) - 1) > _NEAR:
         raise CorpusError(f"the shares are {[share for _, share in parts]}; accepted: ones that add up to 1")
-    models = [load_checkpoint(path) for path, _ in parts]
+    stored = [torch.load(path, map_location="cpu", weights_only=True) for path, _ in parts]
+    models = [CompactFace.from_checkpoint(each) for each in stored]
     if any(model.config != models[0].config for model in models):
         raise CorpusError("the checkpoints are of different sizes; accepted: ones that began with one another")
     mean = models[0]
@@ -35,8 +36,5 @@ def blend(parts: Sequence[tuple[Path, float]], out: Path) -> None:
             weights.copy_(sum(share * m.state_dict()[name] for m, (_, share) in zip(models, parts, strict=True)))
         mean.decoder.contact_gain.fill_(1.0)
         mean.decoder.contact_bias.fill_(0.0)
-    sources = [
-        {"share": share, **torch.load(path, map_location="cpu", weights_only=True)["provenance"]}
-        for path, share in parts
-    ]
+    sources = [{"share": share, **each["provenance"]} for each, (_, share) in zip(stored, parts, strict=True)]
     torch.save(mean.to_checkpoint({**sources[-1], "blend": sources[:-1]}), out)

@@ -31,7 +31,6 @@ from emotalk_export.compact import Block, CompactConfig, CompactFace, uniform_po
 from emotalk_training.articulation import VISEME_NAMES
 from emotalk_training.corpus import SAMPLE_RATE
 from emotalk_training.dataset import Batch, Examples, minutes_by_engine
-from emotalk_training.graphs import load_checkpoint
 from emotalk_training.hints import HINTS
 from emotalk_training.labels import LABELS
 from emotalk_training.predict import Validation
@@ -198,9 +197,9 @@ def fit(folder: Path, run: Path, options: FitOptions, provenance: dict[str, Any]
     spread = preview.batch(64, -1).labels[..., :8].std((0, 1))
     model = CompactFace(options.config)
     if options.start is not None:
-        model.load_state_dict(load_checkpoint(options.start).state_dict())
-        before = torch.load(options.start, map_location="cpu", weights_only=True)["provenance"]
-        provenance = {**provenance, "began_with": before}
+        stored = torch.load(options.start, map_location="cpu", weights_only=True)
+        model.load_state_dict(CompactFace.from_checkpoint(stored).state_dict())
+        provenance = {**provenance, "began_with": stored["provenance"]}
         model.decoder.contact_gain.fill_(1.0)
         model.decoder.contact_bias.fill_(0.0)
         model.train()
@@ -238,6 +237,7 @@ def fit(folder: Path, run: Path, options: FitOptions, provenance: dict[str, Any]
             "steps": step,
             "minutes": round(seconds / 60, 1),
             "seed": options.seed,
+            "hints": options.hints,
             "audio_hours_seen": round(hours, 1),
         }
         _atomic(average.to_checkpoint(facts), run / "face.pt")
