@@ -5,6 +5,7 @@ import random
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,12 @@ from emotalk_training import augment, checks
 from emotalk_training.articulation import Phone
 from emotalk_training.corpus import CorpusError, utterances
 from emotalk_training.dataset import Examples, prepare
-from emotalk_training.labels import pressed_early
+from emotalk_training.labels import label_sound, pressed_early
 from emotalk_training.make import make
 from emotalk_training.metrics import JAW, PRESS, accuracy, closures, lag_ms, matched
 from emotalk_training.pitch import semitones_over_median
 from emotalk_training.predict import activities, composed, predict
+from emotalk_training.robot import VOWELS, robot
 from emotalk_training.sources import Spoken
 from emotalk_training.text import is_test, syllables
 
@@ -131,6 +133,27 @@ def test_in_a_spliced_crop_labels_change_where_the_sound_does(speech: Path, tmp_
         assert set(np.flatnonzero(labels[:, 13] == 0)) == unsure
         seen.add(len(cuts))
     assert seen == {1, 2, 3}
+
+
+def test_a_robot_closes_its_lips_where_it_murmurs_and_is_silent_where_it_pauses(speech: Path, tmp_path: Path) -> None:
+    audio, phones = robot(20.0, np.random.default_rng(2))
+    assert len(audio) >= 20 * RATE
+    assert phones[-1].end == pytest.approx(len(audio) / RATE)
+    assert all(one.end == other.start for one, other in pairwise(phones))
+    assert {phone.symbol for phone in phones} == {"sil", "m", *VOWELS}
+    for phone in phones:
+        sound = audio[round(phone.start * RATE) : round(phone.end * RATE)]
+        assert (np.abs(sound).max() > 0.1) == (phone.symbol != "sil")
+    labels, _ = label_sound(phones, audio)
+    middle = {s: [labels[round((p.start + p.end) * 30)] for p in phones if p.symbol == s] for s in ("m", "aa", "uw")}
+    assert min(label[6] for label in middle["m"]) > 0.8
+    assert max(label[6] for s in ("aa", "uw") for label in middle[s]) < 0.2
+    assert np.mean([label[1] for label in middle["uw"]]) > 0.4
+
+    examples = Examples(prepare([speech], tmp_path), 0)
+    sound, labels = examples._robot()
+    assert sound.shape == (examples.samples,)
+    assert labels.shape == (examples.frames, 14)
 
 
 @pytest.mark.parametrize("name", ["channel", "coded", "line", "offset"])

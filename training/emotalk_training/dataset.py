@@ -29,11 +29,13 @@ from emotalk_training.labels import (
     RULES_VERSION,
     is_viseme,
     label_phones,
+    label_sound,
     label_utterance,
     pressed_early,
     with_taught,
 )
 from emotalk_training.readers import is_validation
+from emotalk_training.robot import robot
 from emotalk_training.taught import taught_labels, taught_version
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,9 @@ NOBODY_CHANCE, SILENT_CHANCE, MUSIC_SHARE = 0.1, 0.015, 0.35
 """Chance that nobody speaks, that it is silent besides, and how many of the other rooms have music and no noise."""
 MUSIC_BEHIND_CHANCE = 0.1
 """Of speech before music, 3 to 25 dB louder: or music alone would tell that nobody speaks."""
+
+ROBOT_CHANCE = 0.06
+"""Of a crop in which a robot speaks."""
 
 BEFORE_CONTACT, AFTER_CONTACT = 0.45, 0.25
 """Chances that a pause is put in before closed lips, and after them: they close in time for a first p, and part after a
@@ -324,7 +329,10 @@ class Examples:
         chance = rng.random()
         if chance < NOBODY_CHANCE:
             return self._nobody(chance < SILENT_CHANCE)
-        audio, labels = self.spliced() if rng.random() < SPLICE_CHANCE else self.crop()
+        if rng.random() < ROBOT_CHANCE:
+            audio, labels = self._robot()
+        else:
+            audio, labels = self.spliced() if rng.random() < SPLICE_CHANCE else self.crop()
         audio = augment.channel(audio, rng)
         level = augment.rms(audio)
         if rng.random() < 0.7:
@@ -345,6 +353,13 @@ class Examples:
         level_db = rng.uniform(-60, -36) if rng.random() < QUIET_CHANCE else np.clip(rng.normal(-26, 9), -58, -9)
         audio = augment.at_level(audio, float(level_db))
         return augment.offset(audio, rng) if rng.random() < OFFSET_CHANCE else audio, labels
+
+    def _robot(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        sound, phones = robot(self.samples / SAMPLE_RATE + 0.5, self.rng)
+        labels, _ = label_sound(phones, sound)
+        first = int(self.rng.integers(0, SAMPLE_RATE // 2))
+        audio, labels = _stretched(sound, labels, first, self.samples, 1.0, self.samples, self.frames)
+        return audio, np.concatenate([labels, np.zeros((len(labels), self.columns - LABELS), np.float32)], 1)
 
     def _nobody(self, silent: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         rng = self.rng

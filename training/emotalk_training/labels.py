@@ -25,6 +25,11 @@ def label_utterance(
     utterance: Utterance, audio: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Labels [L, 14] at 60 Hz, and loudness (dB) and pitch (semitones) [2 L, 2] at 120 Hz."""
+    return label_sound(pressed_early(utterance.engine, utterance.phones), audio)
+
+
+def label_sound(phones: Sequence[Phone], audio: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """As :func:`label_utterance`, of sound [N] at 16 kHz and its phones."""
     seconds = len(audio) / SAMPLE_RATE
     count = int(np.ceil(seconds * LABEL_FPS))
     times = np.arange(count * OVERSAMPLING) / RULE_RATE
@@ -32,7 +37,6 @@ def label_utterance(
     pitch = np.zeros(len(times))
     found = semitones_over_median(audio, SAMPLE_RATE, RULE_RATE)[: len(times)]
     pitch[: len(found)] = found
-    phones = pressed_early(utterance.engine, utterance.phones)
     labels = label_phones(phones, seconds, loudness, pitch)
     return labels, np.stack([loudness, pitch], 1)
 
