@@ -53,17 +53,19 @@ NOBODY_CHANCE, SILENT_CHANCE, MUSIC_SHARE = 0.1, 0.015, 0.35
 MUSIC_BEHIND_CHANCE = 0.1
 """Of speech before music, 3 to 25 dB louder: or music alone would tell that nobody speaks."""
 
-ROBOT_CHANCE = 0.06
+ROBOT_CHANCE = 0.04
 """Of a crop in which a robot speaks."""
 
-BEFORE_CONTACT, AFTER_CONTACT = 0.45, 0.25
+PAUSE_CHANCE = 0.5
+"""Of a crop with a pause that nobody made."""
+BEFORE_CONTACT, AFTER_CONTACT = 0.55, 0.25
 """Chances that a pause is put in before closed lips, and after them: they close in time for a first p, and part after a
 last one."""
 
 QUIET_CHANCE = 0.2
 """Of speech that is 10 to 34 dB softer than usual."""
 
-SPLICE_CHANCE, MOST_PIECES, SHORTEST_PIECE = 0.5, 4, 10
+SPLICE_CHANCE, MOST_PIECES, SHORTEST_PIECE = 0.35, 4, 10
 """Chance that a crop is in pieces of several utterances, how many at most, and how many frames each has at least. A
 network of two seconds of past recognises a reader whom it has heard often; in pieces, it has to hear what is said."""
 SPLICE_FADE = 160
@@ -218,7 +220,7 @@ class Examples:
         labels = self._labels(item)
         factor = float(rng.uniform(0.82, 1.22)) if rng.random() < 0.8 else 1.0
         need = int(self.samples * factor) + 2
-        if paused and rng.random() < 0.35 and (item.taught or len(item.phones) > 4):
+        if paused and rng.random() < PAUSE_CHANCE and (item.taught or len(item.phones) > 4):
             parted = self._with_rest if item.taught else self._with_pause
             audio, labels, onset = parted(item, audio)
             # Often the clip begins just before the word: trimmed recordings do.
