@@ -52,8 +52,11 @@ def sound(path):
 
 def processes():
     """Pids of processes that draw for this one."""
-    return [
-        child.pid
-        for child in psutil.Process().children()
-        if child.status() != psutil.STATUS_ZOMBIE and any("drawing_process" in word for word in child.cmdline())
-    ]
+    return [child.pid for child in psutil.Process().children() if _draws(child)]
+
+
+def _draws(process):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and any("drawing_process" in word for word in process.cmdline())
+    except psutil.NoSuchProcess:  # it ended since
+        return False

@@ -55,7 +55,7 @@ def test_a_face_is_there_before_anything_is_said(page, gateway):
 def test_the_viewer_leads_here_where_a_browser_draws_nothing(page, gateway):
     page.open(gateway)
     page.until("'begun' in document.documentElement.dataset")
-    page.press("#no-webgl a")
+    page.press("#to-video")
     page.until("location.pathname === '/video' && document.querySelector('#face').width === 512")
 
 

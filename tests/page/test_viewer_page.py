@@ -274,4 +274,4 @@ def test_every_control_is_reached_by_tab_and_shows_it(loaded):
         reached.append(name)
     emotions = ["amazement", "anger", "cheekiness", "disgust", "fear", "grief", "joy", "outofbreath", "pain", "sadness"]
     spoken, shown = ["file", "speak", "words", "say"], ["who", "head-file", "life"]
-    assert reached == ["play", "time", *spoken, *shown, "level", "person", *emotions, "format", "save"]
+    assert reached == ["to-video", "play", "time", *spoken, *shown, "level", "person", *emotions, "format", "save"]

@@ -133,7 +133,7 @@ def test_a_server_that_cannot_start_again_is_tried_again_until_it_can(tmp_path, 
 def test_a_supervisor_goes_on_after_a_mistake_of_its_own(monkeypatch, caplog):
     """A thread that ended would heal nothing any more."""
     with EmbeddedServer() as server:
-        wait = Supervisor._untiloutage
+        wait = Supervisor._await_outage
         failing = [RuntimeError("planted")]
 
         def once(supervisor):
@@ -141,7 +141,7 @@ def test_a_supervisor_goes_on_after_a_mistake_of_its_own(monkeypatch, caplog):
                 raise failing.pop()
             return wait(supervisor)
 
-        monkeypatch.setattr(Supervisor, "_untiloutage", once)
+        monkeypatch.setattr(Supervisor, "_await_outage", once)
         restarts = server.supervisor.restarts
         os.kill(members(server)[TRITON], signal.SIGKILL)
         until(lambda: server.supervisor.restarts > restarts, "nobody watches any more")
