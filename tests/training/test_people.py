@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from emotalk_contract.arkit import INDEX
-from emotalk_training import people, teacher, teacher_face
+from emotalk_training import card, people, teacher, teacher_face
 from emotalk_training.articulation import VISEME_NAMES, Phone
 from emotalk_training.corpus import CorpusError, Utterance, utterances
 from emotalk_training.dataset import Examples, prepare
@@ -76,6 +76,14 @@ def test_prompts_of_a_telephone_exchange_are_read_in_either_format(tmp_path: Pat
         assert np.argmax(spectrum) / len(person.audio) * 16_000 == pytest.approx(0.3 * 8000 / (2 * np.pi), abs=2)
     with pytest.raises(MissingSourceError, match="asterisk-core-sounds-it-wav"):
         next(people.PACKAGES["asterisk-it"]())
+
+
+def test_each_package_has_its_licence_in_the_card_of_who_heard_it(tmp_path: Path) -> None:
+    assert set(card.PEOPLE_LICENCES) == set(people.PACKAGES)
+    (tmp_path / "index.jsonl").write_text(json.dumps({"voice": "armelle-fr"}) + "\n")
+    said = card._licences([tmp_path])
+    assert "Armelle Desjardins" in said
+    assert "festvox-ru" not in said
 
 
 def test_test_other_is_for_testing(tmp_path: Path) -> None:

