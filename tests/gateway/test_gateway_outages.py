@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_gateway_websocket import RATE, heard, opened, say
-from waiting import HANG_S
+from waiting import HANG_S, until
 
 from emotalk_gateway.listening import sockets
 from emotalk_server import EmbeddedServer
@@ -149,9 +149,4 @@ def test_callers_that_never_start_do_not_linger_with_their_connections(gateway_t
 
 def until_gone(gateway):
     """Wait until the gateway has no connection."""
-    gone = threading.Event()
-    for _ in range(6000):
-        if not gateway.server.server_state.connections:
-            return
-        gone.wait(0.02)
-    pytest.fail("the connection is still there")
+    until(lambda: not gateway.server.server_state.connections, "the connection is still there")

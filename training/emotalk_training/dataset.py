@@ -27,6 +27,7 @@ from emotalk_training.labels import (
     OVERSAMPLING,
     RULE_RATE,
     RULES_VERSION,
+    interpolated,
     is_viseme,
     label_phones,
     label_sound,
@@ -230,8 +231,11 @@ class Examples:
             slack = 4800
             first = int(rng.integers(-slack, max(1, len(audio) - need + slack)))
         audio, labels = _stretched(audio, labels, first, need, factor, self.samples, self.frames)
-        unheard = np.zeros((len(labels), self.columns - labels.shape[1]), np.float32)  # labelled anew, around a pause
-        return audio, np.concatenate([labels, unheard], 1)
+        return audio, self._unheard(labels)
+
+    def _unheard(self, labels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Labels with hints of weight 0 where they have none: those of a pause's surroundings, or of a robot."""
+        return np.concatenate([labels, np.zeros((len(labels), self.columns - labels.shape[1]), np.float32)], 1)
 
     def spliced(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """As :meth:`crop`, in pieces of several utterances, each at a level of its own."""
@@ -361,7 +365,7 @@ class Examples:
         labels, _ = label_sound(phones, sound)
         first = int(self.rng.integers(0, SAMPLE_RATE // 2))
         audio, labels = _stretched(sound, labels, first, self.samples, 1.0, self.samples, self.frames)
-        return audio, np.concatenate([labels, np.zeros((len(labels), self.columns - LABELS), np.float32)], 1)
+        return audio, self._unheard(labels)
 
     def _nobody(self, silent: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         rng = self.rng
@@ -429,9 +433,7 @@ def _stretched(
     at = (np.arange(frames) / FPS * factor + first / SAMPLE_RATE) * LABEL_FPS
     inside = (at > -0.5) & (at < len(labels) - 0.5)
     at = np.clip(at, 0, len(labels) - 1)
-    below = np.minimum(at.astype(int), len(labels) - 2)
-    weight = (at - below)[:, None]
-    taken = (labels[below] * (1 - weight) + labels[below + 1] * weight).astype(np.float32)
+    taken = interpolated(labels, at)
     nearest = np.round(at).astype(int)
     taken[:, 12:LABELS] = labels[nearest, 12:LABELS]
     taken[~inside] = 0.0

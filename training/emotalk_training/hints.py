@@ -8,7 +8,6 @@ Romero et al. 2015). They are a target of the training alone.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,6 @@ from numpy.typing import NDArray
 
 from emotalk_training.encoder import FEATURE_FPS
 from emotalk_training.labels import LABEL_FPS, interpolated
-
-log = logging.getLogger(__name__)
 
 HINTS = 64
 """Principal axes that are kept: two fifths of the features' variance."""
@@ -77,13 +74,15 @@ def give_hints(folder: Path, hear: Hear, seed: int, progress: Callable[[int, int
         return hear(flat[first : first + item["samples"]].astype(np.float32) / 32768)
 
     drawn = np.random.default_rng(seed).permutation(len(items))[:SAMPLED]
-    axes = Axes.of([features(items[i]) for i in drawn])
+    known = {int(number): features(items[number]) for number in drawn}
+    axes = Axes.of(list(known.values()))
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
-        for done, item in enumerate(items):
+        for number, item in enumerate(items):
             if progress:
-                progress(done, len(items))
-            file.write(axes.at_labels(features(item), item["labels"]).astype(np.float16).tobytes())
+                progress(number, len(items))
+            heard = known.pop(number) if number in known else features(item)
+            file.write(axes.at_labels(heard, item["labels"]).astype(np.float16).tobytes())
     partial.replace(path)
 
 

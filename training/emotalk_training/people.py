@@ -74,8 +74,8 @@ class Person:
 
 def loaded(path: Path) -> NDArray[np.float32]:
     """Return a recording [N] at 16 kHz, mono, peak 0.7."""
-    headless = {"samplerate": TELEPHONE_HZ, "channels": 1, "format": "RAW", "subtype": "GSM610"}
-    given = headless if path.suffix == ".gsm" else {}
+    headerless = {"samplerate": TELEPHONE_HZ, "channels": 1, "format": "RAW", "subtype": "GSM610"}
+    given = headerless if path.suffix == ".gsm" else {}
     audio, rate = soundfile.read(path, dtype="float32", always_2d=True, **given)
     mono = audio.mean(1)
     if rate != SAMPLE_RATE:
