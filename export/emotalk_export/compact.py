@@ -90,7 +90,7 @@ class CompactConfig:
 
     width: int = 256
     """Channels of features, content encoder and decoder."""
-    hidden: int = 640
+    hidden: int = 1024
     """Channels inside a content block."""
     content_blocks: int = 8
     content_taps_past: int = 5
@@ -114,7 +114,8 @@ def mel_filterbank() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Fixed Fourier and mel matrices.
 
     Bins are every 40 Hz from 40 to 7600 Hz under a Hann window, scaled so that white noise of mean square s has
-    power s in every bin. Bands are triangles, even in mel (2595 log10(1 + f/700)), each summing to 1.
+    power s in a bin; the lowest would hear an offset through the window, and is freed of it. Bands are triangles,
+    even in mel (2595 log10(1 + f/700)), each summing to 1.
 
     Returns:
         float32 [2 * 190, 400] (cosines, then sines) and float32 [80, 190].
@@ -124,6 +125,7 @@ def mel_filterbank() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     bins = np.arange(1, int(MEL_HIGH_HZ * MEL_WINDOW / SAMPLE_RATE) + 1)
     angle = 2 * np.pi * bins[:, None] * sample / MEL_WINDOW
     fourier = np.concatenate([np.cos(angle), np.sin(angle)]) * window / math.sqrt((window**2).sum())
+    fourier -= np.outer(fourier.sum(1) / window.sum(), window)
     low, high = (2595 * math.log10(1 + hz / 700) for hz in (MEL_LOW_HZ, MEL_HIGH_HZ))
     edges = 700 * (10 ** (np.linspace(low, high, MEL_BANDS + 2) / 2595) - 1)
     hertz = bins * SAMPLE_RATE / MEL_WINDOW

@@ -116,6 +116,16 @@ def test_gain_hardly_matters_to_loud_speech_and_silence_is_not_amplified(face: C
     assert (quiet[:, :-1] - empty[:, :-1]).abs().max() < 1.5 < (spectra[:, :-1] - empty[:, :-1, :1]).abs().max()
 
 
+@pytest.mark.parametrize("offset", [0.001, 0.05])
+def test_no_spectrum_hears_an_offset(face: CompactFace, offset: float) -> None:
+    """But where the sound begins and ends, which is a step."""
+    audio = speechlike(3.0) * 0.1
+    with torch.no_grad():
+        moved = face.frontend.spectra(audio + offset) - face.frontend.spectra(audio)
+        assert face.frontend.spectra(audio)[..., 100:-4].std() > 0.3
+    assert moved[..., 100:-4].abs().max() < 1e-3
+
+
 def test_the_mouth_comes_from_the_content_and_the_upper_face_from_the_emotion(face: CompactFace) -> None:
     content, emotion = torch.randn(1, 30, 256), torch.rand(1, 30, 32)
     with torch.no_grad():

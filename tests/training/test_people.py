@@ -84,6 +84,11 @@ def test_each_package_has_its_licence_in_the_card_of_who_heard_it(tmp_path: Path
     said = card._licences([tmp_path])
     assert "Armelle Desjardins" in said
     assert "festvox-ru" not in said
+    assert "Fluid R3" not in said
+    (tmp_path / "index.jsonl").write_text(json.dumps({"voice": "music-solo"}) + "\n")
+    said = card._licences([tmp_path])
+    assert "Fluid R3" in said
+    assert "Armelle Desjardins" not in said
 
 
 def test_test_other_is_for_testing(tmp_path: Path) -> None:

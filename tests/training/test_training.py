@@ -15,7 +15,7 @@ import torch
 
 from emotalk_contract.arkit import INDEX
 from emotalk_export.compact import CompactConfig, CompactFace
-from emotalk_training import augment, checks
+from emotalk_training import augment, checks, real
 from emotalk_training.articulation import Phone
 from emotalk_training.corpus import CorpusError, utterances
 from emotalk_training.dataset import Examples, prepare
@@ -240,6 +240,22 @@ def test_the_rest_check_sees_a_mouth_that_idles() -> None:
     leaning = checks.rest(lambda audio: np.full((30, 52), abs(audio.mean()), np.float32), seconds=2)
     assert leaning.mean["hum with an offset"] == pytest.approx(0.02, abs=1e-3)
     assert leaning.mean["hum"] < 1e-3
+    assert "recorded music" not in idle.mean
+    played = np.sin(np.arange(RATE) / 9).astype(np.float32)
+    heard = checks.rest(follow_loudness, [played * np.float32(0.1), played], seconds=2)
+    assert heard.peak["recorded music"] > 0.05
+
+
+def test_music_to_test_with_is_cut_into_excerpts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tone = np.sin(np.arange(8000 * 80) / 5).astype(np.float32)
+    soundfile.write(tmp_path / "long.wav", tone, 8000)
+    soundfile.write(tmp_path / "short.wav", tone[: 8000 * 30], 8000)
+    monkeypatch.setattr(real, "MUSIC_FOLDER", tmp_path)
+    excerpts = list(real.music())
+    assert [e.name for e in excerpts] == ["music_long_20", "music_long_60"]
+    assert {len(e.audio) for e in excerpts} == {15 * RATE}
+    monkeypatch.setattr(real, "MUSIC_FOLDER", tmp_path / "none")
+    assert not list(real.music())
 
 
 def test_the_check_of_soft_speech_sees_a_face_that_follows_the_level() -> None:

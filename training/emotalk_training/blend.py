@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from emotalk_export.compact import CompactFace
+from emotalk_training.checkpoints import read_checkpoint
 from emotalk_training.corpus import CorpusError
 
 _NEAR = 1e-6
@@ -22,12 +22,11 @@ def blend(parts: Sequence[tuple[Path, float]], out: Path) -> None:
 
     Raises:
         CorpusError: the shares do not add up to 1, or the sizes differ.
-        emotalk_export.compact.CheckpointError: a file is not a bundled face model's.
+        CheckpointError: a file is not a bundled face model's; see :func:`read_checkpoint`.
     """
     if not parts or abs(sum(share for _, share in parts) - 1) > _NEAR:
         raise CorpusError(f"the shares are {[share for _, share in parts]}; accepted: ones that add up to 1")
-    stored = [torch.load(path, map_location="cpu", weights_only=True) for path, _ in parts]
-    models = [CompactFace.from_checkpoint(each) for each in stored]
+    stored, models = zip(*(read_checkpoint(path) for path, _ in parts), strict=True)
     if any(model.config != models[0].config for model in models):
         raise CorpusError("the checkpoints are of different sizes; accepted: ones that began with one another")
     mean = models[0]

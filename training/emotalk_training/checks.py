@@ -38,10 +38,13 @@ class Rest:
     """The same: the largest weight of any mouth channel."""
 
 
-def rest(predict: Predict, seconds: float = 10.0, seed: int = 11) -> Rest:
+def rest(predict: Predict, recorded: Sequence[NDArray[np.float32]] = (), seconds: float = 10.0, seed: int = 11) -> Rest:
     """Digital silence; noise of every colour, a humming room, hum with an offset of 2 % and music without a voice.
 
     Each but silence at -60 to -20 dB of full scale.
+
+    Args:
+        recorded: clips [N] of music besides, that somebody played.
     """
     rng = np.random.default_rng(seed)
     samples = int(seconds * SAMPLE_RATE)
@@ -68,6 +71,9 @@ def rest(predict: Predict, seconds: float = 10.0, seed: int = 11) -> Rest:
         piece = augment.music(samples, rng)
         for level in NOISE_LEVELS_DB:
             heard("music", augment.at_level(piece, level))
+    for piece in recorded:
+        for level in NOISE_LEVELS_DB:
+            heard("recorded music", augment.at_level(piece, level))
     return Rest(mean, peak)
 
 

@@ -36,7 +36,6 @@ DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]
 WorkersOption = Annotated[int, typer.Option(help="Processes that make examples.")]
 StartOption = Annotated[Path | None, typer.Option(help="A checkpoint to begin with; default: random weights.")]
 DEFAULT_CACHE = Path("training/cache")
-SOURCES = ("kokoro", "hib", "flite", "espeak")
 
 
 @app.callback()
@@ -66,6 +65,7 @@ def corpus(
     hib: Annotated[float, typer.Option(help="Minutes of hibari.")] = 60.0,
     flite: Annotated[float, typer.Option(help="Minutes of flite.")] = 90.0,
     espeak: Annotated[float, typer.Option(help="Minutes of espeak-ng.")] = 110.0,
+    music: Annotated[float, typer.Option(help="Minutes of music without a voice, by FluidSynth.")] = 50.0,
     voices: Annotated[Path, typer.Option(help="Kokoro's voice files (*.bin).")] = Path("training/voices"),
     seed: Annotated[int, typer.Option(help="Utterance i depends on the seed, the engine and i alone.")] = 21,
     test: Annotated[bool, typer.Option("--test", help="Held-out voices and sentences instead.")] = False,
@@ -73,6 +73,7 @@ def corpus(
 ) -> None:
     """Make speech with phone timings, with every synthesiser that is installed."""
     from emotalk_training import sources
+    from emotalk_training.instruments import Instruments
     from emotalk_training.make import make
     from emotalk_training.text import MissingTextError
 
@@ -81,6 +82,7 @@ def corpus(
         "flite": (flite, sources.Flite),
         "hib": (hib, lambda: sources.Hibari(cache)),
         "kokoro": (kokoro, lambda: sources.Kokoro(voices, cache)),
+        "music": (music, Instruments),
     }
     for name, (minutes, build) in builders.items():
         if minutes <= 0:
@@ -144,7 +146,7 @@ def teach(
 
 @app.command()
 def real(out: Annotated[Path, typer.Argument(help="Folder to write.")]) -> None:
-    """Make the test set of real speech: recordings of two Debian packages, force-aligned."""
+    """Make the test set of real sound: speech of two Debian packages, force-aligned, and music of a third."""
     from emotalk_training.real import make_real
 
     console.print(make_real(out))
@@ -260,6 +262,7 @@ def evaluate(
     from emotalk_training import evaluate as evaluation
     from emotalk_training import figures
     from emotalk_training.ceilings import SecondAligner
+    from emotalk_training.checkpoints import read_checkpoint
     from emotalk_training.checks import Predict
     from emotalk_training.graphs import GraphFace
     from emotalk_training.served import ServedFace
@@ -276,7 +279,7 @@ def evaluate(
         elif probe is not None:
             face, facts = TeacherFace(probe, cache, look_ahead), {"teacher": probe.name, "look_ahead_s": look_ahead}
         else:
-            face, facts = GraphFace.of(checkpoint), torch.load(checkpoint, weights_only=True)["provenance"]
+            face, facts = GraphFace.of(checkpoint), read_checkpoint(checkpoint)[0]["provenance"]
         report = evaluation.evaluate(face, corpora, facts, peers, aligner)
         figures.plots(face, corpora, out)
     (out / "figures.json").write_text(report.to_json(), encoding="utf-8")
@@ -321,9 +324,9 @@ def whole(
     from emotalk_training.taught import FACTS, FOLDER, TEACHER
 
     speech, run = work / "speech", work / "run"
-    corpus(speech, 150 * share, 60 * share, 90 * share, 110 * share, cache=cache)
+    corpus(speech, 150 * share, 60 * share, 90 * share, 110 * share, 50 * share, cache=cache)
     learned, heard, taught = [speech], [work / "heard"], librispeech is not None or bool(package)
-    corpus(heard[0], 5 * share, 0, 3 * share, 10 * share, seed=1, test=True, cache=cache)
+    corpus(heard[0], 5 * share, 0, 3 * share, 10 * share, 0, seed=1, test=True, cache=cache)
     if taught:
         people(work / "people", librispeech, package)
         if not (work / "people" / FOLDER / FACTS).is_file():
@@ -347,14 +350,16 @@ def whole(
 
 def main() -> Any:
     """Run the command; a mistake is one line and exit status 1, never a traceback."""
+    from emotalk_export.compact import CheckpointError
     from emotalk_export.errors import ExportError
     from emotalk_training.corpus import CorpusError
     from emotalk_training.sources import MissingSourceError
     from emotalk_training.text import MissingTextError
+    from emotalk_training.widen import WidenError
 
     try:
         return app()
-    except (CorpusError, ExportError, MissingSourceError, MissingTextError) as error:
+    except (CheckpointError, CorpusError, ExportError, MissingSourceError, MissingTextError, WidenError) as error:
         console.print(f"emotalk-train: {type(error).__name__}: {error}", markup=False, soft_wrap=True)
         sys.exit(1)
 

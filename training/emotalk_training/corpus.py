@@ -23,6 +23,8 @@ from emotalk_training.articulation import Phone
 log = logging.getLogger(__name__)
 
 SAMPLE_RATE = 16_000
+MUSIC = "music"
+"""Engine of utterances in which nobody speaks, and instruments play."""
 _SUFFIXES = (".flac", ".ogg", ".wav")
 
 TIMING_SHIFT_S: dict[str, float] = {"kokoro": -0.050, "hib": -0.050, "joe": 0.008}

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from emotalk_training import augment
 from emotalk_training.articulation import VISEME_NAMES, Phone
-from emotalk_training.corpus import SAMPLE_RATE, CorpusError, utterances
+from emotalk_training.corpus import MUSIC, SAMPLE_RATE, CorpusError, utterances
 from emotalk_training.hints import HINTS, load_hints
 from emotalk_training.labels import (
     LABEL_FPS,
@@ -43,16 +43,20 @@ log = logging.getLogger(__name__)
 
 FPS = 30
 
-ENGINE_SHARE: dict[str, float] = {"kokoro": 0.34, "hib": 0.05, "flite": 0.09, "espeak": 0.12, "people": 0.40}
+ENGINE_SHARE: dict[str, float] = {
+    "kokoro": 0.32, "hib": 0.04, "flite": 0.09, "espeak": 0.14, "people": 0.38, MUSIC: 0.03,
+}  # fmt: skip
 """Share of the crops that come from each family of engines."""
 
 CROP_S = 3.6
 
 CODEC_CHANCE, OFFSET_CHANCE = 0.15, 0.1
-NOBODY_CHANCE, SILENT_CHANCE, MUSIC_SHARE = 0.1, 0.015, 0.35
+NOBODY_CHANCE, SILENT_CHANCE, MUSIC_SHARE = 0.1, 0.015, 0.45
 """Chance that nobody speaks, that it is silent besides, and how many of the other rooms have music and no noise."""
 MUSIC_BEHIND_CHANCE = 0.1
 """Of speech before music, 3 to 25 dB louder: or music alone would tell that nobody speaks."""
+SAMPLED_CHANCE = 0.6
+"""Of music by recorded instruments, where a corpus has some; the rest is made of partials."""
 
 ROBOT_CHANCE = 0.04
 """Of a crop in which a robot speaks."""
@@ -66,7 +70,7 @@ last one."""
 QUIET_CHANCE = 0.2
 """Of speech that is 10 to 34 dB softer than usual."""
 
-SPLICE_CHANCE, MOST_PIECES, SHORTEST_PIECE = 0.35, 4, 10
+SPLICE_CHANCE, MOST_PIECES, SHORTEST_PIECE = 0.3, 4, 10
 """Chance that a crop is in pieces of several utterances, how many at most, and how many frames each has at least. A
 network of two seconds of past recognises a reader whom it has heard often; in pieces, it has to hear what is said."""
 SPLICE_FADE = 160
@@ -181,6 +185,7 @@ class Examples:
         self.samples = int(crop_s * SAMPLE_RATE)
         self.frames = -(-self.samples * FPS // SAMPLE_RATE)
         self.chances = self._chances()
+        self.music = [item for item in self.items if item.engine == MUSIC]
 
     def _chances(self) -> NDArray[np.float64]:
         """Chance of each utterance: its family's share, spread over the family by duration (of people, by the root of
@@ -208,7 +213,8 @@ class Examples:
         if self.hints is None:
             return labels
         hints = self.hints[place].astype(np.float32)
-        return np.concatenate([labels, np.ones((len(labels), 1), np.float32), hints], 1)
+        heard = np.full((len(labels), 1), item.engine != MUSIC, np.float32)
+        return np.concatenate([labels, heard, hints], 1)
 
     def crop(self, paused: bool = True) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Clean speech [N] and its labels [F, 14 or 79] at a random place, speed and pitch.
@@ -349,7 +355,7 @@ class Examples:
             other = np.asarray(other, np.float32)
             audio = audio + other / augment.rms(other) * np.float32(level * 10 ** (-rng.uniform(12, 28) / 20))
         if rng.random() < MUSIC_BEHIND_CHANCE:
-            audio = audio + augment.music(self.samples, rng) * np.float32(level * 10 ** (-rng.uniform(3, 25) / 20))
+            audio = audio + self._music() * np.float32(level * 10 ** (-rng.uniform(3, 25) / 20))
         audio = augment.line(np.asarray(audio, np.float32), rng)
         if rng.random() < CODEC_CHANCE:
             audio = augment.coded(audio, rng)
@@ -373,9 +379,22 @@ class Examples:
         labels[:, 12], labels[:, 13] = VISEME_NAMES.index("sil"), 1.0
         if silent:
             return np.zeros(self.samples, np.float32), labels
-        heard = augment.music if rng.random() < MUSIC_SHARE else augment.noise
-        room = augment.at_level(heard(self.samples, rng), float(rng.uniform(-75, -12)))
+        heard = self._music() if rng.random() < MUSIC_SHARE else augment.noise(self.samples, rng)
+        room = augment.at_level(heard, float(rng.uniform(-75, -12)))
         return augment.offset(room, rng) if rng.random() < OFFSET_CHANCE else room, labels
+
+    def _music(self) -> NDArray[np.float32]:
+        """Music without a voice, [N], RMS 1."""
+        rng = self.rng
+        if not self.music or rng.random() >= SAMPLED_CHANCE:
+            return augment.music(self.samples, rng)
+        piece = self._speech(self.music[int(rng.integers(len(self.music)))])
+        rate = float(rng.uniform(0.8, 1.25))  # in other keys, too
+        first = int(rng.integers(0, max(1, len(piece) - int(self.samples * rate))))
+        at = np.arange(self.samples) * rate + first
+        heard = np.interp(at, np.arange(len(piece)), piece, right=0.0).astype(np.float32)
+        heard = augment.channel(heard, rng)
+        return heard / np.float32(augment.rms(heard))
 
     def batch(self, size: int, number: int) -> Batch:
         """Return the batch ``number`` of ``size`` examples; -1 is one that no training sees."""

@@ -17,7 +17,7 @@ from emotalk_export.compact import CompactFace
 from emotalk_training import baselines, checks
 from emotalk_training.articulation import Phone
 from emotalk_training.ceilings import SecondAligner, ceiling
-from emotalk_training.corpus import Utterance, utterances
+from emotalk_training.corpus import MUSIC, Utterance, utterances
 from emotalk_training.metrics import Accuracy, Weights, accuracy
 from emotalk_training.predict import rules
 from emotalk_training.readers import part
@@ -136,9 +136,8 @@ def evaluate(
         "live, 2.4 s windows": checks.windowed(long_clip, face, 2.4, past, ahead),
     }
     speed = checks.real_time_factor(face)
-    return Report(
-        figures, ceilings, others, noisy, onsets, releases, quiet, checks.rest(face), windows, speed, provenance
-    )
+    rest = checks.rest(face, [u.audio() for folder in folders for u in utterances(folder) if u.engine == MUSIC])
+    return Report(figures, ceilings, others, noisy, onsets, releases, quiet, rest, windows, speed, provenance)
 
 
 PEER_ADVANCES = (0, 3)

@@ -29,12 +29,14 @@ from torch import Tensor, nn
 from emotalk_contract.timing import feature_count
 from emotalk_export.compact import Block, CompactConfig, CompactFace, uniform_positions
 from emotalk_training.articulation import VISEME_NAMES
-from emotalk_training.corpus import SAMPLE_RATE
+from emotalk_training.checkpoints import read_checkpoint
+from emotalk_training.corpus import SAMPLE_RATE, CorpusError
 from emotalk_training.dataset import Batch, Examples, minutes_by_engine
 from emotalk_training.hints import HINTS
 from emotalk_training.labels import LABELS
 from emotalk_training.predict import Validation
 from emotalk_training.spectral import mask_bands, mix_voices
+from emotalk_training.widen import widened
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +57,7 @@ class FitOptions:
     weight_decay: float = 0.02
     average: float = 0.998
     """Decay of the running average of the weights, which is what a checkpoint holds."""
-    dropout: float = 0.15
+    dropout: float = 0.2
     """Of what is hidden in each block."""
     hints: bool = False
     """Hear what a pretrained encoder hears, too; a folder has it by :func:`emotalk_training.hints.give_hints`."""
@@ -82,7 +84,7 @@ class LossWeights:
     speaking: float = 0.15
     viseme: float = 0.15
     upper: float = 0.15
-    hint: float = 0.8
+    hint: float = 1.2
 
 
 class Objective(nn.Module):
@@ -198,8 +200,8 @@ def fit(folder: Path, run: Path, options: FitOptions, provenance: dict[str, Any]
     spread = preview.batch(64, -1).labels[..., :8].std((0, 1))
     model = CompactFace(options.config)
     if options.start is not None:
-        stored = torch.load(options.start, map_location="cpu", weights_only=True)
-        model.load_state_dict(CompactFace.from_checkpoint(stored).state_dict())
+        stored, narrow = read_checkpoint(options.start)
+        model = widened(narrow, options.config, options.seed)
         provenance = {**provenance, "began_with": stored["provenance"]}
         model.decoder.contact_gain.fill_(1.0)
         model.decoder.contact_bias.fill_(0.0)
@@ -218,8 +220,13 @@ def fit(folder: Path, run: Path, options: FitOptions, provenance: dict[str, Any]
     step, spent = 0, 0.0
     if (run / "last.pt").is_file():
         state = torch.load(run / "last.pt", map_location=device, weights_only=True)
-        model.load_state_dict(state["model"])
-        objective.load_state_dict(state["objective"])
+        try:
+            model.load_state_dict(state["model"])
+            objective.load_state_dict(state["objective"])
+        except RuntimeError as error:
+            raise CorpusError(
+                f"{run} holds a run of a network of other sizes; accepted: a folder of its own"
+            ) from error
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
         step, spent = int(state["step"]), float(state["spent"])

@@ -7,26 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-import torch
 from numpy.typing import NDArray
 
 from emotalk_contract import tensors
 from emotalk_contract.limits import PERSONS
 from emotalk_contract.repository import VERSION
 from emotalk_contract.timing import Window, frame_grid
-from emotalk_export.compact import CompactFace
 from emotalk_export.exporter import export
 from emotalk_export.onnx_export import GRAPH_NAME
 from emotalk_training.metrics import Weights
-
-
-def load_checkpoint(path: Path) -> CompactFace:
-    """The network of a checkpoint file.
-
-    Raises:
-        emotalk_export.compact.CheckpointError: it is not a bundled face model's.
-    """
-    return CompactFace.from_checkpoint(torch.load(path, map_location="cpu", weights_only=True))
 
 
 class GraphFace:

