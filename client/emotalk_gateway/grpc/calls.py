@@ -107,9 +107,15 @@ class Call:
                 return
 
     async def write(self, answer: Any) -> None:
-        """Send ``answer``, a message or its bytes; waits while the caller does not read."""
+        """Send ``answer``, a message or its bytes; waits while the caller does not read.
+
+        A caller that leaves meanwhile cancels the call, as it does anywhere else.
+        """
         entry().bytes_out += len(answer) if isinstance(answer, bytes) else answer.ByteSize()
-        await self._context.write(answer)
+        try:
+            await self._context.write(answer)
+        except grpc.aio.InternalError:  # gRPC's word for a message that nobody takes any more
+            raise asyncio.CancelledError from None
 
     async def abort(self, code: grpc.StatusCode, text: str) -> NoReturn:
         """End the call with ``code``."""

@@ -117,6 +117,37 @@ async def test_an_error_ends_the_call_of_a_caller_that_goes_on():
         await asyncio.gather(speaking, return_exceptions=True)
 
 
+async def test_a_caller_that_reads_nothing_and_leaves_is_no_error(caplog):
+    """While a message waits for room, gRPC has another word for it than it has elsewhere."""
+    begun: list[int] = []
+    ended = asyncio.Event()
+
+    async def flooding(call):
+        try:
+            while True:
+                begun.append(len(begun))
+                await call.write(FACE(status={"message": "x" * 1_000_000}))
+        finally:
+            ended.set()
+
+    async with opened(flooding) as (channel, behind):
+        call = streaming(channel)
+        await call.write(block())
+        stuck, known = 0, -1
+        while stuck < 20:  # turns in which no message was taken
+            await asyncio.sleep(0.01)
+            stuck = stuck + 1 if begun and len(begun) == known else 0
+            known = len(begun)
+        call.cancel()
+        await ended.wait()
+        counted = f'requests_total{{route="{STREAM}",status='
+        while counted.encode() not in (figures := behind.metrics.exposition()):
+            await asyncio.sleep(0.01)
+        assert f'{counted}"CANCELLED"}} 1.0'.encode() in figures
+        assert b"rejections_total{" not in figures
+    assert not [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")]
+
+
 async def test_what_is_no_error_of_ours_is_said_in_fixed_words():
     async def broken(call):
         raise ZeroDivisionError("a secret")
