@@ -45,6 +45,7 @@ def _logging(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say 
         format="%(message)s",
         handlers=[RichHandler(console=console, show_path=False)],
     )
+    logging.getLogger("onnxscript").setLevel(logging.WARNING)  # a line for each constant that it folds
 
 
 def _bar() -> Progress:
