@@ -90,7 +90,7 @@ class CompactConfig:
 
     width: int = 256
     """Channels of features, content encoder and decoder."""
-    hidden: int = 1024
+    hidden: int = 640
     """Channels inside a content block."""
     content_blocks: int = 8
     content_taps_past: int = 5

@@ -168,9 +168,13 @@ def fit(
     seed: Annotated[int, typer.Option(help="Of weights and examples.")] = 20,
     start: StartOption = None,
     hints: Annotated[bool, typer.Option("--hints", help="Hear what the teacher's encoder hears, too.")] = False,
+    hidden: Annotated[
+        int | None, typer.Option(min=1, help="Channels inside a content block; more of them cost room and computing.")
+    ] = None,
     cache: CacheOption = DEFAULT_CACHE,
 ) -> None:
     """Train on corpora; writes RUN/face.pt again and again, and RUN/validation.jsonl."""
+    from emotalk_export.compact import CompactConfig
     from emotalk_training.dataset import prepare
     from emotalk_training.encoder import SpeechEncoder
     from emotalk_training.fit import FitOptions
@@ -186,7 +190,7 @@ def fit(
             give_hints(folder, encoder, seed, lambda now, total: bar.update(task, completed=now, total=total))
     options = FitOptions(
         steps=steps, batch=batch, start=start, learning_rate=learning_rate, device=device, threads=threads,
-        workers=workers, seed=seed, hints=hints,
+        workers=workers, seed=seed, hints=hints, config=CompactConfig() if hidden is None else CompactConfig(hidden=hidden),
     )  # fmt: skip
     console.print(f"checkpoint: {train(folder, run, options, {})}")
 

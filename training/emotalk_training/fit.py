@@ -57,7 +57,7 @@ class FitOptions:
     weight_decay: float = 0.02
     average: float = 0.998
     """Decay of the running average of the weights, which is what a checkpoint holds."""
-    dropout: float = 0.2
+    dropout: float = 0.15
     """Of what is hidden in each block."""
     hints: bool = False
     """Hear what a pretrained encoder hears, too; a folder has it by :func:`emotalk_training.hints.give_hints`."""
