@@ -188,9 +188,10 @@ def fit(
             task = bar.add_task("hearing hints", total=1)
             encoder = SpeechEncoder(cache)
             give_hints(folder, encoder, seed, lambda now, total: bar.update(task, completed=now, total=total))
+    config = CompactConfig() if hidden is None else CompactConfig(hidden=hidden)
     options = FitOptions(
         steps=steps, batch=batch, start=start, learning_rate=learning_rate, device=device, threads=threads,
-        workers=workers, seed=seed, hints=hints, config=CompactConfig() if hidden is None else CompactConfig(hidden=hidden),
+        workers=workers, seed=seed, hints=hints, config=config,
     )  # fmt: skip
     console.print(f"checkpoint: {train(folder, run, options, {})}")
 
