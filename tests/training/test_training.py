@@ -275,6 +275,21 @@ def test_the_check_of_releases_sees_lips_that_stay_pressed(held: int) -> None:
     assert (found.count, found.median_s, found.lingering) == (1, pytest.approx(held / 30), float(held > 0))
 
 
+def test_a_studio_moves_the_loudness_and_never_silences_nor_breaks_a_piece() -> None:
+    tone = np.sin(np.arange(3 * RATE) / 3).astype(np.float32) + np.sin(np.arange(3 * RATE) / 40).astype(np.float32)
+
+    def swing(sound: np.ndarray) -> float:
+        loud = np.sqrt((sound[: 3 * RATE].reshape(-1, 800) ** 2).mean(1))
+        return float(loud.std() / loud.mean())
+
+    heard = [augment.produced(tone, np.random.default_rng(seed)) for seed in range(40)]
+    assert all(h.dtype == np.float32 and h.shape == tone.shape and np.isfinite(h).all() for h in heard)
+    assert min(float(np.sqrt((h * h).mean())) for h in heard) > 0.01
+    assert swing(tone) < 0.1
+    assert 8 <= sum(swing(h) > 0.1 for h in heard) <= 32  # some are left as they are
+    np.testing.assert_array_equal(heard[3], augment.produced(tone, np.random.default_rng(3)))
+
+
 def test_music_is_repeatable_and_as_loud_as_it_says() -> None:
     pieces = [augment.music(3 * RATE, np.random.default_rng(seed)) for seed in (1, 1, 2)]
     assert np.array_equal(pieces[0], pieces[1])

@@ -121,6 +121,41 @@ def music(samples: int, rng: np.random.Generator) -> Audio:
     return out / rms(out)
 
 
+EFFECT_CHANCE = 0.35
+"""Of each effect that a studio has."""
+_EDGES_HZ = (300.0, 800.0, 2000.0, 8000.0)
+"""Of the bands whose loudness an effect moves."""
+
+
+def produced(audio: Audio, rng: np.random.Generator) -> Audio:
+    """Music [N] as a studio leaves it: often with bands that come and go (wah, sweeps), a gate, distortion."""
+    samples = len(audio)
+    t = np.arange(samples, dtype=np.float32) / SAMPLE_RATE
+    if rng.random() < EFFECT_CHANCE:
+        spectrum, hertz = fft.rfft(audio), _hertz(samples)
+        out, low = np.zeros(samples, np.float32), 0.0
+        for high in _EDGES_HZ:
+            band = np.asarray(fft.irfft(np.where((hertz >= low) & (hertz < high), spectrum, 0), samples), np.float32)
+            out += band * 10 ** (-rng.uniform(0, 24) / 20 * _swing(t, rng))
+            low = high
+        audio = out
+    if rng.random() < EFFECT_CHANCE:
+        audio = audio * (1 - np.float32(rng.uniform(0.3, 1.0)) * _swing(t, rng))
+    if rng.random() < EFFECT_CHANCE:
+        audio = np.tanh(audio * np.float32(rng.uniform(1, 12) / (rms(audio) * 4)))
+    return np.asarray(audio, np.float32)
+
+
+def _swing(t: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Something that comes and goes, 0..1, at times ``t`` [N]: smoothly, at once, or falling from each beat."""
+    turns = np.float32(rng.uniform(0.3, 8)) * t + np.float32(rng.random())
+    kind = rng.random()
+    if kind < 0.5:
+        return np.asarray(0.5 + 0.5 * np.sin(2 * np.pi * turns), np.float32)
+    part = turns % 1
+    return np.asarray(part < 0.5 if kind < 0.7 else 1 - part, np.float32)
+
+
 def _note(hertz: float, samples: int, rng: np.random.Generator, partials: int) -> Audio:
     """A plucked, struck, bowed or blown tone, some with vibrato."""
     t = np.arange(samples, dtype=np.float32) / SAMPLE_RATE

@@ -387,13 +387,14 @@ class Examples:
         """Music without a voice, [N], RMS 1."""
         rng = self.rng
         if not self.music or rng.random() >= SAMPLED_CHANCE:
-            return augment.music(self.samples, rng)
+            heard = augment.produced(augment.music(self.samples, rng), rng)
+            return heard / np.float32(augment.rms(heard))
         piece = self._speech(self.music[int(rng.integers(len(self.music)))])
         rate = float(rng.uniform(0.8, 1.25))  # in other keys, too
         first = int(rng.integers(0, max(1, len(piece) - int(self.samples * rate))))
         at = np.arange(self.samples) * rate + first
         heard = np.interp(at, np.arange(len(piece)), piece, right=0.0).astype(np.float32)
-        heard = augment.channel(heard, rng)
+        heard = augment.channel(augment.produced(heard, rng), rng)
         return heard / np.float32(augment.rms(heard))
 
     def batch(self, size: int, number: int) -> Batch:
