@@ -31,6 +31,9 @@ def test_weights_are_blended_and_told(tmp_path: Path) -> None:
     torch.testing.assert_close(out["state_dict"][name].float(), expected, rtol=0, atol=1e-3)
     assert out["state_dict"]["transformer_decoder.contact_bias"].tolist() == [0, 0]
     assert out["provenance"] == {"steps": 2, "share": 0.75, "blend": [{"steps": 1, "share": 0.25}]}
+    blend([(tmp_path / "out.pt", 0.1), (one, 0.9)], tmp_path / "again.pt")  # a part that is a blend has a share already
+    again = torch.load(tmp_path / "again.pt", weights_only=True)["provenance"]
+    assert (again["share"], [each["share"] for each in again["blend"]]) == (0.9, [0.1])
 
 
 def test_what_cannot_be_blended_is_said(tmp_path: Path) -> None:

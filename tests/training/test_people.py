@@ -91,6 +91,18 @@ def test_each_package_has_its_licence_in_the_card_of_who_heard_it(tmp_path: Path
     assert "Armelle Desjardins" not in said
 
 
+def test_the_card_tells_of_every_training_that_a_checkpoint_has_in_it() -> None:
+    first = {"steps": 100, "seed": 1, "audio_hours_seen": 1.5, "minutes": 3.0}
+    other = {"share": 0.25, "steps": 40, "seed": 2, "began_with": first}
+    last = {"steps": 70, "seed": 3, "hints": True, "calibration": {"gain": 1.2, "bias": 0.0}, "blend": [other]}
+    assert card._courses(last) == [
+        "  - 0.75 of a blend: 70 steps, seed 3, with hints, calibrated to bias 0, gain 1.2",
+        "    - blended with, 0.25: 40 steps, seed 2",
+        "      - began with: 100 steps, seed 1, 1.5 h of examples in 3 minutes",
+    ]
+    assert card._courses({}) == ["  - ? steps, seed ?"]
+
+
 def test_test_other_is_for_testing(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="test-other"):
         next(librispeech_people(tmp_path / "LibriSpeech" / "test-other"))

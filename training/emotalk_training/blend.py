@@ -35,5 +35,5 @@ def blend(parts: Sequence[tuple[Path, float]], out: Path) -> None:
             weights.copy_(sum(share * m.state_dict()[name] for m, (_, share) in zip(models, parts, strict=True)))
         mean.decoder.contact_gain.fill_(1.0)
         mean.decoder.contact_bias.fill_(0.0)
-    sources = [{"share": share, **each["provenance"]} for each, (_, share) in zip(stored, parts, strict=True)]
+    sources = [{**each["provenance"], "share": share} for each, (_, share) in zip(stored, parts, strict=True)]
     torch.save(mean.to_checkpoint({**sources[-1], "blend": sources[:-1]}), out)

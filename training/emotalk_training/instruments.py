@@ -39,7 +39,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "rhythm": ("bass", "chords", "drums"),
     "band": ("melody", "bass", "chords", "drums"),
 }
-"""Who plays together."""
+"""Players of a piece, by what they are called."""
 PEAK = 0.5
 _TIMEOUT_S = 120
 

@@ -33,7 +33,7 @@ POCKETSPHINX_DATA = Path("/usr/share/pocketsphinx/test/data")
 PROMPT_FOLDER = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
 MUSIC_FOLDER = Path("/usr/share/asterisk/moh")
 MUSIC_AT_S, MUSIC_S = (20.0, 60.0, 100.0), 15.0
-"""Where excerpts of a piece begin, and how long they are."""
+"""Beginnings of the excerpts of a piece, and the length of each."""
 
 ALIGNER_SHIFT_S = 0.008
 """The aligner runs 8 ms early against synthesisers whose times are exact to the sample."""
