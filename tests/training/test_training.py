@@ -67,6 +67,18 @@ def test_an_interrupted_corpus_goes_on_and_is_the_same(speech: Path, tmp_path: P
     assert make(tmp_path, "hum", Humming(fail_after=0), 0.2, seed=1) >= 0.2  # complete: asks for nothing
 
 
+def test_a_program_that_fails_once_costs_an_utterance(tmp_path: Path) -> None:
+    class Failing(Humming):
+        def speak(self, rng: random.Random, test: bool) -> Spoken:
+            failing, self.left = self.left, None
+            if failing:
+                raise subprocess.CalledProcessError(1, ["fluidsynth"])
+            return super().speak(rng, test)
+
+    assert make(tmp_path, "hum", Failing(fail_after=1), 0.05, seed=1) >= 0.05
+    assert "hum_1_00000" not in (tmp_path / "index.jsonl").read_text()
+
+
 def test_a_corpus_that_lacks_a_file_or_has_another_rate_says_which(speech: Path, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"no index\.jsonl"):
         list(utterances(tmp_path))

@@ -1,5 +1,7 @@
 """A wider network begins as the narrower one, and a checkpoint that cannot begin it says so."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,8 @@ from test_fit import SMALL, folder, run  # noqa: F401 - a fixture
 
 from emotalk_export.compact import CompactConfig, CompactFace
 from emotalk_training import cli
-from emotalk_training.widen import WidenError, widened
+from emotalk_training.errors import RunError, WidenError
+from emotalk_training.widen import widened
 
 pytestmark = pytest.mark.torch
 
@@ -55,12 +58,28 @@ def test_a_run_begins_with_a_narrower_checkpoint(folder: Path, tmp_path: Path) -
     assert stored["provenance"]["began_with"] == {"note": "narrow"}
 
 
+def test_a_run_of_other_sizes_is_not_gone_on_with(folder: Path, tmp_path: Path) -> None:  # noqa: F811
+    run(folder, tmp_path / "run", steps=1)
+    with pytest.raises(RunError, match="other sizes; accepted: a folder of its own"):
+        run(folder, tmp_path / "run", config=NARROW)
+
+
+def test_help_waits_for_no_torch() -> None:
+    code = (
+        "import sys; from emotalk_training import cli\n"
+        "sys.argv[1:] = ['--help']\n"
+        "try: cli.main()\n"
+        "except SystemExit as ended: sys.exit(ended.code or 'torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
         ("blend out.pt --part 1:none.pt", "CheckpointNotFound"),
         ("blend out.pt --part 1:page.md", "CheckpointUnreadable"),
-        ("blend out.pt --part 1:other.pt", "CheckpointError"),
+        ("blend out.pt --part 1:other.pt", "NotACheckpoint"),
         ("card --corpus corpus --checkpoint none.pt", "CheckpointNotFound"),
     ],
 )

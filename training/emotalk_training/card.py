@@ -160,9 +160,7 @@ def _courses(provenance: dict[str, Any], said: str = "", depth: int = 1) -> list
     if "began_with" in provenance:
         lines += _courses(provenance["began_with"], "began with: ", depth + 1)
     for each in blended:
-        lines += _courses(
-            {k: v for k, v in each.items() if k != "share"}, f"blended with, {each['share']:.2g}: ", depth + 1
-        )
+        lines += _courses(each, f"blended with, {each['share']:.2g}: ", depth + 1)
     return lines
 
 

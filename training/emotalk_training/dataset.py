@@ -386,15 +386,15 @@ class Examples:
     def _music(self) -> NDArray[np.float32]:
         """Music without a voice, [N], RMS 1."""
         rng = self.rng
-        if not self.music or rng.random() >= SAMPLED_CHANCE:
+        if self.music and rng.random() < SAMPLED_CHANCE:
+            piece = self._speech(self.music[int(rng.integers(len(self.music)))])
+            factor = float(rng.uniform(0.8, 1.25))  # in other keys, too
+            need = int(self.samples * factor)
+            first = int(rng.integers(0, max(1, len(piece) - need)))
+            heard = _played(piece, first, need + 2, factor, self.samples)
+            heard = augment.channel(augment.produced(heard, rng), rng)
+        else:
             heard = augment.produced(augment.music(self.samples, rng), rng)
-            return heard / np.float32(augment.rms(heard))
-        piece = self._speech(self.music[int(rng.integers(len(self.music)))])
-        rate = float(rng.uniform(0.8, 1.25))  # in other keys, too
-        first = int(rng.integers(0, max(1, len(piece) - int(self.samples * rate))))
-        at = np.arange(self.samples) * rate + first
-        heard = np.interp(at, np.arange(len(piece)), piece, right=0.0).astype(np.float32)
-        heard = augment.channel(augment.produced(heard, rng), rng)
         return heard / np.float32(augment.rms(heard))
 
     def batch(self, size: int, number: int) -> Batch:
@@ -432,6 +432,17 @@ def _item(record: dict[str, object]) -> Item:
     )
 
 
+def _played(audio: NDArray[np.float32], first: int, need: int, factor: float, samples: int) -> NDArray[np.float32]:
+    """``samples`` samples, of ``need`` from ``first`` on, played ``factor`` times as fast; silence around a clip."""
+    source = np.zeros(need, np.float32)
+    low, high = max(0, first), min(len(audio), first + need)
+    if high > low:
+        source[low - first : high - first] = audio[low:high]
+    if factor == 1.0:
+        return source[:samples]
+    return np.interp(np.arange(samples) * factor, np.arange(need), source).astype(np.float32)
+
+
 def _stretched(
     audio: NDArray[np.float32],
     labels: NDArray[np.float32],
@@ -442,14 +453,7 @@ def _stretched(
     frames: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """``samples`` samples and ``frames`` label frames from sample ``first`` on, played ``factor`` times as fast."""
-    source = np.zeros(need, np.float32)
-    low, high = max(0, first), min(len(audio), first + need)
-    if high > low:
-        source[low - first : high - first] = audio[low:high]
-    if factor != 1.0:
-        out = np.interp(np.arange(samples) * factor, np.arange(need), source).astype(np.float32)
-    else:
-        out = source[:samples]
+    out = _played(audio, first, need, factor, samples)
     at = (np.arange(frames) / FPS * factor + first / SAMPLE_RATE) * LABEL_FPS
     inside = (at > -0.5) & (at < len(labels) - 0.5)
     at = np.clip(at, 0, len(labels) - 1)

@@ -30,8 +30,9 @@ from emotalk_contract.timing import feature_count
 from emotalk_export.compact import Block, CompactConfig, CompactFace, uniform_positions
 from emotalk_training.articulation import VISEME_NAMES
 from emotalk_training.checkpoints import read_checkpoint
-from emotalk_training.corpus import SAMPLE_RATE, CorpusError
+from emotalk_training.corpus import SAMPLE_RATE
 from emotalk_training.dataset import Batch, Examples, minutes_by_engine
+from emotalk_training.errors import RunError
 from emotalk_training.hints import HINTS
 from emotalk_training.labels import LABELS
 from emotalk_training.predict import Validation
@@ -189,7 +190,13 @@ def learning_rate(options: FitOptions, step: int) -> float:
 
 
 def fit(folder: Path, run: Path, options: FitOptions, provenance: dict[str, Any]) -> Path:
-    """Train on a prepared folder; returns the checkpoint, ``run/face.pt``, which is rewritten as training goes."""
+    """Train on a prepared folder; returns the checkpoint, ``run/face.pt``, which is rewritten as training goes.
+
+    Raises:
+        RunError: ``run`` is of a network of other sizes.
+        WidenError: the checkpoint to start with cannot begin this network.
+        CheckpointError: it is none; see :func:`read_checkpoint`.
+    """
     run.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
@@ -224,9 +231,7 @@ def fit(folder: Path, run: Path, options: FitOptions, provenance: dict[str, Any]
             model.load_state_dict(state["model"])
             objective.load_state_dict(state["objective"])
         except RuntimeError as error:
-            raise CorpusError(
-                f"{run} holds a run of a network of other sizes; accepted: a folder of its own"
-            ) from error
+            raise RunError(f"{run} holds a run of a network of other sizes; accepted: a folder of its own") from error
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
         step, spent = int(state["step"]), float(state["spent"])

@@ -7,6 +7,7 @@ import logging
 import random
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import SubprocessError
 
 import numpy as np
 import soundfile
@@ -44,7 +45,7 @@ def make(
         try:
             spoken = source.speak(rng, test)
             failures = 0
-        except (ValueError, IndexError, RuntimeError, OSError) as error:
+        except (ValueError, IndexError, RuntimeError, OSError, SubprocessError) as error:
             failures += 1
             log.warning("%s, utterance %d: %s", name, i, error)
             if failures >= 20:

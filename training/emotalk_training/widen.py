@@ -8,10 +8,7 @@ import torch
 from torch import Tensor
 
 from emotalk_export.compact import CompactConfig, CompactFace
-
-
-class WidenError(ValueError):
-    """A checkpoint that cannot begin a network: says which sizes both have, and what is accepted."""
+from emotalk_training.errors import WidenError
 
 
 def widened(model: CompactFace, config: CompactConfig, seed: int) -> CompactFace:
